@@ -1,0 +1,60 @@
+// The kernels of tinylearn: int8 operators with the bits of the TFLite int8 specification, and the program that runs them.
+//
+// C99, integers only, nothing of Python. No malloc, no static state: the caller owns every buffer. Activations are NHWC with N = 1,
+// convolution weights OHWI, depthwise weights HWC, dense weights OI. Where a fast variant exists it has the same name and the same bits.
+
+#ifndef TL_H
+#define TL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// ---- Geometry -------------------------------------------------------------------------------------------------------
+
+// A window sliding over an image: convolutions and pools. Padding after the image follows from the shapes.
+typedef struct {
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w, out_c;
+    int32_t k_h, k_w;
+    int32_t stride_h, stride_w;
+    int32_t dilation_h, dilation_w;
+    int32_t pad_top, pad_left;
+    int32_t x_zero, y_zero; // zero points of input and output
+    int32_t y_min, y_max;   // the clamp: ReLU and ReLU6 are nothing else
+} tl_window_t;
+
+// y (n_out) = W (n_out, n_in) @ x (n_in) + b
+typedef struct {
+    int32_t n_in, n_out;
+    int32_t x_zero, y_zero;
+    int32_t y_min, y_max;
+} tl_dense_t;
+
+// y = clamp(requantize(x1) + requantize(x2)), element by element
+typedef struct {
+    int32_t n;
+    int32_t x1_zero, x2_zero, y_zero;
+    int32_t y_min, y_max;
+    int32_t left_shift;
+    int32_t x1_mult, x1_shift, x2_mult, x2_shift, y_mult, y_shift;
+} tl_add_t;
+
+// ---- Forward --------------------------------------------------------------------------------------------------------
+// mult (int32) and shift (int8, TFLite's sign: positive is left) hold one requantisation per output channel; b may be NULL.
+// scratch may be NULL where the plan gives none; a variant that needs it is only chosen by a plan that has it.
+
+void tl_conv2d_s8(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const int32_t *mult,
+    const int8_t *shift, int8_t *y, void *scratch);
+
+// out_c = in_c * multiplier; output channel o reads input channel o / multiplier
+void tl_depthwise_conv2d_s8(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
+    const int32_t *mult, const int8_t *shift, int8_t *y, void *scratch);
+
+void tl_fully_connected_s8(const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
+    const int32_t *mult, const int8_t *shift, int8_t *y, void *scratch);
+
+void tl_avg_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y);
+void tl_max_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y);
+void tl_add_s8(const tl_add_t *g, const int8_t *x1, const int8_t *x2, int8_t *y);
+
+#endif
