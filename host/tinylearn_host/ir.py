@@ -146,7 +146,9 @@ class Graph:
             if op.code == RESHAPE:
                 expected, found = (int(np.prod(expected)),), (int(np.prod(found)),)
             if tuple(expected) != tuple(found):
-                raise TinylearnError(f"{where}: its output has shape {found}, {tuple(expected)} was expected", BAD_MODEL)
+                raise TinylearnError(
+                    f"{where}: its output has shape {found}, {tuple(expected)} was expected", BAD_MODEL
+                )
             written.add(op.output)
         if self.output not in written:
             raise TinylearnError(f'nothing writes the output "{self.output}"', BAD_MODEL)
@@ -161,7 +163,9 @@ class Graph:
         if op.code == FULLY_CONNECTED:
             n_out, n_in = self.tensors[op.weights].shape
             if n_in != x[0] * x[1] * x[2]:
-                raise TinylearnError(f"{where}: weights for {n_in} inputs, the input has {x[0] * x[1] * x[2]}", BAD_MODEL)
+                raise TinylearnError(
+                    f"{where}: weights for {n_in} inputs, the input has {x[0] * x[1] * x[2]}", BAD_MODEL
+                )
             return (1, 1, n_out)
         if op.code == MEAN:
             return (1, 1, x[2])
