@@ -1,0 +1,46 @@
+// What both bindings need: one source builds a native .mpy (dynruntime) and a module linked into a firmware.
+
+#ifndef TL_BINDING_H
+#define TL_BINDING_H
+
+#if MICROPY_ENABLE_DYNRUNTIME
+#include "py/dynruntime.h"
+
+// The compiler calls these for copies and clears; a native module has no libc, the firmware's table has them.
+void *memcpy(void *dst, const void *src, size_t n) {
+    return mp_fun_table.memmove_(dst, src, n);
+}
+
+void *memmove(void *dst, const void *src, size_t n) {
+    return mp_fun_table.memmove_(dst, src, n);
+}
+
+void *memset(void *dst, int c, size_t n) {
+    return mp_fun_table.memset_(dst, c, n);
+}
+#else
+#include "py/obj.h"
+#include "py/runtime.h"
+#endif
+
+#include "program.h"
+
+// One row of a module's table of names: as a global of a native module, or as an entry of a built-in module's
+// dictionary.
+#define TL_STORE_GLOBAL(name, object) mp_store_global(name, MP_OBJ_FROM_PTR(&object));
+#define TL_TABLE_ROW(name, object) {MP_ROM_QSTR(name), MP_ROM_PTR(&object)},
+
+// A buffer argument; None is no buffer. Raises TypeError for anything else, and for a read-only buffer where flags ask
+// to write.
+static inline tl_span_t tl_span(mp_obj_t object, mp_uint_t flags) {
+    tl_span_t span = {NULL, 0};
+    if (object != mp_const_none) {
+        mp_buffer_info_t info;
+        mp_get_buffer_raise(object, &info, flags);
+        span.at = info.buf;
+        span.bytes = info.len;
+    }
+    return span;
+}
+
+#endif

@@ -1,0 +1,75 @@
+// A .tlm file (docs/SPEC.md) verified and run where it lies. Model files are untrusted: nothing here reads or writes
+// outside the buffers it is given, whatever the file says.
+
+#ifndef TL_PROGRAM_H
+#define TL_PROGRAM_H
+
+#include "tl.h"
+
+// A status is 0, or a code below + 256 * the index of the section, tensor, operator or element it is about.
+// firmware/tinylearn/errors.py has a sentence for each code.
+typedef int32_t tl_status_t;
+
+enum {
+    TL_OK = 0,
+    // the file
+    TL_E_ALIGN = 1, // the model does not lie on a multiple of 4
+    TL_E_LENGTH,    // shorter than its header says, or than any header
+    TL_E_MAGIC,     // not a .tlm
+    TL_E_VERSION,   // a major version that this reader does not know
+    TL_E_CRC,       // damaged
+    TL_E_SECTION,   // section: outside the file, misaligned, twice, or missing (index = number of sections)
+    TL_E_COUNT,     // section: too many records, or not of their size
+    TL_E_HEADER,    // input, output, features or head name a tensor or operator that cannot be it
+    // tensors
+    TL_E_TYPE = 16, // tensor: unknown type or region
+    TL_E_SHAPE,     // tensor: the shape does not give its bytes
+    TL_E_PLACE,     // tensor: outside the file or the arena, or misaligned
+    TL_E_SCALE,     // tensor: a scale that is not a positive number, or scales outside the data
+    // operators
+    TL_E_CODE = 32, // operator: unknown code
+    TL_E_VARIANT,   // operator: unknown variant
+    TL_E_TENSOR,    // operator: names a tensor that does not exist, or has the wrong type for that
+    TL_E_FIELD,     // operator: a field of the geometry outside its range (kernel 0, shift 90, ...)
+    TL_E_GEOMETRY,  // operator: shapes, window and padding do not fit together
+    TL_E_BYTES,     // operator: a buffer of another size than the geometry needs
+    TL_E_REQUANT,   // operator: requantisation outside the file, or a multiplier or shift outside its range
+    TL_E_OVERLAP,   // operator: the output overlaps something that is still read
+    TL_E_OVERFLOW,  // operator: a sum of products and bias that an int32 may not hold
+    // arguments
+    TL_E_RANGE = 48, // first and last are not a range of operators
+    TL_E_PLACES,     // places has not one int32 per tensor
+    TL_E_ARENA,      // the arena does not lie on a multiple of 4
+    TL_E_PARAMS,     // params has not the number of integers that the operator's geometry has
+    TL_E_BUFFER,     // op: a buffer is missing, or does not start on a multiple of 4
+    TL_E_NUMBER,     // element: NaN or infinity; or a scale that is not a positive number
+};
+
+// A buffer of somebody else's: where, and how many bytes.
+typedef struct {
+    void *at;
+    size_t bytes;
+} tl_span_t;
+
+enum { TL_X, TL_X2, TL_W, TL_B, TL_REQUANT, TL_Y, TL_SCRATCH, TL_SPANS };
+
+// Verifies a whole file: checksum, tables, and every operator's geometry against the tensors that it names.
+tl_status_t tl_check(const void *model, size_t length);
+
+// Runs operators first .. last-1. places: NULL, or one int32 per tensor: -1 = where the record says, else an offset in
+// the arena. Every tensor, place and geometry it uses is checked again, so that a wrong argument or an unchecked file
+// gives a status.
+tl_status_t tl_run(const void *model, size_t length, void *arena, size_t arena_length, int32_t first, int32_t last,
+    const int32_t *places, size_t places_bytes);
+
+// One operator on buffers. params: the operator's code (docs/SPEC.md), then the fields of its geometry struct in order.
+tl_status_t tl_op(const int32_t *params, size_t params_bytes, const tl_span_t spans[TL_SPANS]);
+
+// CRC-32 of IEEE 802.3, as zlib's: start with crc = 0, go on with the last result.
+uint32_t tl_crc32(uint32_t crc, const void *data, size_t length);
+
+// y = clamp(round(x / scale) + zero) as TFLite rounds: the quotient to float32, that half away from zero.
+// x: n float32; scale: one float32. In integers: a board without floats gives the same bits.
+tl_status_t tl_quantize_s8(int8_t *y, size_t n, const void *x, const void *scale, int32_t zero);
+
+#endif

@@ -1,0 +1,81 @@
+// tl_infer: the forward half of tinylearn for Python. Integers and buffers in, a status out; nothing is allocated.
+// native_modules/cpython/tl_infer.py is its twin on CPython, with the same names.
+
+#include "binding.h"
+
+// check(model) -> status
+static mp_obj_t tl_infer_check(mp_obj_t model_in) {
+    tl_span_t model = tl_span(model_in, MP_BUFFER_READ);
+    return MP_OBJ_NEW_SMALL_INT(tl_check(model.at, model.bytes));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(tl_infer_check_obj, tl_infer_check);
+
+// run(model, arena, first, last, places=None) -> status
+static mp_obj_t tl_infer_run(size_t n_args, const mp_obj_t *args) {
+    tl_span_t model = tl_span(args[0], MP_BUFFER_READ);
+    tl_span_t arena = tl_span(args[1], MP_BUFFER_RW);
+    tl_span_t places = tl_span(n_args > 4 ? args[4] : mp_const_none, MP_BUFFER_READ);
+    int32_t first = mp_obj_get_int(args[2]), last = mp_obj_get_int(args[3]);
+    return MP_OBJ_NEW_SMALL_INT(
+        tl_run(model.at, model.bytes, arena.at, arena.bytes, first, last, places.at, places.bytes));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_run_obj, 4, 5, tl_infer_run);
+
+// op(params, x, x2, w, b, requant, y, scratch) -> status. None where the operator has no such buffer.
+static mp_obj_t tl_infer_op(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    tl_span_t params = tl_span(args[0], MP_BUFFER_READ);
+    tl_span_t spans[TL_SPANS];
+    for (int i = 0; i < TL_SPANS; i++) {
+        spans[i] = tl_span(args[1 + i], i >= TL_Y ? MP_BUFFER_RW : MP_BUFFER_READ);
+    }
+    return MP_OBJ_NEW_SMALL_INT(tl_op(params.at, params.bytes, spans));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_op_obj, 8, 8, tl_infer_op);
+
+// quantize(dst, src, scale, zero_point) -> status. dst int8[n], src float32[n], scale float32[1].
+static mp_obj_t tl_infer_quantize(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    tl_span_t dst = tl_span(args[0], MP_BUFFER_RW);
+    tl_span_t src = tl_span(args[1], MP_BUFFER_READ);
+    tl_span_t scale = tl_span(args[2], MP_BUFFER_READ);
+    if (scale.bytes != 4 || src.bytes / 4 != dst.bytes || src.bytes % 4 != 0) {
+        return MP_OBJ_NEW_SMALL_INT(TL_E_BYTES);
+    }
+    return MP_OBJ_NEW_SMALL_INT(tl_quantize_s8(dst.at, dst.bytes, src.at, scale.at, mp_obj_get_int(args[3])));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_quantize_obj, 4, 4, tl_infer_quantize);
+
+// crc32(data, seed=0) -> int, as zlib's
+static mp_obj_t tl_infer_crc32(size_t n_args, const mp_obj_t *args) {
+    tl_span_t data = tl_span(args[0], MP_BUFFER_READ);
+    uint32_t seed = n_args > 1 ? (uint32_t)mp_obj_get_int_truncated(args[1]) : 0;
+    return mp_obj_new_int_from_uint(tl_crc32(seed, data.at, data.bytes));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_crc32_obj, 1, 2, tl_infer_crc32);
+
+#define TL_INFER_NAMES(ROW)                                                                                            \
+    ROW(MP_QSTR_check, tl_infer_check_obj)                                                                             \
+    ROW(MP_QSTR_run, tl_infer_run_obj)                                                                                 \
+    ROW(MP_QSTR_op, tl_infer_op_obj)                                                                                   \
+    ROW(MP_QSTR_quantize, tl_infer_quantize_obj)                                                                       \
+    ROW(MP_QSTR_crc32, tl_infer_crc32_obj)
+
+#if MICROPY_ENABLE_DYNRUNTIME
+mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
+    MP_DYNRUNTIME_INIT_ENTRY
+    TL_INFER_NAMES(TL_STORE_GLOBAL)
+    MP_DYNRUNTIME_INIT_EXIT
+}
+#else
+static const mp_rom_map_elem_t tl_infer_globals_table[] = {
+    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_tl_infer)}, TL_INFER_NAMES(TL_TABLE_ROW)};
+static MP_DEFINE_CONST_DICT(tl_infer_globals, tl_infer_globals_table);
+
+const mp_obj_module_t tl_infer_module = {
+    .base = {&mp_type_module},
+    .globals = (mp_obj_dict_t *)&tl_infer_globals,
+};
+
+MP_REGISTER_MODULE(MP_QSTR_tl_infer, tl_infer_module);
+#endif
