@@ -13,5 +13,5 @@ HERE = Path(__file__).parent
 
 def source(name: str, call: str = "") -> str:
     """The text of the program `name`, with the call that starts it as its last line. Comments stay at home."""
-    lines = (HERE / f"{name}.py").read_text().split('"""\n', 2)[-1].splitlines()
+    lines = (HERE / f"{name}.py").read_text().split('"""\n', 1)[1].splitlines()
     return "\n".join(line for line in lines if line.strip() and not line.lstrip().startswith("#")) + f"\n{call}\n"

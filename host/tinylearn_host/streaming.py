@@ -1,0 +1,194 @@
+"""Teach a model on a board with samples streamed over serial, and ask it about others. `board=None` is the simulator.
+
+The program that runs is `on_board/adapt.py`, on the board and in the simulator alike. The board asks for one line at a
+time, so it needs room for one sample only, and answers with one Python literal per line: an event and its values.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from tinylearn_host import paths, tlm
+from tinylearn_host.errors import BAD_DATA, NOT_ENOUGH_RAM, TinylearnError
+from tinylearn_host.on_board import source
+from tinylearn_host.samples import Samples
+from tinylearn_host.transport import LINE, BoardError, Transport
+
+PATIENCE = 600  # seconds that a board may be silent over one sample or one step
+
+Watch = Callable[[str, tuple], None]  # called with every event and its values
+
+
+@dataclass
+class Outcome:
+    """What the board said. Times in seconds on the board's own clock, the serial link not counted; sizes in bytes.
+
+    before, after:     predicted label of each query; `before` is empty where the model does not know the classes
+    confidence:        0..1 per query, after
+    chance:            accuracy of guessing: what `accuracy_before` is then
+    peak_heap_bytes:   most heap in use for the model, its arena and all that adapting needs; None in the simulator
+    """
+
+    query: Samples
+    chance: float
+    before: list = field(default_factory=list)
+    after: list = field(default_factory=list)
+    confidence: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    predict_seconds: float = 0.0
+    arena_bytes: int = 0
+    peak_heap_bytes: int | None = None
+
+    @property
+    def accuracy_before(self) -> float:
+        return self._accuracy(self.before) if self.before else self.chance
+
+    @property
+    def accuracy_after(self) -> float:
+        return self._accuracy(self.after)
+
+    def _accuracy(self, predicted: list) -> float:
+        return float(np.mean([same(p, y) for p, y in zip(predicted, self.query.y, strict=True)]))
+
+    def as_json(self) -> dict:
+        return {
+            "accuracy_before": round(self.accuracy_before, 6),
+            "accuracy_after": round(self.accuracy_after, 6),
+            "before": "model" if self.before else "chance",
+            "seconds": round(self.seconds, 6),
+            "seconds_per_predict": round(self.predict_seconds / max(len(self.after), 1), 6),
+            "arena_bytes": self.arena_bytes,
+            "peak_heap_bytes": self.peak_heap_bytes,
+            "queries": len(self.query),
+            "predictions": self.after,
+            "confidences": [round(c, 6) for c in self.confidence],
+        }
+
+
+def same(a: object, b: object) -> bool:
+    """Whether two labels mean the same class: a model's own labels are strings, an array's may be numbers."""
+    return str(a) == str(b)
+
+
+def knows(model: tlm.Model, classes: list) -> bool:
+    """Whether the model, as it came, tells these classes apart."""
+    if model.head >= len(model.ops):
+        return False
+    labels = model.labels if model.labels is not None else range(int(np.prod(model.output_shape())))
+    return {str(c) for c in classes} <= {str(label) for label in labels}
+
+
+def check(model: tlm.Model, support: Samples, query: Samples) -> None:
+    """Raise exit code 13 where the two sets do not fit the model or each other."""
+    inputs = int(np.prod(model.input_shape()))
+    for name, samples in (("support", support), ("query", query)):
+        if samples.x.shape[1] != inputs:
+            raise TinylearnError(
+                f"{name}: an example has {samples.x.shape[1]} values, the model takes {inputs}", BAD_DATA
+            )
+    if support.x.dtype != query.x.dtype:
+        raise TinylearnError(f"support is {support.x.dtype}, query {query.x.dtype}: both must be of one type", BAD_DATA)
+    if not 2 <= len(support.classes) <= 256:
+        raise TinylearnError(f"support has {len(support.classes)} classes; 2 to 256 can be taught", BAD_DATA)
+    strangers = sorted({str(y) for y in query.y} - {str(y) for y in support.y})
+    if strangers:
+        raise TinylearnError(f"query has classes that support does not teach: {', '.join(strangers[:8])}", BAD_DATA)
+
+
+def adapt(
+    board: Transport | None,
+    path: Path,
+    on_board: str,
+    support: Samples,
+    query: Samples,
+    method: str | None = None,
+    steps: int | None = None,
+    rate: float | None = None,
+    watch: Watch = lambda event, values: None,
+) -> Outcome:
+    """Run it all. path: the model on the host; on_board: its name on the board, where it must be already.
+
+    Options that are None are the board's to choose.
+    """
+    model = tlm.read(path)
+    check(model, support, query)
+    classes = support.classes
+    options = {k: v for k, v in (("method", method), ("steps", steps), ("rate", rate)) if v is not None}
+    before = knows(model, classes)
+    labels = bytes(classes.index(y) for y in support.y)
+    arguments = (support.typecode, support.x[0].nbytes, before, classes, labels, len(query), options)
+    rows = _rows(support, query, before)
+    outcome = Outcome(query, 1 / len(classes))
+
+    def hear(event: str, *values) -> None:
+        _note(outcome, event, values)
+        watch(event, values)
+
+    if board is None:
+        _simulate(path, arguments, rows, hear)
+        outcome.peak_heap_bytes = None
+    else:
+        _stream(board, on_board, arguments, rows, hear)
+    return outcome
+
+
+def _rows(support: Samples, query: Samples, before: bool) -> Iterator[bytes]:
+    """Samples as bytes, in the order in which the program reads them."""
+    for samples in ([query] if before else []) + [support, query]:
+        for x in samples.x:
+            yield x.astype(x.dtype.newbyteorder("<")).tobytes()
+
+
+def _note(outcome: Outcome, event: str, values: tuple) -> None:
+    if event == "before":
+        outcome.before.append(values[0])
+    elif event == "after":
+        outcome.after.append(values[0])
+        outcome.confidence.append(values[1])
+        outcome.predict_seconds += values[2] / 1e6
+    elif event == "adapted":
+        outcome.seconds, outcome.arena_bytes = values[0] / 1e6, values[1]
+    elif event == "heap":
+        outcome.peak_heap_bytes = values[0]
+
+
+def _stream(board: Transport, on_board: str, arguments: tuple, rows: Iterator[bytes], hear: Callable) -> None:
+    lines = (b64encode(row[at : at + LINE]) for row in rows for at in range(0, len(row), LINE))
+    board.soft_reset()
+    try:
+        with board.start(source("adapt", f"session({on_board!r}, *{arguments!r})")) as program:
+            for line in program.lines(PATIENCE):
+                if line == "?":
+                    program.send(next(lines))
+                else:
+                    hear(*ast.literal_eval(line))
+    except BoardError as error:
+        if error.exception.startswith("MemoryError"):
+            raise TinylearnError(
+                f"the board ran out of RAM: {error.exception}. Take a smaller model.", NOT_ENOUGH_RAM
+            ) from None
+        raise
+
+
+def _simulate(path: Path, arguments: tuple, rows: Iterator[bytes], hear: Callable) -> None:
+    def read(buffer: bytearray) -> None:
+        buffer[:] = next(rows)
+
+    simulator_on_path()
+    program = import_module("tinylearn_host.on_board.adapt")
+    program.session(str(path), *arguments, read=read, say=hear)
+
+
+def simulator_on_path() -> None:
+    """Let `import tinylearn` find the board's package, and it the simulator under the names of the native modules."""
+    for folder in (paths.FIRMWARE.parent, paths.ROOT / "native_modules" / "cpython"):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
