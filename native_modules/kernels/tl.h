@@ -39,6 +39,34 @@ typedef struct {
     int32_t x1_mult, x1_shift, x2_mult, x2_shift, y_mult, y_shift;
 } tl_add_t;
 
+// y (c) = mean over n pixels of x (n, c); 1/n is part of the multiplier. n is at most 2^23, or the sum overflows.
+typedef struct {
+    int32_t n, c;
+    int32_t x_zero, y_zero;
+    int32_t mult, shift;
+} tl_mean_t;
+
+// x put into a larger image at (top, left, front), `value` around it
+typedef struct {
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w, out_c;
+    int32_t top, left, front; // rows, columns and channels before x
+    int32_t value;
+} tl_pad_t;
+
+// y = clamp(requantize(x)), element by element
+typedef struct {
+    int32_t n;
+    int32_t x_zero, y_zero;
+    int32_t y_min, y_max;
+    int32_t mult, shift;
+} tl_clamp_t;
+
+// y (rows, n) = softmax of each row of x; its scale is 1/256, its zero point -128
+typedef struct {
+    int32_t rows, n;
+} tl_softmax_t;
+
 // ---- Forward --------------------------------------------------------------------------------------------------------
 // mult (int32) and shift (int8, TFLite's sign: positive is left) hold one requantisation per output channel; b may be NULL.
 // scratch may be NULL where the plan gives none; a variant that needs it is only chosen by a plan that has it.
@@ -55,6 +83,12 @@ void tl_fully_connected_s8(const tl_dense_t *g, const int8_t *x, const int8_t *w
 
 void tl_avg_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y);
 void tl_max_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y);
-void tl_add_s8(const tl_add_t *g, const int8_t *x1, const int8_t *x2, int8_t *y);
+void tl_mean_s8(const tl_mean_t *g, const int8_t *x, int8_t *y);
+void tl_add_s8(const tl_add_t *g, const int8_t *x1, const int8_t *x2, int8_t *y); // y may be x1 or x2
+void tl_pad_s8(const tl_pad_t *g, const int8_t *x, int8_t *y);
+void tl_clamp_s8(const tl_clamp_t *g, const int8_t *x, int8_t *y); // y may be x
+
+// exps: 256 float32 as bits, exps[d] = exp(-beta * x_scale * (255 - d)); none above 1, none negative, the last one 1.
+void tl_softmax_s8(const tl_softmax_t *g, const int8_t *x, const uint32_t *exps, int8_t *y);
 
 #endif
