@@ -1,4 +1,4 @@
-"""The graph between importers and everything behind them: int8 tensors, operators in execution order, one input, one output.
+"""The graph between importers and everything behind them: int8 tensors, operators in order, one input, one output.
 
 An importer builds a `Graph` and calls `check()`; whoever comes later may rely on what `check` promises.
 The arithmetic is the TFLite int8 specification: int8 activations with a zero point, symmetric int8 weights with one
@@ -47,8 +47,8 @@ WEIGHTED = {CONV2D, DEPTHWISE_CONV2D, FULLY_CONNECTED}
 class Tensor:
     """An activation (`data` is None) or a constant.
 
-    shape:  activation (h, w, c) or (n,), without the batch; weights conv (o, h, w, i), depthwise (1, h, w, o), dense (o, i);
-            bias (o,)
+    shape:  activation (h, w, c) or (n,), without the batch; weights conv (o, h, w, i), depthwise (1, h, w, o),
+            dense (o, i); bias (o,)
     dtype:  np.int8, or np.int32 for biases
     scale:  real value of one step; a float, or one float32 per output channel (weights and biases)
     """
@@ -107,7 +107,8 @@ class Graph:
     def classifier(self) -> tuple[str, int]:
         """The tensor that a new head reads and the index of the model's own classifier's first operator.
 
-        The classifier is a last dense layer (or a 1 x 1 convolution on 1 x 1 pixels), whatever softmax and reshapes follow.
+        The classifier is a last dense layer (or a 1 x 1 convolution on 1 x 1 pixels), whatever softmax and
+        reshapes follow it.
         A graph without one gives (output, number of operators).
         """
         for index in range(len(self.ops) - 1, -1, -1):

@@ -1,6 +1,6 @@
 """Fixed-point parameters as the TFLite int8 specification derives them from scales: real multipliers to (int32, shift).
 
-Where TFLite multiplies or divides in float32 before it goes to double, so do these: the last bit of a multiplier decides.
+Where TFLite multiplies or divides in float32 before it goes to double, so do these: the last bit decides.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""int8 .tflite files to the graph. What tinylearn does not do is refused by operator name and index, with what would help.
+"""int8 .tflite files to the graph. What tinylearn does not do is refused by operator name and index, with what helps.
 
 First the flatbuffer is read into plain records (a damaged file fails there and only there), then the records are
 translated. The schema comes from the `tflite` package: generated code on flatbuffers alone, where the runtime that also
@@ -323,7 +323,8 @@ class _Translation:
         channels = record.shape[axis]
         if len(record.scales) not in (1, channels) or (len(record.scales) > 1 and record.axis != axis):
             raise self._bad(
-                f'its weights "{name}" have {len(record.scales)} scales along axis {record.axis}; one, or {channels} along axis {axis} were expected'
+                f'its weights "{name}" have {len(record.scales)} scales along axis {record.axis}; '
+                f"one, or {channels} along axis {axis} were expected"
             )
         if np.any(record.zero_points != 0):
             raise self._unsupported(
@@ -434,7 +435,8 @@ class _Translation:
     def _check_same_scale(self, x: ir.Tensor, y: ir.Tensor) -> None:
         if (x.scale, x.zero_point) != (y.scale, y.zero_point):
             raise self._bad(
-                f"its output has scale {y.scale:g} and zero point {y.zero_point}, its input {x.scale:g} and {x.zero_point}; they must be equal"
+                f"its output has scale {y.scale:g} and zero point {y.zero_point}, "
+                f"its input {x.scale:g} and {x.zero_point}; they must be equal"
             )
 
     def average_pool_2d(self, call: Call) -> None:
@@ -522,7 +524,7 @@ class _Translation:
         self._append(ir.RESHAPE, call, [x.name])
 
     def quantize(self, call: Call) -> None:
-        """At the model's float or uint8 input it is stripped; between two int8 tensors it is a clamp that clamps nothing."""
+        """Stripped at the model's float or uint8 ends; between two int8 tensors it is a clamp that clamps nothing."""
         source, target = call.inputs[0], call.outputs[0]
         dtype = self.records[source].dtype
         if source in self.contents.inputs and dtype in ("float32", "uint8"):

@@ -1,0 +1,350 @@
+"""The `.tlm` model file of docs/SPEC.md: records, writer and reader. The same graph always gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tinylearn_host import ir, planner, quantization
+from tinylearn_host.errors import BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnError
+
+MAGIC, MAJOR, MINOR = b"TLML", 1, 0
+NOBODY = 65535
+MAX_RECORDS = 4096
+MAX_PRODUCTS = 65535  # products of int8 and (int8 - zero point) whose sum an int32 always holds
+INT8, INT32, RAW = 0, 1, 2
+IN_FILE, IN_ARENA = 0, 1
+TINY = np.finfo(np.float32).tiny  # the scale of a dead channel: files hold normal positive ones only
+
+HEADER = struct.Struct("<4sHHII32sI6H")
+SECTION = struct.Struct("<4sIII")
+TENSOR = struct.Struct("<II4HBBbBfII")
+OPERATOR = struct.Struct("<10B2b6HII8i")
+CODE_NAMES = {number: name for name, number in ir.CODES.items()}
+
+
+@dataclass
+class TensorRecord:
+    """place: offset in the file or the arena; shape: four numbers, as in the file; scales: offset of f32s, or 0"""
+
+    place: int
+    bytes: int
+    shape: tuple[int, int, int, int]
+    type: int
+    region: int
+    zero_point: int = 0
+    scale: float = 0.0
+    scales: int = 0
+
+    def pack(self) -> bytes:
+        return TENSOR.pack(
+            self.place, self.bytes, *self.shape, self.type, self.region, self.zero_point, 0, self.scale, self.scales, 0
+        )
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> TensorRecord:
+        place, size, o, h, w, c, kind, region, zero_point, _, scale, scales, _ = TENSOR.unpack(raw)
+        return cls(place, size, (o, h, w, c), kind, region, zero_point, scale, scales)
+
+
+@dataclass
+class OperatorRecord:
+    """x, x2, y, w, b, s: tensor indices or NOBODY; requant: offset in the file or 0"""
+
+    code: int
+    variant: int = 0
+    kernel: tuple[int, int] = (0, 0)
+    stride: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (0, 0)
+    padding: tuple[int, int] = (0, 0)
+    clamp: tuple[int, int] = (-128, 127)
+    x: int = NOBODY
+    x2: int = NOBODY
+    y: int = NOBODY
+    w: int = NOBODY
+    b: int = NOBODY
+    s: int = NOBODY
+    requant: int = 0
+    macs: int = 0
+    q: tuple[int, ...] = (0,) * 8
+
+    @property
+    def name(self) -> str:
+        return CODE_NAMES.get(self.code, f"code {self.code}")
+
+    def pack(self) -> bytes:
+        windows = (*self.kernel, *self.stride, *self.dilation, *self.padding)
+        tensors = (self.x, self.x2, self.y, self.w, self.b, self.s)
+        q = (*self.q, *(0,) * 8)[:8]
+        return OPERATOR.pack(self.code, self.variant, *windows, *self.clamp, *tensors, self.requant, self.macs, *q)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> OperatorRecord:
+        f = OPERATOR.unpack(raw)
+        pairs = [(f[i], f[i + 1]) for i in range(2, 12, 2)]
+        return cls(f[0], f[1], *pairs, *f[12:18], f[18], f[19], f[20:28])
+
+
+@dataclass
+class Model:
+    """A parsed .tlm; `raw` is the whole file."""
+
+    raw: bytes
+    arena: int
+    input: int
+    output: int
+    features: int
+    head: int
+    tensors: list[TensorRecord]
+    ops: list[OperatorRecord]
+    meta: dict = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> bytes:
+        return self.raw[16:48]
+
+    @property
+    def name(self) -> str:
+        return str(self.meta.get("name", ""))
+
+    @property
+    def labels(self) -> list[str] | None:
+        return self.meta.get("labels")
+
+    def constant(self, index: int) -> np.ndarray:
+        """The values of a tensor that lies in the file, in its shape of four."""
+        record = self.tensors[index]
+        dtype = {INT8: "<i1", INT32: "<i4", RAW: "<u1"}[record.type]
+        data = np.frombuffer(self.raw, dtype, record.bytes // np.dtype(dtype).itemsize, record.place)
+        return data if record.type == RAW else data.reshape(record.shape)
+
+    def requantisation(self, op: OperatorRecord) -> tuple[np.ndarray, np.ndarray]:
+        """(multipliers int32, shifts int8), one per output channel."""
+        channels = self.tensors[op.y].shape[3]
+        multipliers = np.frombuffer(self.raw, "<i4", channels, op.requant)
+        return multipliers, np.frombuffer(self.raw, "<i1", channels, op.requant + 4 * channels)
+
+    def input_shape(self) -> tuple[int, int, int]:
+        return self.tensors[self.input].shape[1:]
+
+    def output_shape(self) -> tuple[int, int, int]:
+        return self.tensors[self.output].shape[1:]
+
+
+def read(source: str | Path | bytes) -> Model:
+    """Parse and verify a .tlm, from a path or its bytes. Raises TinylearnError (11) naming what is at fault."""
+    from tinylearn_host import verify
+
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return verify.parse(bytes(source), "the model")
+    try:
+        raw = Path(source).read_bytes()
+    except OSError as error:
+        raise TinylearnError(f"cannot read {source}: {error.strerror}", BAD_MODEL) from None
+    return verify.parse(raw, str(source))
+
+
+def write(graph: ir.Graph, path: str | Path) -> Model:
+    """Write `graph` to `path`: to a temporary name first, so that a half-written file is never seen."""
+    raw = build(graph)
+    model = read(raw)
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(raw)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise TinylearnError(f"cannot write {path}: {error.strerror}", BAD_MODEL) from None
+    return model
+
+
+def build(graph: ir.Graph) -> bytes:
+    """The bytes of the file. Raises TinylearnError where the graph does not fit the format."""
+    graph.check()
+    return _Writer(graph).bytes()
+
+
+class _Writer:
+    """Lays out one graph: activations first, then constants and scratch in the order of the operators."""
+
+    def __init__(self, graph: ir.Graph):
+        self.graph = graph
+        self.layout = planner.forward(graph)
+        self.index: dict[str, int] = {}
+        self.tensors: list[TensorRecord] = []
+        self.data = bytearray()
+        names = [graph.input, *(op.output for op in graph.ops)]
+        constants = {name for op in graph.ops for name in (op.weights, op.bias) if name}
+        if len(names) + len(constants) > MAX_RECORDS or len(graph.ops) > MAX_RECORDS:
+            raise TinylearnError(f"the model has more than {MAX_RECORDS} tensors or operators", BAD_MODEL)
+        self.data_offset = self._data_offset(len(names) + len(constants), len(graph.ops))
+        for name in names:
+            self._activation(name)
+
+    @staticmethod
+    def _data_offset(tensors: int, ops: int) -> int:
+        sections = 4
+        return HEADER.size + sections * SECTION.size + tensors * TENSOR.size + ops * OPERATOR.size
+
+    def bytes(self) -> bytes:
+        graph = self.graph
+        ops = [self._operator(index, op).pack() for index, op in enumerate(graph.ops)]
+        tensors = [record.pack() for record in self.tensors]
+        meta = {**graph.meta, "name": graph.name, **({"labels": graph.labels} if graph.labels is not None else {})}
+        text = json.dumps(meta, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        features, head = graph.classifier()
+        ends = (self.index[graph.input], self.index[graph.output], self.index[features], head)
+        return assemble(
+            [
+                (b"TENS", b"".join(tensors), len(tensors)),
+                (b"OPS ", b"".join(ops), len(ops)),
+                (b"DATA", bytes(self.data), 0),
+                (b"META", text, 0),
+            ],
+            self.layout.bytes,
+            ends,
+        )
+
+    def _activation(self, name: str) -> None:
+        t = self.graph.tensors[name]
+        place = self.layout.places[name]
+        record = TensorRecord(place, t.bytes, (1, *t.hwc), INT8, IN_ARENA, t.zero_point, float(np.float32(t.scale)))
+        self._add(name, record)
+
+    def _add(self, name: str, record: TensorRecord) -> int:
+        self.index[name] = len(self.tensors)
+        self.tensors.append(record)
+        return self.index[name]
+
+    def _put(self, *arrays: np.ndarray) -> int:
+        """Append arrays to DATA, on a multiple of 4; gives the offset in the file."""
+        self.data.extend(b"\0" * (-len(self.data) % 4))
+        offset = self.data_offset + len(self.data)
+        for array in arrays:
+            self.data.extend(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
+        return offset
+
+    def _weights(self, op: ir.Op) -> int:
+        if op.weights in self.index:
+            return self.index[op.weights]
+        t = self.graph.tensors[op.weights]
+        shape = (t.shape[0], 1, 1, t.shape[1]) if op.code == ir.FULLY_CONNECTED else t.shape
+        record = TensorRecord(self._put(t.data), t.bytes, shape, INT8, IN_FILE)
+        if np.ndim(t.scale):
+            record.scales = self._put(np.maximum(t.scale, TINY).astype(np.float32))
+        else:
+            record.scale = max(float(np.float32(t.scale)), float(TINY))
+        return self._add(op.weights, record)
+
+    def _bias(self, op: ir.Op) -> int:
+        if op.bias is None:
+            return NOBODY
+        if op.bias in self.index:
+            return self.index[op.bias]
+        t = self.graph.tensors[op.bias]
+        return self._add(op.bias, TensorRecord(self._put(t.data), t.bytes, (1, 1, 1, t.shape[0]), INT32, IN_FILE))
+
+    def _operator(self, index: int, op: ir.Op) -> OperatorRecord:
+        attrs, graph = op.attrs, self.graph
+        record = OperatorRecord(ir.CODES[op.code], macs=graph.macs(op), clamp=tuple(attrs.get("clamp", (-128, 127))))
+        record.x, record.y = self.index[op.inputs[0]], self.index[op.output]
+        if len(op.inputs) > 1:
+            record.x2 = self.index[op.inputs[1]]
+        if op.code in ir.WINDOWED:
+            record.kernel = tuple(attrs["kernel"] if "kernel" in attrs else graph.tensors[op.weights].shape[1:3])
+            record.stride, record.dilation = tuple(attrs["stride"]), tuple(attrs.get("dilation", (1, 1)))
+            record.padding = tuple(attrs["padding"][:2])
+            self._check_window(index, op, record)
+        if op.code in ir.WEIGHTED:
+            record.w, record.b = self._weights(op), self._bias(op)
+            record.requant = self._requantisation(index, op)
+        record.q = tuple(self._q(op))
+        return record
+
+    def _requantisation(self, index: int, op: ir.Op) -> int:
+        x, w, y = (self.graph.tensors[name] for name in (op.inputs[0], op.weights, op.output))
+        channels = y.hwc[2]
+        if op.code == ir.FULLY_CONNECTED and not np.ndim(w.scale):
+            pairs = [quantization.dense_multiplier(x.scale, w.scale, y.scale)] * channels
+        else:
+            scales = np.broadcast_to(np.asarray(w.scale, np.float32), (channels,))
+            pairs = quantization.convolution_multipliers(x.scale, scales, y.scale)
+        self._check_sum(index, op, int(w.data.size) // channels)
+        multipliers, shifts = zip(*pairs, strict=True)
+        return self._put(np.array(multipliers, np.int32), np.array(shifts, np.int8))
+
+    def _q(self, op: ir.Op) -> list[int]:
+        tensors = [self.graph.tensors[name] for name in (*op.inputs, op.output)]
+        if op.code == ir.ADD:
+            return quantization.add_parameters(*(t.scale for t in tensors))
+        if op.code == ir.MEAN:
+            return quantization.mean_parameters(*(t.scale for t in tensors))
+        if op.code == ir.PAD:
+            return [op.attrs["value"], *op.attrs["before"]]
+        if op.code == ir.CLAMP:
+            return list(quantization.quantize_multiplier(op.attrs["ratio"]))
+        if op.code == ir.SOFTMAX:
+            return quantization.softmax_parameters(tensors[0].scale, op.attrs["beta"])
+        return []
+
+    # ---- limits of the format, as sentences
+
+    def _refuse(self, index: int, op: ir.Op, what: str) -> TinylearnError:
+        return TinylearnError(f'operator {index} ({op.code} "{op.name}"): {what}', UNSUPPORTED_OPERATOR)
+
+    def _check_window(self, index: int, op: ir.Op, record: OperatorRecord) -> None:
+        for what in ("kernel", "stride", "dilation", "padding"):
+            low = 0 if what == "padding" else 1
+            pair = getattr(record, what)
+            if not all(low <= n <= 255 for n in pair):
+                raise self._refuse(index, op, f"its {what} is {pair[0]} x {pair[1]}; {low} to 255 are supported")
+        x, y = (self.graph.tensors[name].hwc for name in (op.inputs[0], op.output))
+        for axis in range(2):
+            reach = (record.kernel[axis] - 1) * record.dilation[axis]
+            outside = (y[axis] - 1) * record.stride[axis] - record.padding[axis] >= x[axis]
+            if record.padding[axis] > reach or outside:
+                raise self._refuse(index, op, "its padding is so wide that the window leaves the image entirely")
+
+    def _check_sum(self, index: int, op: ir.Op, products: int) -> None:
+        """The kernels sum in int32 and must not overflow, whatever the input."""
+        if products > MAX_PRODUCTS:
+            raise self._refuse(
+                index,
+                op,
+                f"one output sums {products} products; {MAX_PRODUCTS} always fit an int32. Make the layer smaller",
+            )
+        bias = self.graph.tensors[op.bias].data if op.bias else np.zeros(1, np.int32)
+        most = 2**31 - 1 - products * 255 * 128
+        if np.abs(bias.astype(np.int64)).max() > most:
+            raise self._refuse(
+                index, op, f"a bias is beyond {most}, so the sum may overflow an int32; train it smaller"
+            )
+
+
+def assemble(sections: list[tuple[bytes, bytes, int]], arena: int, ends: tuple[int, int, int, int]) -> bytes:
+    """Header, table and sections (tag, content, number of records) with checksum and identity; ends: input, output,
+    features, head."""
+    offset = HEADER.size + len(sections) * SECTION.size
+    table, body = bytearray(), bytearray()
+    for tag, content, count in sections:
+        padding = b"\0" * (-(offset + len(body)) % 8)
+        body += padding
+        table += SECTION.pack(tag, offset + len(body), len(content), count)
+        body += content
+    rest = struct.pack("<I6H", arena, *ends, len(sections), 0) + bytes(table) + bytes(body)
+    return seal(MAGIC + struct.pack("<HHII", MAJOR, MINOR, 48 + len(rest), 0) + b"\0" * 32 + rest)
+
+
+def seal(raw: bytes) -> bytes:
+    """Set identity and checksum of a file whose other bytes are final."""
+    rest = raw[48:]
+    identity = hashlib.sha256(rest).digest()
+    return raw[:12] + struct.pack("<I", zlib.crc32(identity + rest)) + identity + rest
