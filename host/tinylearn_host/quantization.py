@@ -55,3 +55,16 @@ def add_parameters(x1_scale: float, x2_scale: float, y_scale: float) -> list[int
     twice = 2.0 * max(float(x1_scale), float(x2_scale))
     reals = (x1_scale / twice, x2_scale / twice, twice / ((1 << left_shift) * float(y_scale)))
     return [left_shift, *(value for real in reals for value in quantize_multiplier(float(real)))]
+
+
+def mean_parameters(x_scale: float, y_scale: float, n: int) -> list[int]:
+    """(multiplier, shift) of a mean over n values: the rescaling with 1/n folded in, cut to an integer as TFLite does."""
+    multiplier, shift = quantize_multiplier(float(x_scale) / float(y_scale))
+    fold = min(n.bit_length() - 1, 32, 31 + shift)
+    return [(multiplier << fold) // n, shift - fold]
+
+
+def softmax_table(x_scale: float, beta: float) -> np.ndarray:
+    """float32 [256]: entry d is exp(-beta * x_scale * (255 - d)); TFLite's own table."""
+    steps = np.arange(255, -1, -1, dtype=np.float32)
+    return np.exp(np.float64(-np.float32(x_scale) * np.float32(beta) * steps)).astype(np.float32)

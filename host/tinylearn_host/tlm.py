@@ -183,16 +183,12 @@ class _Writer:
         self.data = bytearray()
         names = [graph.input, *(op.output for op in graph.ops)]
         constants = {name for op in graph.ops for name in (op.weights, op.bias) if name}
-        if len(names) + len(constants) > MAX_RECORDS or len(graph.ops) > MAX_RECORDS:
+        count = len(names) + len(constants) + sum(op.code == ir.SOFTMAX for op in graph.ops)
+        if count > MAX_RECORDS or len(graph.ops) > MAX_RECORDS:
             raise TinylearnError(f"the model has more than {MAX_RECORDS} tensors or operators", BAD_MODEL)
-        self.data_offset = self._data_offset(len(names) + len(constants), len(graph.ops))
+        self.data_offset = HEADER.size + 4 * SECTION.size + count * TENSOR.size + len(graph.ops) * OPERATOR.size
         for name in names:
             self._activation(name)
-
-    @staticmethod
-    def _data_offset(tensors: int, ops: int) -> int:
-        sections = 4
-        return HEADER.size + sections * SECTION.size + tensors * TENSOR.size + ops * OPERATOR.size
 
     def bytes(self) -> bytes:
         graph = self.graph
@@ -252,6 +248,13 @@ class _Writer:
         t = self.graph.tensors[op.bias]
         return self._add(op.bias, TensorRecord(self._put(t.data), t.bytes, (1, 1, 1, t.shape[0]), INT32, IN_FILE))
 
+    def _exponentials(self, index: int, op: ir.Op) -> int:
+        """Softmax's 256 float32, as raw bytes: the board does its arithmetic in integers."""
+        table = quantization.softmax_table(self.graph.tensors[op.inputs[0]].scale, op.attrs["beta"])
+        return self._add(
+            f"exponentials of operator {index}", TensorRecord(self._put(table), 1024, (0,) * 4, RAW, IN_FILE)
+        )
+
     def _operator(self, index: int, op: ir.Op) -> OperatorRecord:
         attrs, graph = op.attrs, self.graph
         record = OperatorRecord(ir.CODES[op.code], macs=graph.macs(op), clamp=tuple(attrs.get("clamp", (-128, 127))))
@@ -266,6 +269,8 @@ class _Writer:
         if op.code in ir.WEIGHTED:
             record.w, record.b = self._weights(op), self._bias(op)
             record.requant = self._requantisation(index, op)
+        if op.code == ir.SOFTMAX:
+            record.w = self._exponentials(index, op)
         record.q = tuple(self._q(op))
         return record
 
@@ -286,13 +291,12 @@ class _Writer:
         if op.code == ir.ADD:
             return quantization.add_parameters(*(t.scale for t in tensors))
         if op.code == ir.MEAN:
-            return quantization.mean_parameters(*(t.scale for t in tensors))
+            h, w, _ = tensors[0].hwc
+            return quantization.mean_parameters(tensors[0].scale, tensors[1].scale, h * w)
         if op.code == ir.PAD:
             return [op.attrs["value"], *op.attrs["before"]]
         if op.code == ir.CLAMP:
             return list(quantization.quantize_multiplier(op.attrs["ratio"]))
-        if op.code == ir.SOFTMAX:
-            return quantization.softmax_parameters(tensors[0].scale, op.attrs["beta"])
         return []
 
     # ---- limits of the format, as sentences

@@ -19,6 +19,8 @@ LARGEST = 2**31 - 1
 RECORDS = {b"TENS": TENSOR.size, b"OPS ": OPERATOR.size}
 ELEMENTWISE = {ir.ADD, ir.CLAMP, ir.RESHAPE}
 SHIFTS = range(-31, 31)
+MOST_PIXELS = 1 << 23  # a mean over more may overflow its int32 sum
+ONE = 0x3F800000  # the bits of 1.0 in float32
 
 
 class Refusal(Exception):
@@ -168,7 +170,7 @@ class _Check:
         self.require(op.variant == 0, f"variant {op.variant} is unknown")
         self.x = self.operand("input", op.x, INT8, None)
         self.x2 = self.operand("second input", op.x2, INT8, None)
-        self.w = self.operand("weights", op.w, INT8, IN_FILE)
+        self.w = self.operand("weights", op.w, RAW if op.name == ir.SOFTMAX else INT8, IN_FILE)
         self.b = self.operand("bias", op.b, INT32, IN_FILE)
         self.y = self.operand("output", op.y, INT8, IN_ARENA)
         self.s = self.operand("scratch", op.s, RAW, IN_ARENA)
@@ -182,7 +184,10 @@ class _Check:
     def operands(self, op: tlm.OperatorRecord) -> None:
         """Exactly the buffers that the code asks for; the bias is optional."""
         weighted, name = op.name in ir.WEIGHTED, op.name
-        self.require((self.w is not None) == weighted, "its weights are missing, or it has some and may not")
+        self.require(
+            (self.w is not None) == (weighted or name == ir.SOFTMAX),
+            "its weights are missing, or it has some and may not",
+        )
         self.require((op.requant != 0) == weighted, "its requantisation is missing, or it has one and may not")
         self.require(
             (self.x2 is not None) == (name == ir.ADD), "its second input is missing, or it has one and may not"
@@ -237,6 +242,31 @@ class _Check:
     def reshape(self, op: tlm.OperatorRecord) -> None:
         self.same_bytes(self.x, self.y)
 
+    def mean(self, op: tlm.OperatorRecord) -> None:
+        (_, h, w, c), pixels = self.x.shape, self.x.shape[1] * self.x.shape[2]
+        self.require(self.y.bytes == c and self.x.bytes == h * w * c, "its output has not one value per channel")
+        self.require(pixels <= MOST_PIXELS, f"the mean over {pixels} values may overflow")
+        self.multiplier(*op.q[:2])
+
+    def pad(self, op: tlm.OperatorRecord) -> None:
+        value, *before = op.q[:4]
+        self.require(-128 <= value <= 127, f"its value {value} is no int8")
+        for x, y, amount in zip(self.x.shape[1:], self.y.shape[1:], before, strict=True):
+            self.require(amount >= 0 and amount + x <= y, "its output cannot hold its input there")
+        for t in (self.x, self.y):
+            self.require(t.shape[0] == 1, f"shape {t.shape} has a batch")
+
+    def rectify(self, op: tlm.OperatorRecord) -> None:
+        self.clamp(op)
+        self.same_bytes(self.x, self.y)
+        self.multiplier(*op.q[:2])
+
+    def softmax(self, op: tlm.OperatorRecord) -> None:
+        self.same_bytes(self.x, self.y)
+        self.require(self.w.bytes == 1024, f"its table has {self.w.bytes} bytes, 1024 were expected")
+        table = np.frombuffer(self.model.raw, "<u4", 256, self.w.place)
+        self.require(bool((table <= ONE).all()) and table[255] == ONE, "its table is not one of exponentials up to 1")
+
     # ---- what the numbers may be
 
     def values(self, op: tlm.OperatorRecord) -> None:
@@ -280,6 +310,10 @@ GEOMETRY = {
     ir.FULLY_CONNECTED: _Check.dense,
     ir.ADD: _Check.add,
     ir.RESHAPE: _Check.reshape,
+    ir.MEAN: _Check.mean,
+    ir.PAD: _Check.pad,
+    ir.CLAMP: _Check.rectify,
+    ir.SOFTMAX: _Check.softmax,
 }
 
 
