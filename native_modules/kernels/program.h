@@ -4,6 +4,8 @@
 #ifndef TL_PROGRAM_H
 #define TL_PROGRAM_H
 
+#include <stdbool.h>
+
 #include "tl.h"
 
 // A status is 0, or a code below + 256 * the index of the section, tensor, operator or element it is about.
@@ -43,6 +45,7 @@ enum {
     TL_E_PARAMS,     // params has not the number of integers that the operator's geometry has
     TL_E_BUFFER,     // op: a buffer is missing, or does not start on a multiple of 4
     TL_E_NUMBER,     // element: NaN or infinity; or a scale that is not a positive number
+    TL_E_LABEL,      // sample or row: a class that the head does not have
 };
 
 // A buffer of somebody else's: where, and how many bytes.
@@ -51,7 +54,52 @@ typedef struct {
     size_t bytes;
 } tl_span_t;
 
+// Operator codes, as docs/SPEC.md has them.
+enum {
+    TL_CONV2D = 1,
+    TL_DEPTHWISE_CONV2D,
+    TL_FULLY_CONNECTED,
+    TL_AVG_POOL,
+    TL_MAX_POOL,
+    TL_MEAN,
+    TL_ADD,
+    TL_PAD,
+    TL_CLAMP,
+    TL_SOFTMAX,
+    TL_RESHAPE,
+    TL_CODES,
+};
+
+// What an operator reads and writes. An empty span where it has no such buffer.
 enum { TL_X, TL_X2, TL_W, TL_B, TL_REQUANT, TL_Y, TL_SCRATCH, TL_SPANS };
+
+// One operator on its buffers. The geometry is the struct of tl.h that the code asks for; seen as integers, its fields.
+typedef struct {
+    int32_t code;
+    union {
+        int32_t fields[18];
+        tl_window_t window;
+        tl_dense_t dense;
+        tl_add_t add;
+        int32_t n; // reshape: bytes
+    } g;
+    tl_span_t span[TL_SPANS];
+} tl_call_t;
+
+// How many integers the geometry of an operator is; 0 for an unknown code.
+int32_t tl_call_fields(int32_t code);
+
+// Whether the geometry is sound and every buffer has exactly the bytes that it needs, so that the kernel cannot leave
+// them. y may be x itself (add: x or x2) for the operators that go element by element: add, clamp, reshape; else it
+// overlaps nothing.
+tl_status_t tl_call_check(const tl_call_t *call);
+
+// Whether the numbers in the buffers are sound: multipliers and shifts in their range, no sum that an int32 may not
+// hold.
+tl_status_t tl_call_check_values(const tl_call_t *call);
+
+// Runs a checked operator.
+void tl_call_run(const tl_call_t *call);
 
 // Verifies a whole file: checksum, tables, and every operator's geometry against the tensors that it names.
 tl_status_t tl_check(const void *model, size_t length);
@@ -63,13 +111,13 @@ tl_status_t tl_run(const void *model, size_t length, void *arena, size_t arena_l
     const int32_t *places, size_t places_bytes);
 
 // One operator on buffers. params: the operator's code (docs/SPEC.md), then the fields of its geometry struct in order.
-tl_status_t tl_op(const int32_t *params, size_t params_bytes, const tl_span_t spans[TL_SPANS]);
+tl_status_t tl_op(const tl_span_t *params, const tl_span_t spans[TL_SPANS]);
 
 // CRC-32 of IEEE 802.3, as zlib's: start with crc = 0, go on with the last result.
 uint32_t tl_crc32(uint32_t crc, const void *data, size_t length);
 
-// y = clamp(round(x / scale) + zero) as TFLite rounds: the quotient to float32, that half away from zero.
-// x: n float32; scale: one float32. In integers: a board without floats gives the same bits.
-tl_status_t tl_quantize_s8(int8_t *y, size_t n, const void *x, const void *scale, int32_t zero);
+// dst int8 [n], src float32 [n], scale float32 [1]: dst = clamp(round(src / scale) + zero) as TFLite rounds: the quotient
+// to float32, that half away from zero. In integers: a board without floats gives the same bits.
+tl_status_t tl_quantize(const tl_span_t spans[3], int32_t zero);
 
 #endif

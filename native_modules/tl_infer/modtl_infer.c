@@ -2,6 +2,7 @@
 // native_modules/cpython/tl_infer.py is its twin on CPython, with the same names.
 
 #include "binding.h"
+#include "heads.h"
 
 // check(model) -> status
 static mp_obj_t tl_infer_check(mp_obj_t model_in) {
@@ -29,20 +30,18 @@ static mp_obj_t tl_infer_op(size_t n_args, const mp_obj_t *args) {
     for (int i = 0; i < TL_SPANS; i++) {
         spans[i] = tl_span(args[1 + i], i >= TL_Y ? MP_BUFFER_RW : MP_BUFFER_READ);
     }
-    return MP_OBJ_NEW_SMALL_INT(tl_op(params.at, params.bytes, spans));
+    return MP_OBJ_NEW_SMALL_INT(tl_op(&params, spans));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_op_obj, 8, 8, tl_infer_op);
 
-// quantize(dst, src, scale, zero_point) -> status. dst int8[n], src float32[n], scale float32[1].
+// quantize(dst, src, scale, zero_point) -> status. dst int8 [n], src float32 [n], scale float32 [1]
 static mp_obj_t tl_infer_quantize(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
-    tl_span_t dst = tl_span(args[0], MP_BUFFER_RW);
-    tl_span_t src = tl_span(args[1], MP_BUFFER_READ);
-    tl_span_t scale = tl_span(args[2], MP_BUFFER_READ);
-    if (scale.bytes != 4 || src.bytes / 4 != dst.bytes || src.bytes % 4 != 0) {
-        return MP_OBJ_NEW_SMALL_INT(TL_E_BYTES);
+    tl_span_t spans[3];
+    for (int i = 0; i < 3; i++) {
+        spans[i] = tl_span(args[i], i == 0 ? MP_BUFFER_RW : MP_BUFFER_READ);
     }
-    return MP_OBJ_NEW_SMALL_INT(tl_quantize_s8(dst.at, dst.bytes, src.at, scale.at, mp_obj_get_int(args[3])));
+    return MP_OBJ_NEW_SMALL_INT(tl_quantize(spans, mp_obj_get_int(args[3])));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_quantize_obj, 4, 4, tl_infer_quantize);
 
@@ -54,12 +53,32 @@ static mp_obj_t tl_infer_crc32(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_crc32_obj, 1, 2, tl_infer_crc32);
 
+// head_scores(params, x, w, b, logits) -> status (kernels/heads.h)
+static mp_obj_t tl_infer_head_scores(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    tl_span_t params = tl_span(args[0], MP_BUFFER_READ), spans[4];
+    for (int i = 0; i < 4; i++) {
+        spans[i] = tl_span(args[1 + i], i == 3 ? MP_BUFFER_RW : MP_BUFFER_READ);
+    }
+    return MP_OBJ_NEW_SMALL_INT(tl_head_scores(&params, spans));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_head_scores_obj, 5, 5, tl_infer_head_scores);
+
+// head_softmax(logits, probabilities) -> status
+static mp_obj_t tl_infer_head_softmax(mp_obj_t logits_in, mp_obj_t probabilities_in) {
+    tl_span_t spans[2] = {tl_span(logits_in, MP_BUFFER_READ), tl_span(probabilities_in, MP_BUFFER_RW)};
+    return MP_OBJ_NEW_SMALL_INT(tl_head_softmax(spans));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(tl_infer_head_softmax_obj, tl_infer_head_softmax);
+
 #define TL_INFER_NAMES(ROW)                                                                                            \
     ROW(MP_QSTR_check, tl_infer_check_obj)                                                                             \
     ROW(MP_QSTR_run, tl_infer_run_obj)                                                                                 \
     ROW(MP_QSTR_op, tl_infer_op_obj)                                                                                   \
     ROW(MP_QSTR_quantize, tl_infer_quantize_obj)                                                                       \
-    ROW(MP_QSTR_crc32, tl_infer_crc32_obj)
+    ROW(MP_QSTR_crc32, tl_infer_crc32_obj)                                                                             \
+    ROW(MP_QSTR_head_scores, tl_infer_head_scores_obj)                                                                 \
+    ROW(MP_QSTR_head_softmax, tl_infer_head_softmax_obj)
 
 #if MICROPY_ENABLE_DYNRUNTIME
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {

@@ -1,9 +1,62 @@
 // tl_train: the training half of tinylearn for Python. Integers and buffers in, a status out; nothing is allocated.
 // native_modules/cpython/tl_train.py is its twin on CPython, with the same names.
+// What each function does, and its buffers: kernels/heads.h.
 
 #include "binding.h"
+#include "heads.h"
 
-#define TL_TRAIN_NAMES(ROW)
+// A function of params and count buffers, of which those from the index `written` on are written to.
+typedef tl_status_t (*tl_train_function_t)(const tl_span_t *params, const tl_span_t *spans);
+
+static mp_obj_t call(tl_train_function_t function, const mp_obj_t *args, int count, int written) {
+    tl_span_t params = tl_span(args[0], MP_BUFFER_READ), spans[7];
+    for (int i = 0; i < count; i++) {
+        spans[i] = tl_span(args[1 + i], i >= written ? MP_BUFFER_RW : MP_BUFFER_READ);
+    }
+    return MP_OBJ_NEW_SMALL_INT(function(&params, spans));
+}
+
+// class_sums(params, features, labels, sums, counts) -> status
+static mp_obj_t tl_train_class_sums(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return call(tl_class_sums, args, 4, 2);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_class_sums_obj, 5, 5, tl_train_class_sums);
+
+// class_rows(params, sums, counts, w, b) -> status
+static mp_obj_t tl_train_class_rows(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return call(tl_class_rows, args, 4, 2);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_class_rows_obj, 5, 5, tl_train_class_rows);
+
+// own_classes(params, source, own_w, own_scale, sums, counts, scratch) -> status
+static mp_obj_t tl_train_own_classes(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return call(tl_own_classes, args, 6, 3);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_own_classes_obj, 7, 7, tl_train_own_classes);
+
+// unit_mean(params, features, mean, scratch) -> status
+static mp_obj_t tl_train_unit_mean(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return call(tl_unit_mean, args, 3, 1);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_unit_mean_obj, 4, 4, tl_train_unit_mean);
+
+// head_step(params, features, labels, mean, w, b, state, scratch) -> status
+static mp_obj_t tl_train_head_step(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return call(tl_head_step, args, 7, 3);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_head_step_obj, 8, 8, tl_train_head_step);
+
+#define TL_TRAIN_NAMES(ROW)                                                                                            \
+    ROW(MP_QSTR_class_sums, tl_train_class_sums_obj)                                                                   \
+    ROW(MP_QSTR_class_rows, tl_train_class_rows_obj)                                                                   \
+    ROW(MP_QSTR_own_classes, tl_train_own_classes_obj)                                                                 \
+    ROW(MP_QSTR_unit_mean, tl_train_unit_mean_obj)                                                                     \
+    ROW(MP_QSTR_head_step, tl_train_head_step_obj)
 
 #if MICROPY_ENABLE_DYNRUNTIME
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
