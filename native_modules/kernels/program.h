@@ -35,9 +35,9 @@ enum {
     TL_E_FIELD,     // operator: a field of the geometry outside its range (kernel 0, shift 90, ...)
     TL_E_GEOMETRY,  // operator: shapes, window and padding do not fit together
     TL_E_BYTES,     // operator: a buffer of another size than the geometry needs
-    TL_E_REQUANT,   // operator: requantisation outside the file, or a multiplier or shift outside its range
-    TL_E_OVERLAP,   // operator: the output overlaps something that is still read
-    TL_E_OVERFLOW,  // operator: a sum of products and bias that an int32 may not hold
+    TL_E_REQUANT,  // operator: requantisation outside the file, or a multiplier, shift or exponential outside its range
+    TL_E_OVERLAP,  // operator: the output overlaps something that is still read
+    TL_E_OVERFLOW, // operator: a sum of products and bias that an int32 may not hold
     // arguments
     TL_E_RANGE = 48, // first and last are not a range of operators
     TL_E_PLACES,     // places has not one int32 per tensor
@@ -70,6 +70,8 @@ enum {
     TL_CODES,
 };
 
+enum { TL_MAX_FIELDS = 18 };
+
 // What an operator reads and writes. An empty span where it has no such buffer.
 enum { TL_X, TL_X2, TL_W, TL_B, TL_REQUANT, TL_Y, TL_SCRATCH, TL_SPANS };
 
@@ -77,10 +79,14 @@ enum { TL_X, TL_X2, TL_W, TL_B, TL_REQUANT, TL_Y, TL_SCRATCH, TL_SPANS };
 typedef struct {
     int32_t code;
     union {
-        int32_t fields[18];
+        int32_t fields[TL_MAX_FIELDS];
         tl_window_t window;
         tl_dense_t dense;
+        tl_mean_t mean;
         tl_add_t add;
+        tl_pad_t pad;
+        tl_clamp_t clamp;
+        tl_softmax_t softmax;
         int32_t n; // reshape: bytes
     } g;
     tl_span_t span[TL_SPANS];
@@ -116,8 +122,8 @@ tl_status_t tl_op(const tl_span_t *params, const tl_span_t spans[TL_SPANS]);
 // CRC-32 of IEEE 802.3, as zlib's: start with crc = 0, go on with the last result.
 uint32_t tl_crc32(uint32_t crc, const void *data, size_t length);
 
-// dst int8 [n], src float32 [n], scale float32 [1]: dst = clamp(round(src / scale) + zero) as TFLite rounds: the quotient
-// to float32, that half away from zero. In integers: a board without floats gives the same bits.
+// dst int8 [n], src float32 [n], scale float32 [1]: dst = clamp(round(src / scale) + zero) as TFLite rounds: the
+// quotient to float32, that half away from zero. In integers: a board without floats gives the same bits.
 tl_status_t tl_quantize(const tl_span_t spans[3], int32_t zero);
 
 #endif

@@ -1,0 +1,63 @@
+"""tl_infer for CPython: the native module's functions (native_modules/tl_infer/modtl_infer.c) on the same C. This is the simulator.
+
+Integers and buffers in, a status out: 0, or a code + 256 * the index of what it is about (kernels/program.h).
+Buffers are anything with the buffer protocol: bytes, bytearray, array, memoryview, a contiguous numpy array.
+"""
+
+from ctypes import c_int32, c_size_t, c_uint32, c_void_p
+
+from tinylearn_library import SPANS, Spans, function
+
+_check = function("tl_check", c_void_p, c_size_t)
+_run = function(
+    "tl_run", c_void_p, c_size_t, c_void_p, c_size_t, c_int32, c_int32, c_void_p, c_size_t
+)
+_op = function("tl_op", SPANS, SPANS)
+_quantize = function("tl_quantize", SPANS, c_int32)
+_crc32 = function("tl_crc32", c_uint32, c_void_p, c_size_t, result=c_uint32)
+
+
+def check(model):
+    """Verify a whole .tlm file."""
+    with Spans(read=(model,)) as (file,):
+        return _check(file.at, file.bytes)
+
+
+def run(model, arena, first, last, places=None):
+    """Run operators first .. last-1. places: int32 per tensor, -1 = where the file says, else an offset in the arena."""
+    with Spans(read=(model, places), write=(arena,)) as (file, moved, memory):
+        return _run(file.at, file.bytes, memory.at, memory.bytes, first, last, moved.at, moved.bytes)
+
+
+def op(params, x, x2, w, b, requant, y, scratch):
+    """Run one operator on buffers. params: int32 code, then the fields of its geometry. None where it has no such buffer."""
+    with Spans(read=(params, x, x2, w, b, requant), write=(y, scratch)) as (settings, *spans):
+        return _op(settings, (type(settings) * len(spans))(*spans))
+
+
+def quantize(dst, src, scale, zero_point):
+    """dst int8 [n] = src float32 [n] / scale float32 [1] + zero_point, rounded and clamped as TFLite does."""
+    with Spans(read=(src, scale), write=(dst,)) as (values, step, out):
+        return _quantize((type(out) * 3)(out, values, step), zero_point)
+
+
+def crc32(data, seed=0):
+    """CRC-32 as zlib's."""
+    with Spans(read=(data,)) as (span,):
+        return _crc32(seed, span.at, span.bytes)
+
+
+_head_scores = function("tl_head_scores", SPANS, SPANS)
+_head_softmax = function("tl_head_softmax", SPANS)
+
+
+def head_scores(params, x, w, b, logits):
+    """logits int32 [k] of one feature vector x int8 [n], rows w int16 [k, n] and b int32 [k] (kernels/heads.h)."""
+    with Spans(read=(params, x, w, b), write=(logits,)) as (settings, *spans):
+        return _head_scores(settings, (type(settings) * 4)(*spans))
+
+
+def head_softmax(logits, probabilities):
+    """logits int32 [k], 16 fractional bits -> probabilities int32 [k], 15 fractional bits."""
+    with Spans(read=(logits,), write=(probabilities,)) as spans:
+        return _head_softmax(spans)

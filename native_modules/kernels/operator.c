@@ -1,0 +1,283 @@
+#include <string.h>
+
+#include "program.h"
+
+// ---- Ranges: what each field of a geometry may be -------------------------------------------------------------------
+
+enum { DIM, WINDOW, PAD, BEFORE, INT8, MAX, MULT, SHIFT, LEFT, PIXELS, COUNT };
+
+static const int32_t range[][2] = {
+    [DIM] = {1, 65535},
+    [WINDOW] = {1, 255}, // kernel, stride, dilation
+    [PAD] = {0, 255},
+    [BEFORE] = {0, 65535},
+    [INT8] = {-128, 127},
+    [MAX] = {-128, 127}, // and not below the field before it
+    [MULT] = {0, INT32_MAX},
+    [SHIFT] = {-31, 30},
+    [LEFT] = {0, 22},
+    [PIXELS] = {1, 1 << 23},
+    [COUNT] = {1, INT32_MAX},
+};
+
+#define WINDOW_FIELDS                                                                                                  \
+    18, DIM, DIM, DIM, DIM, DIM, DIM, WINDOW, WINDOW, WINDOW, WINDOW, WINDOW, WINDOW, PAD, PAD, INT8, INT8, INT8, MAX
+
+// Per code: how many fields, and the range of each, in the order of the geometry's struct.
+static const uint8_t geometry[TL_CODES][1 + TL_MAX_FIELDS] = {
+    [TL_CONV2D] = {WINDOW_FIELDS},
+    [TL_DEPTHWISE_CONV2D] = {WINDOW_FIELDS},
+    [TL_FULLY_CONNECTED] = {6, DIM, DIM, INT8, INT8, INT8, MAX},
+    [TL_AVG_POOL] = {WINDOW_FIELDS},
+    [TL_MAX_POOL] = {WINDOW_FIELDS},
+    [TL_MEAN] = {6, PIXELS, DIM, INT8, INT8, MULT, SHIFT},
+    [TL_ADD] = {13, COUNT, INT8, INT8, INT8, INT8, MAX, LEFT, MULT, SHIFT, MULT, SHIFT, MULT, SHIFT},
+    [TL_PAD] = {10, DIM, DIM, DIM, DIM, DIM, DIM, BEFORE, BEFORE, BEFORE, INT8},
+    [TL_CLAMP] = {7, COUNT, INT8, INT8, INT8, MAX, MULT, SHIFT},
+    [TL_SOFTMAX] = {2, COUNT, DIM},
+    [TL_RESHAPE] = {1, COUNT},
+};
+
+int32_t tl_call_fields(int32_t code) {
+    return code > 0 && code < TL_CODES ? geometry[code][0] : 0;
+}
+
+static bool in_range(const tl_call_t *call) {
+    const uint8_t *kind = geometry[call->code];
+    const int32_t *field = call->g.fields;
+    for (int i = 0; i < kind[0]; i++) {
+        const int32_t *r = range[kind[1 + i]];
+        if (field[i] < r[0] || field[i] > r[1] || (kind[1 + i] == MAX && field[i] < field[i - 1])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// ---- Sizes: how many bytes each buffer must have --------------------------------------------------------------------
+
+// The sum over so many products of int8 and (int8 - zero point) fits an int32.
+enum { MAX_TAPS = 65535 };
+
+enum { SOFTMAX_TABLE = 256 * 4 }; // bytes of the exponentials
+
+typedef struct {
+    uint64_t bytes[TL_SPANS];
+    uint64_t taps; // products in one sum
+} need_t;
+
+static uint64_t volume(int32_t h, int32_t w, int32_t c) {
+    return (uint64_t)((uint32_t)h * (uint32_t)w) * (uint32_t)c;
+}
+
+static void need_channels(need_t *need, int32_t channels, uint64_t taps) {
+    need->taps = taps;
+    need->bytes[TL_W] = taps * (uint32_t)channels;
+    need->bytes[TL_B] = 4 * (uint64_t)channels;
+    need->bytes[TL_REQUANT] = 5 * (uint64_t)channels;
+}
+
+// Every position of the window along one axis holds an element of the image (or falls between two, when dilated).
+static bool touches(int32_t in, int32_t out, int32_t k, int32_t stride, int32_t dilation, int32_t pad) {
+    return pad <= (k - 1) * dilation && (out - 1) * stride - pad < in;
+}
+
+static bool need_window(const tl_call_t *call, need_t *need) {
+    const tl_window_t *g = &call->g.window;
+    int32_t kernel = g->k_h * g->k_w;
+    need->bytes[TL_X] = volume(g->in_h, g->in_w, g->in_c);
+    need->bytes[TL_Y] = volume(g->out_h, g->out_w, g->out_c);
+    bool sound = touches(g->in_h, g->out_h, g->k_h, g->stride_h, g->dilation_h, g->pad_top) &&
+                 touches(g->in_w, g->out_w, g->k_w, g->stride_w, g->dilation_w, g->pad_left);
+    switch (call->code) {
+        case TL_CONV2D:
+            need_channels(need, g->out_c, volume(g->k_h, g->k_w, g->in_c));
+            return sound;
+        case TL_DEPTHWISE_CONV2D:
+            need_channels(need, g->out_c, kernel);
+            return sound && g->out_c % g->in_c == 0;
+        default: // pools
+            return sound && g->out_c == g->in_c && g->dilation_h == 1 && g->dilation_w == 1;
+    }
+}
+
+static bool need_pad(const tl_pad_t *g, need_t *need) {
+    need->bytes[TL_X] = volume(g->in_h, g->in_w, g->in_c);
+    need->bytes[TL_Y] = volume(g->out_h, g->out_w, g->out_c);
+    return g->top + g->in_h <= g->out_h && g->left + g->in_w <= g->out_w && g->front + g->in_c <= g->out_c;
+}
+
+// Fills in what the operator needs; false where shapes, window and padding do not fit together.
+static bool find_need(const tl_call_t *call, need_t *need) {
+    uint64_t *bytes = need->bytes;
+    memset(need, 0, sizeof(*need));
+    switch (call->code) {
+        case TL_FULLY_CONNECTED:
+            need_channels(need, call->g.dense.n_out, call->g.dense.n_in);
+            bytes[TL_X] = call->g.dense.n_in;
+            bytes[TL_Y] = call->g.dense.n_out;
+            return true;
+        case TL_MEAN:
+            bytes[TL_X] = (uint64_t)call->g.mean.n * call->g.mean.c;
+            bytes[TL_Y] = call->g.mean.c;
+            return true;
+        case TL_ADD:
+            bytes[TL_X] = bytes[TL_X2] = bytes[TL_Y] = call->g.add.n;
+            return true;
+        case TL_PAD:
+            return need_pad(&call->g.pad, need);
+        case TL_SOFTMAX:
+            bytes[TL_X] = bytes[TL_Y] = (uint64_t)call->g.softmax.rows * call->g.softmax.n;
+            bytes[TL_W] = SOFTMAX_TABLE;
+            return true;
+        case TL_CLAMP:
+        case TL_RESHAPE:
+            bytes[TL_X] = bytes[TL_Y] = call->g.n;
+            return true;
+        default:
+            return need_window(call, need);
+    }
+}
+
+// ---- Checks ---------------------------------------------------------------------------------------------------------
+
+static bool overlap(const tl_span_t *a, const tl_span_t *b) {
+    uintptr_t p = (uintptr_t)a->at, q = (uintptr_t)b->at;
+    return a->bytes && b->bytes && p < q + b->bytes && q < p + a->bytes;
+}
+
+static bool elementwise(int32_t code) {
+    return code == TL_ADD || code == TL_CLAMP || code == TL_RESHAPE;
+}
+
+// y overlaps nothing that is read, scratch nothing at all.
+static bool disjoint(const tl_call_t *call) {
+    const tl_span_t *span = call->span, *y = &span[TL_Y];
+    for (int i = 0; i < TL_Y; i++) {
+        bool in_place = i <= TL_X2 && span[i].at == y->at && elementwise(call->code);
+        if ((!in_place && overlap(&span[i], y)) || overlap(&span[i], &span[TL_SCRATCH])) {
+            return false;
+        }
+    }
+    return !overlap(y, &span[TL_SCRATCH]);
+}
+
+tl_status_t tl_call_check(const tl_call_t *call) {
+    if (tl_call_fields(call->code) == 0) {
+        return TL_E_CODE;
+    }
+    if (!in_range(call)) {
+        return TL_E_FIELD;
+    }
+    need_t need;
+    if (!find_need(call, &need)) {
+        return TL_E_GEOMETRY;
+    }
+    if (need.taps > MAX_TAPS) {
+        return TL_E_OVERFLOW;
+    }
+    for (int i = 0; i < TL_SPANS; i++) {
+        const tl_span_t *span = &call->span[i];
+        bool optional = i == TL_B && span->bytes == 0;
+        if (span->bytes != need.bytes[i] && !optional) {
+            return TL_E_BYTES;
+        }
+        if ((uintptr_t)span->at & 3) {
+            return TL_E_BUFFER;
+        }
+    }
+    return disjoint(call) ? TL_OK : TL_E_OVERLAP;
+}
+
+// float32 of 0 .. 1 as bits, the last one 1
+static bool exponentials_sound(const uint32_t *exps) {
+    const uint32_t one = 0x3f800000;
+    for (int i = 0; i < 256; i++) {
+        if (exps[i] > one) {
+            return false;
+        }
+    }
+    return exps[255] == one;
+}
+
+tl_status_t tl_call_check_values(const tl_call_t *call) {
+    need_t need;
+    find_need(call, &need);
+    if (call->code == TL_SOFTMAX && !exponentials_sound(call->span[TL_W].at)) {
+        return TL_E_REQUANT;
+    }
+    size_t channels = call->span[TL_REQUANT].bytes / 5;
+    const int32_t *mult = call->span[TL_REQUANT].at;
+    const int8_t *shift = (const int8_t *)(mult + channels);
+    const int32_t *b = call->span[TL_B].at;
+    int32_t most = INT32_MAX - (int32_t)need.taps * (255 * 128);
+    for (size_t i = 0; i < channels; i++) {
+        if (mult[i] < 0 || shift[i] < range[SHIFT][0] || shift[i] > range[SHIFT][1]) {
+            return TL_E_REQUANT;
+        }
+        if (b && (b[i] > most || b[i] < -most)) {
+            return TL_E_OVERFLOW;
+        }
+    }
+    return TL_OK;
+}
+
+// ---- Run ------------------------------------------------------------------------------------------------------------
+
+void tl_call_run(const tl_call_t *call) {
+    const tl_span_t *span = call->span;
+    const tl_window_t *window = &call->g.window;
+    const int8_t *x = span[TL_X].at, *x2 = span[TL_X2].at, *w = span[TL_W].at;
+    const int32_t *b = span[TL_B].at, *mult = span[TL_REQUANT].at;
+    const int8_t *shift = (const int8_t *)(mult + span[TL_REQUANT].bytes / 5);
+    int8_t *y = span[TL_Y].at;
+    void *scratch = span[TL_SCRATCH].at;
+    switch (call->code) {
+        case TL_CONV2D:
+            tl_conv2d_s8(window, x, w, b, mult, shift, y, scratch);
+            break;
+        case TL_DEPTHWISE_CONV2D:
+            tl_depthwise_conv2d_s8(window, x, w, b, mult, shift, y, scratch);
+            break;
+        case TL_FULLY_CONNECTED:
+            tl_fully_connected_s8(&call->g.dense, x, w, b, mult, shift, y, scratch);
+            break;
+        case TL_AVG_POOL:
+            tl_avg_pool_s8(window, x, y);
+            break;
+        case TL_MAX_POOL:
+            tl_max_pool_s8(window, x, y);
+            break;
+        case TL_ADD:
+            tl_add_s8(&call->g.add, x, x2, y);
+            break;
+        case TL_RESHAPE:
+            memmove(y, x, span[TL_Y].bytes);
+            break;
+    }
+}
+
+tl_status_t tl_op(const tl_span_t *params, const tl_span_t spans[TL_SPANS]) {
+    const int32_t *param = params->at;
+    if (params->bytes < 4 || (uintptr_t)param & 3) {
+        return TL_E_PARAMS;
+    }
+    tl_call_t call = {.code = param[0]};
+    int32_t fields = tl_call_fields(call.code);
+    if (fields == 0) {
+        return TL_E_CODE;
+    }
+    if (params->bytes != 4 * (1 + (size_t)fields)) {
+        return TL_E_PARAMS;
+    }
+    memcpy(&call.g, param + 1, 4 * fields);
+    memcpy(call.span, spans, sizeof(call.span));
+    tl_status_t status = tl_call_check(&call);
+    if (status == TL_OK) {
+        status = tl_call_check_values(&call);
+    }
+    if (status == TL_OK) {
+        tl_call_run(&call);
+    }
+    return status;
+}

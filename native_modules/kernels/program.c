@@ -1,0 +1,381 @@
+#include <string.h>
+
+#include "program.h"
+
+// ---- The file, as docs/SPEC.md has it: every record is aligned, so it is read where it lies -------------------------
+
+typedef struct {
+    char magic[4];
+    uint16_t major, minor;
+    uint32_t length, crc;
+    uint8_t sha256[32];
+    uint32_t arena;
+    uint16_t input, output, features, head, n_sections, reserved;
+} header_t;
+
+typedef struct {
+    char tag[4];
+    uint32_t offset, length, count;
+} section_t;
+
+typedef struct {
+    uint32_t place, bytes;
+    uint16_t shape[4];
+    uint8_t type, region;
+    int8_t zero;
+    uint8_t reserved;
+    uint32_t scale; // the bits of a float32
+    uint32_t scales, reserved2;
+} tensor_t;
+
+typedef struct {
+    uint8_t code, variant;
+    uint8_t k_h, k_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    int8_t y_min, y_max;
+    uint16_t x, x2, y, w, b, scratch;
+    uint32_t requant, macs;
+    int32_t q[8];
+} operator_t;
+
+enum { INT8, INT32, RAW };
+enum { IN_FILE, IN_ARENA };
+enum { NONE = 65535, MAX_RECORDS = 4096, CRC_FROM = 16 };
+
+// A part of the file: offsets of its first byte and of the byte after its last.
+typedef struct {
+    uint32_t begin, end;
+} extent_t;
+
+// A file whose tables have been found, and the arena that it is to run in.
+typedef struct {
+    const uint8_t *base;
+    const header_t *header;
+    const tensor_t *tensors;
+    const operator_t *operators;
+    uint32_t n_tensors, n_operators;
+    extent_t data;
+    uint8_t *arena;
+    uint32_t arena_length;
+    const int32_t *places; // NULL, or where the caller has moved tensors to
+} program_t;
+
+static bool inside(extent_t extent, uint32_t offset, uint32_t bytes) {
+    return offset % 4 == 0 && offset >= extent.begin && offset <= extent.end && bytes <= extent.end - offset;
+}
+
+// ---- Header and sections --------------------------------------------------------------------------------------------
+
+static tl_status_t read_section(program_t *p, const section_t *section) {
+    const void *records = p->base + section->offset;
+    if (memcmp(section->tag, "TENS", 4) == 0 && !p->tensors) {
+        p->tensors = records;
+        p->n_tensors = section->count;
+        return section->count <= MAX_RECORDS && section->length == section->count * sizeof(tensor_t) ? TL_OK
+                                                                                                     : TL_E_COUNT;
+    }
+    if (memcmp(section->tag, "OPS ", 4) == 0 && !p->operators) {
+        p->operators = records;
+        p->n_operators = section->count;
+        return section->count <= MAX_RECORDS && section->length == section->count * sizeof(operator_t) ? TL_OK
+                                                                                                       : TL_E_COUNT;
+    }
+    if (memcmp(section->tag, "DATA", 4) == 0 && !p->data.begin) {
+        p->data = (extent_t){section->offset, section->offset + section->length};
+    }
+    return TL_OK;
+}
+
+// Finds the tables in a file. Cheap, so that tl_run does it each time instead of trusting that somebody has checked.
+static tl_status_t open_program(program_t *p, const void *model, size_t length) {
+    const header_t *header = model;
+    memset(p, 0, sizeof(*p));
+    if ((uintptr_t)model & 3) {
+        return TL_E_ALIGN;
+    }
+    if (length < sizeof(header_t)) {
+        return TL_E_LENGTH;
+    }
+    if (memcmp(header->magic, "TLML", 4) != 0) {
+        return TL_E_MAGIC;
+    }
+    if (header->major != 1) {
+        return TL_E_VERSION;
+    }
+    uint32_t tables = sizeof(header_t) + header->n_sections * sizeof(section_t);
+    if (header->length > length || header->length > INT32_MAX || header->length < tables) {
+        return TL_E_LENGTH;
+    }
+    p->base = model;
+    p->header = header;
+    const section_t *section = (const section_t *)(header + 1);
+    for (uint32_t i = 0; i < header->n_sections; i++) {
+        tl_status_t status = TL_E_SECTION;
+        if (section[i].offset % 8 == 0 &&
+            inside((extent_t){tables, header->length}, section[i].offset, section[i].length)) {
+            status = read_section(p, &section[i]);
+        }
+        if (status) {
+            return status + 256 * i;
+        }
+    }
+    return p->tensors && p->operators && p->data.begin ? TL_OK : TL_E_SECTION + 256 * header->n_sections;
+}
+
+// ---- Tensors --------------------------------------------------------------------------------------------------------
+
+// A tensor's bytes, where places or its record say.
+static tl_status_t find_tensor(const program_t *p, uint32_t index, tl_span_t *span) {
+    const tensor_t *t = &p->tensors[index];
+    bool moved = p->places && p->places[index] >= 0;
+    uint32_t place = moved ? (uint32_t)p->places[index] : t->place;
+    if (t->type > RAW || t->region > IN_ARENA) {
+        return TL_E_TYPE;
+    }
+    if (t->type != RAW) {
+        uint64_t elements = (uint64_t)((uint32_t)t->shape[0] * t->shape[1]) * ((uint32_t)t->shape[2] * t->shape[3]);
+        if (elements == 0 || elements > INT32_MAX || elements * (t->type == INT32 ? 4 : 1) != t->bytes) {
+            return TL_E_SHAPE;
+        }
+    }
+    bool in_arena = moved || t->region == IN_ARENA;
+    if (!inside(in_arena ? (extent_t){0, p->arena_length} : p->data, place, t->bytes)) {
+        return TL_E_PLACE;
+    }
+    span->at = (in_arena ? p->arena : (uint8_t *)p->base) + place;
+    span->bytes = t->bytes;
+    return TL_OK;
+}
+
+// ---- Operators ------------------------------------------------------------------------------------------------------
+
+// What an operator's operand must be.
+typedef struct {
+    uint8_t type, region;
+} operand_t;
+
+enum { ANYWHERE = IN_ARENA + 1 };
+
+static const operand_t operands[TL_SPANS] = {
+    [TL_X] = {INT8, ANYWHERE},
+    [TL_X2] = {INT8, ANYWHERE},
+    [TL_W] = {INT8, IN_FILE},
+    [TL_B] = {INT32, IN_FILE},
+    [TL_Y] = {INT8, IN_ARENA},
+    [TL_SCRATCH] = {RAW, IN_ARENA},
+};
+
+static const tensor_t no_tensor;
+
+// An operator's operand: its record and its bytes, or no_tensor and none.
+static tl_status_t find_operand(
+    const program_t *p, operand_t want, uint16_t index, const tensor_t **t, tl_span_t *span) {
+    *t = &no_tensor;
+    *span = (tl_span_t){NULL, 0};
+    if (index == NONE) {
+        return TL_OK;
+    }
+    if (index >= p->n_tensors) {
+        return TL_E_TENSOR;
+    }
+    *t = &p->tensors[index];
+    if ((*t)->type != want.type || (want.region != ANYWHERE && (*t)->region != want.region)) {
+        return TL_E_TENSOR;
+    }
+    return find_tensor(p, index, span);
+}
+
+static bool has_shape(const tensor_t *t, int32_t a, int32_t b, int32_t c, int32_t d) {
+    return t->shape[0] == a && t->shape[1] == b && t->shape[2] == c && t->shape[3] == d;
+}
+
+static tl_window_t window_of(const operator_t *op, const tensor_t *x, const tensor_t *y) {
+    return (tl_window_t){
+        .in_h = x->shape[1],
+        .in_w = x->shape[2],
+        .in_c = x->shape[3],
+        .out_h = y->shape[1],
+        .out_w = y->shape[2],
+        .out_c = y->shape[3],
+        .k_h = op->k_h,
+        .k_w = op->k_w,
+        .stride_h = op->stride_h,
+        .stride_w = op->stride_w,
+        .dilation_h = op->dilation_h,
+        .dilation_w = op->dilation_w,
+        .pad_top = op->pad_top,
+        .pad_left = op->pad_left,
+        .x_zero = x->zero,
+        .y_zero = y->zero,
+        .y_min = op->y_min,
+        .y_max = op->y_max,
+    };
+}
+
+// Gathers the geometry of an operator from its record and the shapes of its tensors.
+static tl_status_t read_geometry(const operator_t *op, const tensor_t *t[TL_SPANS], tl_call_t *call) {
+    const tensor_t *x = t[TL_X], *y = t[TL_Y], *w = t[TL_W];
+    const tl_window_t *g = &call->g.window;
+    switch (op->code) {
+        case TL_CONV2D:
+            call->g.window = window_of(op, x, y);
+            return has_shape(w, g->out_c, g->k_h, g->k_w, g->in_c) ? TL_OK : TL_E_GEOMETRY;
+        case TL_DEPTHWISE_CONV2D:
+            call->g.window = window_of(op, x, y);
+            return has_shape(w, 1, g->k_h, g->k_w, g->out_c) ? TL_OK : TL_E_GEOMETRY;
+        case TL_FULLY_CONNECTED:
+            call->g.dense = (tl_dense_t){w->shape[3], w->shape[0], x->zero, y->zero, op->y_min, op->y_max};
+            return has_shape(w, w->shape[0], 1, 1, w->shape[3]) ? TL_OK : TL_E_GEOMETRY;
+        case TL_ADD:
+            call->g.add = (tl_add_t){.n = (int32_t)y->bytes,
+                .x1_zero = x->zero,
+                .x2_zero = t[TL_X2]->zero,
+                .y_zero = y->zero,
+                .y_min = op->y_min,
+                .y_max = op->y_max};
+            memcpy(&call->g.add.left_shift, op->q, 7 * sizeof(int32_t));
+            return TL_OK;
+        case TL_RESHAPE:
+            call->g.n = (int32_t)y->bytes;
+            return TL_OK;
+        default:
+            call->g.window = window_of(op, x, y);
+            return TL_OK;
+    }
+}
+
+// Makes an operator ready to run: everything it names found, its geometry checked.
+static tl_status_t read_call(const program_t *p, uint32_t index, tl_call_t *call) {
+    const operator_t *op = &p->operators[index];
+    const uint16_t names[TL_SPANS] = {op->x, op->x2, op->w, op->b, NONE, op->y, op->scratch};
+    const tensor_t *t[TL_SPANS];
+    call->code = op->code;
+    if (op->variant != 0) {
+        return TL_E_VARIANT;
+    }
+    for (int i = 0; i < TL_SPANS; i++) {
+        operand_t want = operands[i];
+        if (i == TL_W && op->code == TL_SOFTMAX) { // its exponentials
+            want.type = RAW;
+        }
+        tl_status_t status = find_operand(p, want, names[i], &t[i], &call->span[i]);
+        if (status) {
+            return status;
+        }
+    }
+    tl_status_t status = read_geometry(op, t, call);
+    if (status) {
+        return status;
+    }
+    if (op->requant) {
+        size_t bytes = 5 * (size_t)t[TL_Y]->shape[3];
+        if (!inside(p->data, op->requant, bytes)) {
+            return TL_E_REQUANT;
+        }
+        call->span[TL_REQUANT] = (tl_span_t){(void *)(p->base + op->requant), bytes};
+    }
+    return tl_call_check(call);
+}
+
+// ---- Check ----------------------------------------------------------------------------------------------------------
+
+// A float32 that is a normal number above 0, by its bits.
+static bool positive(uint32_t scale) {
+    return scale >= 0x00800000u && scale < 0x7f800000u;
+}
+
+// One scale, or one per channel in the file.
+static bool scales_sound(const program_t *p, const tensor_t *t, uint32_t channels) {
+    if (t->scales == 0) {
+        return positive(t->scale);
+    }
+    if (!inside(p->data, t->scales, 4 * channels)) {
+        return false;
+    }
+    const uint32_t *scale = (const uint32_t *)(p->base + t->scales);
+    while (channels > 0 && positive(scale[channels - 1])) {
+        channels--;
+    }
+    return channels == 0;
+}
+
+static tl_status_t check_operator(const program_t *p, uint32_t index) {
+    tl_call_t call;
+    tl_status_t status = read_call(p, index, &call);
+    if (status) {
+        return status;
+    }
+    const operator_t *op = &p->operators[index];
+    if (op->requant && !scales_sound(p, &p->tensors[op->w], call.span[TL_REQUANT].bytes / 5)) {
+        return TL_E_SCALE;
+    }
+    return tl_call_check_values(&call);
+}
+
+// Input, output and features are activations of the program, and the head is one of its operators or none.
+static tl_status_t check_header(const program_t *p) {
+    const uint16_t named[] = {p->header->input, p->header->output, p->header->features};
+    for (int i = 0; i < 3; i++) {
+        const tensor_t *t = &p->tensors[named[i]];
+        if (named[i] >= p->n_tensors || t->type != INT8 || t->region != IN_ARENA || !positive(t->scale)) {
+            return TL_E_HEADER;
+        }
+    }
+    return p->header->head <= p->n_operators ? TL_OK : TL_E_HEADER;
+}
+
+tl_status_t tl_check(const void *model, size_t length) {
+    program_t p;
+    tl_status_t status = open_program(&p, model, length);
+    if (status) {
+        return status;
+    }
+    if (tl_crc32(0, p.base + CRC_FROM, p.header->length - CRC_FROM) != p.header->crc) {
+        return TL_E_CRC;
+    }
+    // An arena that is only spoken of: its addresses are told from the file's, never read.
+    p.arena_length = p.header->arena;
+    p.arena = (uint8_t *)p.base + ((p.header->length + 7) & ~7u);
+    for (uint32_t i = 0; i < p.n_tensors; i++) {
+        tl_span_t span;
+        if ((status = find_tensor(&p, i, &span))) {
+            return status + 256 * i;
+        }
+    }
+    for (uint32_t i = 0; i < p.n_operators; i++) {
+        if ((status = check_operator(&p, i))) {
+            return status + 256 * i;
+        }
+    }
+    return check_header(&p);
+}
+
+// ---- Run ------------------------------------------------------------------------------------------------------------
+
+tl_status_t tl_run(const void *model, size_t length, void *arena, size_t arena_length, int32_t first, int32_t last,
+    const int32_t *places, size_t places_bytes) {
+    program_t p;
+    tl_status_t status = open_program(&p, model, length);
+    if (status) {
+        return status;
+    }
+    if ((uintptr_t)arena & 3) {
+        return TL_E_ARENA;
+    }
+    if (first < 0 || first > last || (uint32_t)last > p.n_operators) {
+        return TL_E_RANGE;
+    }
+    if (places && (places_bytes != 4 * p.n_tensors || (uintptr_t)places & 3)) {
+        return TL_E_PLACES;
+    }
+    p.arena = arena;
+    p.arena_length = arena_length < INT32_MAX ? arena_length : INT32_MAX;
+    p.places = places;
+    for (int32_t i = first; i < last; i++) {
+        tl_call_t call;
+        if ((status = read_call(&p, i, &call))) {
+            return status + 256 * i;
+        }
+        tl_call_run(&call);
+    }
+    return TL_OK;
+}

@@ -1,0 +1,18 @@
+# A native module: MOD, MODULE_DIR (its own folder) and ARCH given, $(MOD).mpy in the current directory.
+# The kernels that it links stand in its kernels.txt. MPY_DIR: MicroPython's sources, never written to.
+
+SRC = mod$(MOD).c $(shell cat $(MODULE_DIR)/kernels.txt)
+BUILD = $(MOD).objects
+LINK_RUNTIME = 1
+
+# Kernels for speed (native modules are built with -Os otherwise); what runs once per operator for size.
+CFLAGS_EXTRA = -O2 -Wextra -Wno-unused-parameter -I$(MODULE_DIR)/.. -I$(MODULE_DIR)/../kernels
+ifneq ($(filter armv%,$(ARCH)),)
+CFLAGS_EXTRA += -masm-syntax-unified
+endif
+SMALL = $(BUILD)/mod$(MOD).o $(BUILD)/operator.o $(BUILD)/program.o $(BUILD)/crc32.o $(BUILD)/quantize.o
+$(SMALL): CFLAGS += -Os
+
+VPATH = $(MODULE_DIR) $(MODULE_DIR)/../kernels
+include $(MPY_DIR)/py/dynruntime.mk
+$(SRC_O): $(wildcard $(MODULE_DIR)/../*.h $(MODULE_DIR)/../kernels/*.h) $(MODULE_DIR)/../natmod.mk
