@@ -62,9 +62,11 @@ typedef struct {
     int32_t mult, shift;
 } tl_clamp_t;
 
-// y (rows, n) = softmax of each row of x; its scale is 1/256, its zero point -128
+// y (rows, n) = softmax of each row of x; its scale is 1/256, its zero point -128. n is at most 4095.
+// mult, shift: beta * x_scale * 2^26, shift 0 .. 31
 typedef struct {
     int32_t rows, n;
+    int32_t mult, shift;
 } tl_softmax_t;
 
 // ---- Forward --------------------------------------------------------------------------------------------------------
@@ -78,8 +80,10 @@ void tl_conv2d_s8(const tl_window_t *g, const int8_t *x, const int8_t *w, const 
 void tl_depthwise_conv2d_s8(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
     const int32_t *mult, const int8_t *shift, int8_t *y, void *scratch);
 
+// LiteRT's reference rounds here as float64 does: y = round(acc * scale), ties away from zero, the product rounded to
+// 53 bits before. scale holds one float64 per output channel as two words, low word first; each within [2^-31, 2^16).
 void tl_fully_connected_s8(const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
-    const int32_t *mult, const int8_t *shift, int8_t *y, void *scratch);
+    const uint32_t *scale, int8_t *y, void *scratch);
 
 void tl_avg_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y);
 void tl_max_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y);
@@ -87,8 +91,6 @@ void tl_mean_s8(const tl_mean_t *g, const int8_t *x, int8_t *y);
 void tl_add_s8(const tl_add_t *g, const int8_t *x1, const int8_t *x2, int8_t *y); // y may be x1 or x2
 void tl_pad_s8(const tl_pad_t *g, const int8_t *x, int8_t *y);
 void tl_clamp_s8(const tl_clamp_t *g, const int8_t *x, int8_t *y); // y may be x
-
-// exps: 256 float32 as bits, exps[d] = exp(-beta * x_scale * (255 - d)); none above 1, none negative, the last one 1.
-void tl_softmax_s8(const tl_softmax_t *g, const int8_t *x, const uint32_t *exps, int8_t *y);
+void tl_softmax_s8(const tl_softmax_t *g, const int8_t *x, int8_t *y);
 
 #endif
