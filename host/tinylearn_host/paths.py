@@ -13,3 +13,4 @@ FIRMWARE = ROOT / "firmware" / "tinylearn"  # the Python package on the board, a
 MODELS = ROOT / "models"
 BUILD = ROOT / "build"
 NATIVE = BUILD / "native"  # native modules, one folder per architecture
+SIMULATOR = ROOT / "native_modules" / "cpython"  # the native modules for CPython

@@ -44,9 +44,9 @@ def convolution_multipliers(x_scale: float, w_scales: np.ndarray, y_scale: float
     return [quantize_multiplier(float(x_scale) * float(w) / float(y_scale)) for w in w_scales]
 
 
-def dense_multiplier(x_scale: float, w_scale: float, y_scale: float) -> tuple[int, int]:
-    """(multiplier, shift) of a dense layer with one scale for all its weights."""
-    return quantize_multiplier(float(np.float32(x_scale) * np.float32(w_scale)) / float(y_scale))
+def dense_scales(x_scale: float, w_scales: np.ndarray, y_scale: float) -> np.ndarray:
+    """float64, one per output channel: LiteRT's reference rescales dense layers in floating point."""
+    return np.float64(x_scale) * w_scales.astype(np.float64) / np.float64(y_scale)
 
 
 def add_parameters(x1_scale: float, x2_scale: float, y_scale: float) -> list[int]:
@@ -58,13 +58,12 @@ def add_parameters(x1_scale: float, x2_scale: float, y_scale: float) -> list[int
 
 
 def mean_parameters(x_scale: float, y_scale: float, n: int) -> list[int]:
-    """(multiplier, shift) of a mean over n values: the rescaling with 1/n folded in, cut to an integer as TFLite does."""
+    """(multiplier, shift) of a mean over n values: 1/n is folded in and the multiplier cut, as TFLite does."""
     multiplier, shift = quantize_multiplier(float(x_scale) / float(y_scale))
     fold = min(n.bit_length() - 1, 32, 31 + shift)
     return [(multiplier << fold) // n, shift - fold]
 
 
-def softmax_table(x_scale: float, beta: float) -> np.ndarray:
-    """float32 [256]: entry d is exp(-beta * x_scale * (255 - d)); TFLite's own table."""
-    steps = np.arange(255, -1, -1, dtype=np.float32)
-    return np.exp(np.float64(-np.float32(x_scale) * np.float32(beta) * steps)).astype(np.float32)
+def softmax_parameters(x_scale: float, beta: float) -> list[int]:
+    """(multiplier, shift) that take a difference of two inputs to beta * x_scale * difference with 26 fractional bits."""
+    return list(quantize_multiplier(min(float(beta) * float(x_scale) * (1 << 26), (1 << 31) - 1.0)))

@@ -21,6 +21,7 @@ MAX_RECORDS = 4096
 MAX_PRODUCTS = 65535  # products of int8 and (int8 - zero point) whose sum an int32 always holds
 INT8, INT32, RAW = 0, 1, 2
 IN_FILE, IN_ARENA = 0, 1
+DENSE_SCALES = (2.0**-31, 2.0**16)  # what a dense layer's rescaling may be: from, and below
 TINY = np.finfo(np.float32).tiny  # the scale of a dead channel: files hold normal positive ones only
 
 HEADER = struct.Struct("<4sHHII32sI6H")
@@ -126,7 +127,7 @@ class Model:
         return data if record.type == RAW else data.reshape(record.shape)
 
     def requantisation(self, op: OperatorRecord) -> tuple[np.ndarray, np.ndarray]:
-        """(multipliers int32, shifts int8), one per output channel."""
+        """Of a convolution: (multipliers int32, shifts int8), one per output channel."""
         channels = self.tensors[op.y].shape[3]
         multipliers = np.frombuffer(self.raw, "<i4", channels, op.requant)
         return multipliers, np.frombuffer(self.raw, "<i1", channels, op.requant + 4 * channels)
@@ -183,7 +184,7 @@ class _Writer:
         self.data = bytearray()
         names = [graph.input, *(op.output for op in graph.ops)]
         constants = {name for op in graph.ops for name in (op.weights, op.bias) if name}
-        count = len(names) + len(constants) + sum(op.code == ir.SOFTMAX for op in graph.ops)
+        count = len(names) + len(constants)
         if count > MAX_RECORDS or len(graph.ops) > MAX_RECORDS:
             raise TinylearnError(f"the model has more than {MAX_RECORDS} tensors or operators", BAD_MODEL)
         self.data_offset = HEADER.size + 4 * SECTION.size + count * TENSOR.size + len(graph.ops) * OPERATOR.size
@@ -248,13 +249,6 @@ class _Writer:
         t = self.graph.tensors[op.bias]
         return self._add(op.bias, TensorRecord(self._put(t.data), t.bytes, (1, 1, 1, t.shape[0]), INT32, IN_FILE))
 
-    def _exponentials(self, index: int, op: ir.Op) -> int:
-        """Softmax's 256 float32, as raw bytes: the board does its arithmetic in integers."""
-        table = quantization.softmax_table(self.graph.tensors[op.inputs[0]].scale, op.attrs["beta"])
-        return self._add(
-            f"exponentials of operator {index}", TensorRecord(self._put(table), 1024, (0,) * 4, RAW, IN_FILE)
-        )
-
     def _operator(self, index: int, op: ir.Op) -> OperatorRecord:
         attrs, graph = op.attrs, self.graph
         record = OperatorRecord(ir.CODES[op.code], macs=graph.macs(op), clamp=tuple(attrs.get("clamp", (-128, 127))))
@@ -269,20 +263,20 @@ class _Writer:
         if op.code in ir.WEIGHTED:
             record.w, record.b = self._weights(op), self._bias(op)
             record.requant = self._requantisation(index, op)
-        if op.code == ir.SOFTMAX:
-            record.w = self._exponentials(index, op)
         record.q = tuple(self._q(op))
         return record
 
     def _requantisation(self, index: int, op: ir.Op) -> int:
         x, w, y = (self.graph.tensors[name] for name in (op.inputs[0], op.weights, op.output))
         channels = y.hwc[2]
-        if op.code == ir.FULLY_CONNECTED and not np.ndim(w.scale):
-            pairs = [quantization.dense_multiplier(x.scale, w.scale, y.scale)] * channels
-        else:
-            scales = np.broadcast_to(np.asarray(w.scale, np.float32), (channels,))
-            pairs = quantization.convolution_multipliers(x.scale, scales, y.scale)
         self._check_sum(index, op, int(w.data.size) // channels)
+        w_scales = np.broadcast_to(np.asarray(w.scale, np.float32), (channels,))
+        if op.code == ir.FULLY_CONNECTED:
+            scales = quantization.dense_scales(x.scale, w_scales, y.scale)
+            if not np.all((scales >= DENSE_SCALES[0]) & (scales < DENSE_SCALES[1])):
+                raise self._refuse(index, op, f"its scales (input * weights / output) are outside {DENSE_SCALES}")
+            return self._put(scales)
+        pairs = quantization.convolution_multipliers(x.scale, w_scales, y.scale)
         multipliers, shifts = zip(*pairs, strict=True)
         return self._put(np.array(multipliers, np.int32), np.array(shifts, np.int8))
 
@@ -297,6 +291,8 @@ class _Writer:
             return [op.attrs["value"], *op.attrs["before"]]
         if op.code == ir.CLAMP:
             return list(quantization.quantize_multiplier(op.attrs["ratio"]))
+        if op.code == ir.SOFTMAX:
+            return quantization.softmax_parameters(tensors[0].scale, op.attrs["beta"])
         return []
 
     # ---- limits of the format, as sentences

@@ -20,7 +20,6 @@ RECORDS = {b"TENS": TENSOR.size, b"OPS ": OPERATOR.size}
 ELEMENTWISE = {ir.ADD, ir.CLAMP, ir.RESHAPE}
 SHIFTS = range(-31, 31)
 MOST_PIXELS = 1 << 23  # a mean over more may overflow its int32 sum
-ONE = 0x3F800000  # the bits of 1.0 in float32
 
 
 class Refusal(Exception):
@@ -170,7 +169,7 @@ class _Check:
         self.require(op.variant == 0, f"variant {op.variant} is unknown")
         self.x = self.operand("input", op.x, INT8, None)
         self.x2 = self.operand("second input", op.x2, INT8, None)
-        self.w = self.operand("weights", op.w, RAW if op.name == ir.SOFTMAX else INT8, IN_FILE)
+        self.w = self.operand("weights", op.w, INT8, IN_FILE)
         self.b = self.operand("bias", op.b, INT32, IN_FILE)
         self.y = self.operand("output", op.y, INT8, IN_ARENA)
         self.s = self.operand("scratch", op.s, RAW, IN_ARENA)
@@ -185,7 +184,7 @@ class _Check:
         """Exactly the buffers that the code asks for; the bias is optional."""
         weighted, name = op.name in ir.WEIGHTED, op.name
         self.require(
-            (self.w is not None) == (weighted or name == ir.SOFTMAX),
+            (self.w is not None) == weighted,
             "its weights are missing, or it has some and may not",
         )
         self.require((op.requant != 0) == weighted, "its requantisation is missing, or it has one and may not")
@@ -263,9 +262,7 @@ class _Check:
 
     def softmax(self, op: tlm.OperatorRecord) -> None:
         self.same_bytes(self.x, self.y)
-        self.require(self.w.bytes == 1024, f"its table has {self.w.bytes} bytes, 1024 were expected")
-        table = np.frombuffer(self.model.raw, "<u4", 256, self.w.place)
-        self.require(bool((table <= ONE).all()) and table[255] == ONE, "its table is not one of exponentials up to 1")
+        self.multiplier(*op.q[:2])
 
     # ---- what the numbers may be
 
@@ -274,16 +271,24 @@ class _Check:
         products = self.w.bytes // channels
         self.require(products <= tlm.MAX_PRODUCTS, f"one output sums {products} products, beyond an int32")
         self.require(self.b is None or self.b.bytes == 4 * channels, "its bias has not one number per output channel")
-        self.require(self.in_data(op.requant, 5 * channels), "its requantisation is outside DATA or misaligned")
-        multipliers = np.frombuffer(self.model.raw, "<i4", channels, op.requant)
-        shifts = np.frombuffer(self.model.raw, "<i1", channels, op.requant + 4 * channels)
-        sound = (multipliers >= 0) & (shifts >= SHIFTS[0]) & (shifts <= SHIFTS[-1])
-        self.require(bool(sound.all()), "a multiplier or shift of its requantisation is out of range")
+        self.requantisation(op, channels)
         self.scales(self.w, channels)
         if self.b is not None:
             bias = np.frombuffer(self.model.raw, "<i4", channels, self.b.place).astype(np.int64)
             most = LARGEST - products * 255 * 128
             self.require(int(np.abs(bias).max()) <= most, f"a bias is beyond {most}: the sum may overflow")
+
+    def requantisation(self, op: tlm.OperatorRecord, channels: int) -> None:
+        size = 8 if op.name == ir.FULLY_CONNECTED else 5
+        self.require(self.in_data(op.requant, size * channels), "its requantisation is outside DATA or misaligned")
+        if op.name == ir.FULLY_CONNECTED:
+            scales = np.frombuffer(self.model.raw, "<f8", channels, op.requant)
+            sound = (scales >= tlm.DENSE_SCALES[0]) & (scales < tlm.DENSE_SCALES[1])
+        else:
+            multipliers = np.frombuffer(self.model.raw, "<i4", channels, op.requant)
+            shifts = np.frombuffer(self.model.raw, "<i1", channels, op.requant + 4 * channels)
+            sound = (multipliers >= 0) & (shifts >= SHIFTS[0]) & (shifts <= SHIFTS[-1])
+        self.require(bool(sound.all()), "its requantisation is out of range")
 
     def scales(self, t: tlm.TensorRecord, channels: int) -> None:
         if t.scales == 0:
