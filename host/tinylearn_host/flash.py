@@ -85,9 +85,9 @@ class Plan:
             )
         if self.flash_needed > device.flash_free:
             raise TinylearnError(
-                f"the board has {kb(device.flash_free)} of flash free, {kb(self.flash_needed)} are needed (old files stay "
-                f"until the new ones are verified): {kb(self.flash_needed - device.flash_free)} too little. "
-                "Remove files from the board.",
+                f"the board has {kb(device.flash_free)} of flash free, {kb(self.flash_needed)} are needed "
+                "(old files stay until the new ones are verified): "
+                f"{kb(self.flash_needed - device.flash_free)} too little. Remove files from the board.",
                 NOT_ENOUGH_FLASH,
             )
 

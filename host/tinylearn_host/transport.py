@@ -52,7 +52,7 @@ class Transport(ABC):
         self.port = port
         try:
             self._link = self._open(port)
-        except (MpremoteError, ampy.pyboard.PyboardError, OSError):
+        except (MpremoteError, ampy.pyboard.PyboardError, OSError, ValueError):
             raise _why_not(port) from None
         self._serial.write_timeout = 10
         try:
@@ -188,12 +188,14 @@ class Transport(ABC):
     # The link.
 
     def _knock(self) -> None:
-        """Ctrl-C and Ctrl-A until the raw REPL answers."""
+        """Ctrl-C, a moment for the program to notice, and Ctrl-A; more patiently each time, until the raw REPL answers."""
         heard = b""
-        for _ in range(3):
+        for patience in (0.5, 2, 5):
             with self._errors():
-                self._serial.write(b"\r\x03\x03\r\x01")
-            heard += self._listen(RAW_PROMPT, 2.5)
+                self._serial.write(b"\x03\x03")
+                time.sleep(0.05)
+                self._serial.write(b"\r\x01")
+            heard += self._listen(RAW_PROMPT, patience)
             if heard.endswith(RAW_PROMPT):
                 return
         if heard:
@@ -323,7 +325,7 @@ class AmpyTransport(Transport):
 
 
 class _Pyboard(ampy.pyboard.Pyboard):
-    """ampy's board on any pyserial URL: its own constructor knows device names only, locks nothing and waits for ever."""
+    """ampy's board on any pyserial URL: its own constructor knows only device names and waits for ever."""
 
     def __init__(self, port: str):
         ampy.pyboard._rawdelay = 0
