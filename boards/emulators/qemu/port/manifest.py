@@ -1,0 +1,1 @@
+freeze(".", "_boot.py")

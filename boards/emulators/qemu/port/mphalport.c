@@ -1,0 +1,79 @@
+#include "py/mphal.h"
+
+#include "py/ringbuf.h"
+#include "py/runtime.h"
+#include "py/stream.h"
+#include "soc.h"
+
+static uint8_t input_bytes[1024];
+static ringbuf_t input = {input_bytes, sizeof(input_bytes), 0, 0};
+
+void board_poll_serial(void) {
+    int c;
+    while (ringbuf_free(&input) > 0 && (c = soc_serial_get()) >= 0) {
+        if (c == mp_interrupt_char) {
+            mp_sched_keyboard_interrupt();
+        } else {
+            ringbuf_put(&input, c);
+        }
+    }
+}
+
+uintptr_t mp_hal_stdio_poll(uintptr_t poll_flags) {
+    board_poll_serial();
+    uintptr_t ready = poll_flags & MP_STREAM_POLL_WR;
+    if ((poll_flags & MP_STREAM_POLL_RD) && ringbuf_avail(&input) > 0) {
+        ready |= MP_STREAM_POLL_RD;
+    }
+    return ready;
+}
+
+int mp_hal_stdin_rx_chr(void) {
+    for (;;) {
+        mp_event_handle_nowait();
+        int c = ringbuf_get(&input);
+        if (c >= 0) {
+            return c;
+        }
+        soc_wait();
+    }
+}
+
+mp_uint_t mp_hal_stdout_tx_strn(const char *text, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        soc_serial_put(text[i]);
+    }
+    return len;
+}
+
+mp_uint_t mp_hal_ticks_ms(void) {
+    return soc_clock_us() / 1000;
+}
+
+mp_uint_t mp_hal_ticks_us(void) {
+    return soc_clock_us();
+}
+
+mp_uint_t mp_hal_ticks_cpu(void) {
+    return soc_clock_us();
+}
+
+void mp_hal_delay_us(mp_uint_t us) {
+    uint64_t end = soc_clock_us() + us;
+    while (soc_clock_us() < end) {
+        mp_event_handle_nowait();
+    }
+}
+
+void mp_hal_delay_ms(mp_uint_t ms) {
+    uint64_t end = soc_clock_us() + (uint64_t)ms * 1000;
+    while (soc_clock_us() < end) {
+        mp_event_handle_nowait();
+        soc_wait();
+    }
+}
+
+// There is no calendar: file times count from the start.
+uint64_t mp_hal_time_ns(void) {
+    return soc_clock_us() * 1000;
+}

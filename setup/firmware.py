@@ -1,0 +1,69 @@
+"""What is built from MicroPython's sources: mpy-cross, and the firmwares of the unix and qemu boards."""
+
+import re
+import shutil
+from pathlib import Path
+
+import apt
+import sources
+from common import CACHE, ROOT, build_once, fingerprint, link_firmware, make
+
+EMULATORS = ROOT / "boards" / "emulators"
+
+
+def _log(name: str) -> Path:
+    return CACHE / "logs" / f"{name}.log"
+
+
+def mpy_cross() -> Path:
+    """MicroPython's cross-compiler, of the very version that the firmwares have."""
+    apt.need("compiler")
+    tree = sources.micropython()
+
+    def build(scratch: Path) -> None:
+        make(tree / "mpy-cross", f"BUILD={scratch}/build", log=_log("mpy-cross"))
+        shutil.copy(scratch / "build" / "mpy-cross", scratch)
+        shutil.rmtree(scratch / "build")
+
+    return build_once("mpy-cross", sources.micropython_version(), build) / "mpy-cross"
+
+
+def unix() -> Path:
+    """MicroPython's unix port, in the variant that speaks the boards' REPL on a terminal."""
+    apt.need("compiler")
+    tree = sources.micropython()
+    variant = EMULATORS / "unix" / "variant"
+
+    def build(scratch: Path) -> None:
+        make(tree / "ports" / "unix", f"VARIANT_DIR={variant}", f"BUILD={scratch}/build", log=_log("unix"))
+        shutil.copy(scratch / "build" / "micropython", scratch)
+        shutil.rmtree(scratch / "build")
+
+    key = fingerprint(sources.micropython_version(), variant, EMULATORS / "common")
+    return link_firmware("unix", build_once("firmware/unix", key, build))
+
+
+def qemu(board: str) -> Path:
+    """Our MicroPython port for QEMU's microcontroller machines, for one of the qemu-* boards."""
+    if board == "qemu-rv32":
+        apt.need("compiler", "riscv-gcc", "riscv-picolibc", "qemu-riscv")
+    else:
+        apt.need("compiler", "arm-gcc", "arm-newlib", "qemu-arm")
+    tree, cross, port = sources.micropython(), mpy_cross(), EMULATORS / "qemu" / "port"
+    sizes = [f"{name.upper()}={_board_number(board, name)}" for name in ("heap_bytes", "flash_bytes", "romfs_bytes")]
+
+    def build(scratch: Path) -> None:
+        tools = [f"MICROPY_MPYCROSS={cross}", f"MICROPY_MPYCROSS_DEPENDENCY={cross}"]
+        where = [f"MPTOP={tree}", f"BOARD={board}", f"BUILD={scratch}/build"]
+        make(port, *where, *tools, *sizes, log=_log(board))
+        shutil.copy(scratch / "build" / "firmware.elf", scratch)
+        shutil.rmtree(scratch / "build")
+
+    key = fingerprint(sources.micropython_version(), port, EMULATORS / "common", *sizes)
+    return link_firmware(board, build_once(f"firmware/{board}", key, build))
+
+
+def _board_number(board: str, name: str) -> int:
+    """One number of boards/<board>.toml, read without a TOML library: Python 3.10 has none."""
+    found = re.search(rf"^{name} = ([\d_]+)", (ROOT / "boards" / f"{board}.toml").read_text(), re.MULTILINE)
+    return int(found[1].replace("_", ""))
