@@ -6,15 +6,16 @@ Buffers are anything with the buffer protocol: bytes, bytearray, array, memoryvi
 
 from ctypes import c_int32, c_size_t, c_uint32, c_void_p
 
-from tinylearn_library import SPANS, Spans, function
+from tinylearn_library import SPANS, Span, Spans, after, function
 
 _check = function("tl_check", c_void_p, c_size_t)
-_run = function(
-    "tl_run", c_void_p, c_size_t, c_void_p, c_size_t, c_int32, c_int32, c_void_p, c_size_t
-)
+_run = function("tl_run", c_void_p, c_size_t, c_void_p, c_size_t, c_int32, c_int32, c_void_p, c_size_t)
 _op = function("tl_op", SPANS, SPANS)
 _quantize = function("tl_quantize", SPANS, c_int32)
+_pixels = function("tl_pixels", SPANS)
 _crc32 = function("tl_crc32", c_uint32, c_void_p, c_size_t, result=c_uint32)
+_head_scores = function("tl_head_scores", SPANS, SPANS)
+_head_softmax = function("tl_head_softmax", SPANS)
 
 
 def check(model):
@@ -31,14 +32,20 @@ def run(model, arena, first, last, places=None):
 
 def op(params, x, x2, w, b, requant, y, scratch):
     """Run one operator on buffers. params: int32 code, then the fields of its geometry. None where it has no such buffer."""
-    with Spans(read=(params, x, x2, w, b, requant), write=(y, scratch)) as (settings, *spans):
-        return _op(settings, (type(settings) * len(spans))(*spans))
+    with Spans(read=(params, x, x2, w, b, requant), write=(y, scratch)) as spans:
+        return _op(spans, after(spans, 1))
 
 
 def quantize(dst, src, scale, zero_point):
     """dst int8 [n] = src float32 [n] / scale float32 [1] + zero_point, rounded and clamped as TFLite does."""
-    with Spans(read=(src, scale), write=(dst,)) as (values, step, out):
-        return _quantize((type(out) * 3)(out, values, step), zero_point)
+    with Spans(write=(dst,)) as (out,), Spans(read=(src, scale)) as (values, step):
+        return _quantize((Span * 3)(out, values, step), zero_point)
+
+
+def pixels(dst, src):
+    """dst int8 [n] = src uint8 [n] - 128."""
+    with Spans(read=(src,), write=(dst,)) as (values, out):
+        return _pixels((type(out) * 2)(out, values))
 
 
 def crc32(data, seed=0):
@@ -59,5 +66,17 @@ def head_scores(params, x, w, b, logits):
 
 def head_softmax(logits, probabilities):
     """logits int32 [k], 16 fractional bits -> probabilities int32 [k], 15 fractional bits."""
+    with Spans(read=(logits,), write=(probabilities,)) as spans:
+        return _head_softmax(spans)
+
+
+def head_scores(params, x, w, b, logits):
+    """logits int32 [k] of a head: params int32 (n, k, zero, mult, shift), x int8 [n], w int16 [k, n], b int32 [k]."""
+    with Spans(read=(params, x, w, b), write=(logits,)) as spans:
+        return _head_scores(spans, after(spans, 1))
+
+
+def head_softmax(logits, probabilities):
+    """probabilities int32 [k] of logits int32 [k]; 1 is 32768."""
     with Spans(read=(logits,), write=(probabilities,)) as spans:
         return _head_softmax(spans)

@@ -1,36 +1,42 @@
 """tl_train for CPython: the native module's functions (native_modules/tl_train/modtl_train.c) on the same C.
 
-What each function does, and its buffers: kernels/heads.h. Integers and buffers in, a status out.
+Integers and buffers in, a status out; what each function does and the shapes of its buffers: kernels/heads.h.
 """
 
-from tinylearn_library import SPANS, Spans, function
+from tinylearn_library import SPANS, Spans, after, function
 
-
-def _call(name, params, read, write):
-    with Spans(read=(params, *read), write=write) as (settings, *spans):
-        return function(name, SPANS, SPANS)(settings, (type(settings) * len(spans))(*spans))
+_class_sums = function("tl_class_sums", SPANS, SPANS)
+_class_rows = function("tl_class_rows", SPANS, SPANS)
+_own_classes = function("tl_own_classes", SPANS, SPANS)
+_unit_mean = function("tl_unit_mean", SPANS, SPANS)
+_head_step = function("tl_head_step", SPANS, SPANS)
 
 
 def class_sums(params, features, labels, sums, counts):
-    """sums int32 [k, n] and counts int32 [k] += features int8 [samples, n], labels uint8 [samples]."""
-    return _call("tl_class_sums", params, (features, labels), (sums, counts))
+    """Add features to their class's sum and count them."""
+    with Spans(read=(params, features, labels), write=(sums, counts)) as spans:
+        return _class_sums(spans, after(spans, 1))
 
 
 def class_rows(params, sums, counts, w, b):
     """The rows of a nearest prototype head."""
-    return _call("tl_class_rows", params, (sums, counts), (w, b))
+    with Spans(read=(params, sums, counts), write=(w, b)) as spans:
+        return _class_rows(spans, after(spans, 1))
 
 
 def own_classes(params, source, own_w, own_scale, sums, counts, scratch):
-    """Pseudo-prototypes for the classes that only the model's own classifier knows."""
-    return _call("tl_own_classes", params, (source, own_w, own_scale), (sums, counts, scratch))
+    """Pseudo-prototypes from the model's own classifier, for its classes without samples."""
+    with Spans(read=(params, source, own_w, own_scale), write=(sums, counts, scratch)) as spans:
+        return _own_classes(spans, after(spans, 1))
 
 
 def unit_mean(params, features, mean, scratch):
-    """mean int16 [n] of the features scaled to length 1."""
-    return _call("tl_unit_mean", params, (features,), (mean, scratch))
+    """The mean of the features, each scaled to length 1."""
+    with Spans(read=(params, features), write=(mean, scratch)) as spans:
+        return _unit_mean(spans, after(spans, 1))
 
 
 def head_step(params, features, labels, mean, w, b, state, scratch):
-    """One full-batch step of SGD on the last layer."""
-    return _call("tl_head_step", params, (features, labels, mean), (w, b, state, scratch))
+    """One step of softmax regression."""
+    with Spans(read=(params, features, labels, mean), write=(w, b, state, scratch)) as spans:
+        return _head_step(spans, after(spans, 1))

@@ -3,6 +3,8 @@
 // d is the cosine with temperature 10 (Hu et al. 2022, arXiv 2204.07305), or the squared Euclidean distance.
 // A class is kept as the sum and the number of its examples, so that more examples later refine it.
 
+#include <string.h>
+
 #include "heads.h"
 
 tl_status_t tl_class_sums(const tl_span_t *params, const tl_span_t spans[4]) {
@@ -24,6 +26,10 @@ tl_status_t tl_class_sums(const tl_span_t *params, const tl_span_t spans[4]) {
     }
     for (size_t i = 0; i < samples; i++, x += n) {
         uint32_t *sum = (uint32_t *)sums + labels[i] * n; // wraps instead of overflowing, after 2^23 examples
+        if (counts[labels[i]] < 0) {                      // real examples take a pseudo-prototype's place
+            counts[labels[i]] = 0;
+            memset(sum, 0, 4 * n);
+        }
         for (size_t j = 0; j < n; j++) {
             sum[j] += (uint32_t)(x[j] - h.zero);
         }

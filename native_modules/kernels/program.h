@@ -35,9 +35,9 @@ enum {
     TL_E_FIELD,     // operator: a field of the geometry outside its range (kernel 0, shift 90, ...)
     TL_E_GEOMETRY,  // operator: shapes, window and padding do not fit together
     TL_E_BYTES,     // operator: a buffer of another size than the geometry needs
-    TL_E_REQUANT,  // operator: requantisation outside the file, or a multiplier, shift or exponential outside its range
-    TL_E_OVERLAP,  // operator: the output overlaps something that is still read
-    TL_E_OVERFLOW, // operator: a sum of products and bias that an int32 may not hold
+    TL_E_REQUANT,   // operator: requantisation outside the file, or a multiplier, shift or scale outside its range
+    TL_E_OVERLAP,   // operator: the output overlaps something that is still read
+    TL_E_OVERFLOW,  // operator: a sum of products and bias that an int32 may not hold
     // arguments
     TL_E_RANGE = 48, // first and last are not a range of operators
     TL_E_PLACES,     // places has not one int32 per tensor
@@ -95,6 +95,9 @@ typedef struct {
 // How many integers the geometry of an operator is; 0 for an unknown code.
 int32_t tl_call_fields(int32_t code);
 
+// Bytes of requantisation per output channel: an int32 multiplier and an int8 shift, or a float64 for dense layers.
+uint32_t tl_requant_bytes(int32_t code);
+
 // Whether the geometry is sound and every buffer has exactly the bytes that it needs, so that the kernel cannot leave
 // them. y may be x itself (add: x or x2) for the operators that go element by element: add, clamp, reshape; else it
 // overlaps nothing.
@@ -125,5 +128,8 @@ uint32_t tl_crc32(uint32_t crc, const void *data, size_t length);
 // dst int8 [n], src float32 [n], scale float32 [1]: dst = clamp(round(src / scale) + zero) as TFLite rounds: the
 // quotient to float32, that half away from zero. In integers: a board without floats gives the same bits.
 tl_status_t tl_quantize(const tl_span_t spans[3], int32_t zero);
+
+// dst int8 [n] = src uint8 [n] - 128
+tl_status_t tl_pixels(const tl_span_t spans[2]);
 
 #endif

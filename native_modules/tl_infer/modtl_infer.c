@@ -45,6 +45,13 @@ static mp_obj_t tl_infer_quantize(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_quantize_obj, 4, 4, tl_infer_quantize);
 
+// pixels(dst, src) -> status. dst int8 [n] = src uint8 [n] - 128
+static mp_obj_t tl_infer_pixels(mp_obj_t dst_in, mp_obj_t src_in) {
+    tl_span_t spans[2] = {tl_span(dst_in, MP_BUFFER_RW), tl_span(src_in, MP_BUFFER_READ)};
+    return MP_OBJ_NEW_SMALL_INT(tl_pixels(spans));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(tl_infer_pixels_obj, tl_infer_pixels);
+
 // crc32(data, seed=0) -> int, as zlib's
 static mp_obj_t tl_infer_crc32(size_t n_args, const mp_obj_t *args) {
     tl_span_t data = tl_span(args[0], MP_BUFFER_READ);
@@ -76,6 +83,7 @@ static MP_DEFINE_CONST_FUN_OBJ_2(tl_infer_head_softmax_obj, tl_infer_head_softma
     ROW(MP_QSTR_run, tl_infer_run_obj)                                                                                 \
     ROW(MP_QSTR_op, tl_infer_op_obj)                                                                                   \
     ROW(MP_QSTR_quantize, tl_infer_quantize_obj)                                                                       \
+    ROW(MP_QSTR_pixels, tl_infer_pixels_obj)                                                                           \
     ROW(MP_QSTR_crc32, tl_infer_crc32_obj)                                                                             \
     ROW(MP_QSTR_head_scores, tl_infer_head_scores_obj)                                                                 \
     ROW(MP_QSTR_head_softmax, tl_infer_head_softmax_obj)

@@ -1,0 +1,47 @@
+"""Few-shot learning on the board, in integers.
+
+    import tinylearn
+    tinylearn.adapt(samples)            # an iterable of (x, label), on the model that was flashed
+    tinylearn.predict(x)                # (label, confidence)
+
+    model = tinylearn.load("other.tlm")
+    model.adapt(samples, method="last_layer")
+    model.predict(x)
+
+x is one sample: bytes or a bytearray (pixels 0 .. 255), array('f') (real values), or array('b') (int8 as the model takes it).
+"""
+
+import sys
+
+if sys.implementation.name == "cpython":
+    # The simulator's modules stand in for the native ones, unless somebody has already said where they are.
+    sys.path.append(__file__.replace("\\", "/").rsplit("/", 3)[0] + "/native_modules/cpython")
+
+from .model import Model, load
+
+__all__ = ["Model", "adapt", "load", "ops", "predict"]
+
+_model = None
+
+
+def _default():
+    global _model
+    if _model is None:
+        _model = load()
+    return _model
+
+
+def adapt(samples, **options):
+    """Teach the flashed model, /model.tlm, loaded at the first call. Options as of Model.adapt. Gives that Model."""
+    return _default().adapt(samples, **options)
+
+
+def predict(x):
+    """(label, confidence) of the flashed model for one sample, after what `adapt` has taught it."""
+    return _default().predict(x)
+
+
+def __getattr__(name):
+    if name == "ops":  # loaded when asked for: who only predicts does not pay for it
+        return __import__("tinylearn.ops", None, None, ["ops"])
+    raise AttributeError(name)

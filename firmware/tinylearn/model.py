@@ -1,0 +1,268 @@
+"""A model where it lies, one arena to run it in, and the head that it was taught."""
+
+import gc
+import os
+from array import array
+from struct import unpack_from
+
+import tl_infer
+
+_TENSOR, _OPERATOR = 32, 64  # bytes of a record, docs/SPEC.md
+_SOFTMAX = 10
+
+
+def need(nbytes, what):
+    """Collect garbage; MemoryError with the numbers where nbytes are not free."""
+    gc.collect()
+    free = gc.mem_free() if hasattr(gc, "mem_free") else nbytes
+    if free < nbytes:
+        raise MemoryError("%s needs %d bytes of RAM and %d are free: %s" % (what, nbytes, free, _ADVICE))
+
+
+_ADVICE = "del what is not used, teach with fewer samples, or take a smaller model"
+
+
+def allocate(nbytes, what):
+    need(nbytes, what)
+    try:
+        return bytearray(nbytes)
+    except MemoryError:
+        raise MemoryError("%s needs %d bytes of RAM in one piece, and the free memory is in smaller ones: load the model "
+                          "first in main.py" % (what, nbytes))
+
+
+def fail(status, what):
+    from .errors import explain
+
+    raise ValueError(what + ": " + explain(status))
+
+
+def load(path="model.tlm"):
+    """The model in a .tlm file, ready to predict.
+
+    On a memory-mapped file system (ROMFS) it is used where it lies; else it is read into one bytearray of its size.
+    ValueError says what is wrong with the file, MemoryError what it needs and what is free, OSError that it is not there.
+    """
+    with open(path, "rb") as f:
+        try:
+            mapped = memoryview(f)
+        except TypeError:
+            mapped = None
+        if mapped:
+            return Model(mapped, path, True)
+        header = f.read(64)
+        if len(header) < 64 or header[:4] != b"TLML":
+            fail(2 if header[:4] == b"TLML" else 3, path)
+        size = os.stat(path)[6]
+        need(size + unpack_from("<I", header, 48)[0], path)
+        file = allocate(size, path)
+        f.seek(0)
+        f.readinto(file)
+    return Model(file, path)
+
+
+class Model:
+    """A model of a whole .tlm file in memory: bytes, bytearray, memoryview.
+
+    mapped: the file lies in memory-mapped flash and takes no RAM.
+    arena: bytearray that the forward program works in.
+    head: what was taught; None: the model answers with the classifier that it came with.
+    """
+
+    def __init__(self, file, path="the model", mapped=False):
+        status = tl_infer.check(file)
+        if status == 1:
+            print("tinylearn: %s does not lie on a multiple of 4 in memory, so it is copied" % path)
+            size = len(file)
+            source, file, mapped = file, allocate(size, path), False
+            file[:] = source
+            status = tl_infer.check(file)
+        if status:
+            fail(status, path)
+        self.file, self.mapped = memoryview(file), mapped
+        arena, x, y, features, self.first_of_head, sections = unpack_from("<I5H", file, 48)
+        self.arena = allocate(arena, "the arena of " + path)
+        self._sections = {}
+        for at in range(64, 64 + 16 * sections, 16):
+            self._sections[bytes(self.file[at : at + 4])] = unpack_from("<III", file, at + 4)
+        self.operators = self._sections[b"OPS "][2]
+        self.x, self._scale, self.x_zero = self.tensor(x)
+        self.y, self.y_scale, self.y_zero = self.tensor(y)
+        self.f, self.f_scale, self.f_zero = self.tensor(features)
+        self.head = None
+        self._labels = None
+        self._scores = None
+
+    def tensor(self, index):
+        """(its bytes, its scale as the 4 bytes of a float32, its zero point) of a tensor, where they lie."""
+        at = self._sections[b"TENS"][0] + index * _TENSOR
+        place, size = unpack_from("<II", self.file, at)
+        region, zero = unpack_from("<Bb", self.file, at + 17)
+        where = memoryview(self.arena) if region else self.file
+        return where[place : place + size], self.file[at + 20 : at + 24], zero
+
+    def operator(self, index, form, offset):
+        """Fields of an operator's record, as struct.unpack_from gives them."""
+        return unpack_from(form, self.file, self._sections[b"OPS "][0] + index * _OPERATOR + offset)
+
+    @property
+    def meta(self):
+        """What the file says about itself: name, labels, source ... Parsed at each call."""
+        import json
+
+        offset, length, _ = self._sections.get(b"META", (0, 0, 0))
+        return json.loads(str(bytes(self.file[offset : offset + length]), "utf-8")) if length else {}
+
+    @property
+    def own_labels(self):
+        """The classes that the model came with: names from the file, or None where it names none."""
+        if self._labels is None:
+            names = self.meta.get("labels") if self.first_of_head < self.operators else None
+            self._labels = names if isinstance(names, list) and len(names) == len(self.y) else ()
+        return self._labels or None
+
+    @property
+    def labels(self):
+        """The classes that predict chooses from, now."""
+        if self.head:
+            return self.head.labels
+        if self.first_of_head == self.operators:
+            return []
+        return self.own_labels or list(range(len(self.y)))
+
+    def take(self, x):
+        """Write one sample to the model's input. TypeError or ValueError says what is wrong with it."""
+        code, n = _kind(x)
+        if n != len(self.x):
+            raise ValueError("a sample has %d values and the model takes %d" % (n, len(self.x)))
+        status = 0
+        if code == "b":
+            self.x[:] = memoryview(x).cast("B") if hasattr(memoryview, "cast") else x
+        elif code == "B":
+            status = tl_infer.pixels(self.x, x)
+        else:
+            status = tl_infer.quantize(self.x, x, self._scale, self.x_zero)
+        if status:
+            fail(status, "a sample")
+
+    def _run(self, first, last):
+        status = tl_infer.run(self.file, self.arena, first, last)
+        if status:
+            fail(status, "the model")
+
+    def run(self, x, out=None):
+        """The raw int8 output for one sample, in out (a buffer of that size), or as a view that the next run overwrites."""
+        self.take(x)
+        self._run(0, self.operators)
+        if out is None:
+            return self.y
+        memoryview(out)[:] = self.y
+        return out
+
+    def features(self, x):
+        """What a head reads, for one sample: int8 as bytes, a view that the next run overwrites."""
+        self.take(x)
+        self._run(0, self.first_of_head)
+        return self.f
+
+    def predict(self, x):
+        """(label, confidence 0 .. 1) of one sample."""
+        if self.head:
+            return self.head.answer(self.features(x))
+        if self.first_of_head == self.operators:
+            raise ValueError("this model has no classes yet: teach it first, model.adapt(samples)")
+        scores = self.run(x)
+        names = self.own_labels
+        best, p = self._own_answer(scores)
+        return (names[best] if names else best), p
+
+    def _own_answer(self, scores):
+        last = self.operator(self.operators - 1, "B", 0)[0]
+        if last == _SOFTMAX:  # scale 1/256, zero point -128
+            best = argmax(scores, 128)
+            return best, (scores[best] ^ 128) / 256
+        if self._scores is None:
+            self._scores = array("i", scores), array("i", scores)
+        logits, p = self._scores
+        mantissa, exponent = float_parts(self.y_scale)
+        for i in range(len(scores)):  # int8 -> 16 fractional bits
+            v = ((scores[i] ^ 128) - 128 - self.y_zero) * mantissa
+            v = v >> (-16 - exponent) if exponent < -16 else v << (exponent + 16)
+            logits[i] = max(-(1 << 30), min(1 << 30, v))
+        tl_infer.head_softmax(logits, p)
+        best = argmax(p)
+        return best, p[best] / 32768
+
+    def adapt(self, samples, method="prototype", steps=None, rate=None, on_step=None, seed=1, metric="cosine", keep=None):
+        """Teach classes from examples, and give this model. When anything goes wrong it predicts as before.
+
+        samples   an iterable of (x, label): a list, a generator, something that reads a sensor. label: int or str
+        method    "prototype": a class is the mean of its examples' features. "last_layer": from there, train a linear layer
+        steps     of last_layer, each over all examples; 40
+        rate      of last_layer, on features of length 1; 100. Gradients are clipped to a norm of 1
+        on_step   called with (step, loss, accuracy on the samples) after each step
+        seed      int, of the stochastic rounding: the same seed and samples give the same bits on every board
+        metric    of prototype: "cosine" or "euclidean"
+        keep      True: the model's own named classes stay, beside the new ones. None: they do if a sample has one of their labels
+
+        Adapting again adds classes and refines the ones there are; forget(label) and reset() take away.
+        """
+        from .adapt import teach
+
+        self.head = teach(self, samples, method, steps, rate, on_step, seed, metric, keep)
+        return self
+
+    def forget(self, label):
+        """Take one taught class away."""
+        from .adapt import without
+
+        self.head = without(self.head, label)
+
+    def reset(self):
+        """Forget everything taught: the model answers as it came."""
+        self.head = None
+
+    def plan(self, method="prototype", ways=10, shots=5, steps=None):
+        """What adapt would take for ways classes of shots examples: a named tuple of bytes and seconds, see plan.py."""
+        from .plan import plan
+
+        return plan(self, method, ways, shots, steps)
+
+
+def argmax(values, flip=0):
+    best = 0
+    for i in range(len(values)):
+        if values[i] ^ flip > values[best] ^ flip:
+            best = i
+    return best
+
+
+def float_parts(raw):
+    """(m, e) of a positive float32 given as 4 bytes: its value is m * 2**e. Integers, so every board gets the same."""
+    bits = unpack_from("<I", raw)[0]
+    return (bits & 0x7FFFFF) | 0x800000, (bits >> 23) - 150
+
+
+def _kind(x):
+    """(type code, number of values) of a sample."""
+    code = None
+    try:
+        view = memoryview(x)
+        n = len(view)
+        if hasattr(view, "format"):  # CPython
+            code = view.format[-1]
+            n = view.nbytes // view.itemsize
+        elif isinstance(x, (bytes, bytearray)):
+            code = "B"
+        elif isinstance(x, array):
+            code = repr(x[:0])[7]  # array('f')
+        else:  # MicroPython does not tell what a memoryview holds
+            code = "f" if getattr(view, "itemsize", 1) == 4 else "B"
+            if code == "B" and min(x) < 0:
+                raise ValueError("a memoryview is taken as pixels, and this one has negative values: pass the array('b') itself")
+    except TypeError:
+        pass
+    if code not in ("b", "B", "f"):
+        raise TypeError("a sample is bytes or a bytearray (pixels), array('f') or array('b'), not %s%s"
+                        % (type(x).__name__, " of " + repr(code) if code else ""))
+    return code, n
