@@ -51,6 +51,9 @@ class Span(ctypes.Structure):
     _fields_ = (("at", ctypes.c_void_p), ("bytes", ctypes.c_size_t))
 
 
+SPANS = ctypes.POINTER(Span)
+
+
 class _PyBuffer(ctypes.Structure):
     """CPython's Py_buffer, part of its stable interface."""
 
@@ -111,6 +114,11 @@ class Spans:
             _release_buffer(self._held.pop())
 
 
+def after(spans, count):
+    """The spans behind the first ``count``, where they lie."""
+    return ctypes.cast(ctypes.addressof(spans) + count * ctypes.sizeof(Span), SPANS)
+
+
 def function(name, *arguments, result=ctypes.c_int32):
     """The library's function ``name`` with its argument and result types."""
     found = getattr(library, name)
@@ -119,4 +127,3 @@ def function(name, *arguments, result=ctypes.c_int32):
 
 
 library = _load()
-SPANS = ctypes.POINTER(Span)

@@ -45,29 +45,13 @@ def quantize(dst, src, scale, zero_point):
 def pixels(dst, src):
     """dst int8 [n] = src uint8 [n] - 128."""
     with Spans(read=(src,), write=(dst,)) as (values, out):
-        return _pixels((type(out) * 2)(out, values))
+        return _pixels((Span * 2)(out, values))
 
 
 def crc32(data, seed=0):
     """CRC-32 as zlib's."""
     with Spans(read=(data,)) as (span,):
         return _crc32(seed, span.at, span.bytes)
-
-
-_head_scores = function("tl_head_scores", SPANS, SPANS)
-_head_softmax = function("tl_head_softmax", SPANS)
-
-
-def head_scores(params, x, w, b, logits):
-    """logits int32 [k] of one feature vector x int8 [n], rows w int16 [k, n] and b int32 [k] (kernels/heads.h)."""
-    with Spans(read=(params, x, w, b), write=(logits,)) as (settings, *spans):
-        return _head_scores(settings, (type(settings) * 4)(*spans))
-
-
-def head_softmax(logits, probabilities):
-    """logits int32 [k], 16 fractional bits -> probabilities int32 [k], 15 fractional bits."""
-    with Spans(read=(logits,), write=(probabilities,)) as spans:
-        return _head_softmax(spans)
 
 
 def head_scores(params, x, w, b, logits):
