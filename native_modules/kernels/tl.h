@@ -1,7 +1,9 @@
-// The kernels of tinylearn: int8 operators with the bits of the TFLite int8 specification, and the program that runs them.
+// The kernels of tinylearn: int8 operators with the bits of the TFLite int8 specification, and the program that runs
+// them.
 //
-// C99, integers only, nothing of Python. No malloc, no static state: the caller owns every buffer. Activations are NHWC with N = 1,
-// convolution weights OHWI, depthwise weights HWC, dense weights OI. Where a fast variant exists it has the same name and the same bits.
+// C99, integers only, nothing of Python. No malloc, no static state: the caller owns every buffer. Activations are NHWC
+// with N = 1, convolution weights OHWI, depthwise weights HWC, dense weights OI. Where a fast variant exists it has the
+// same name and the same bits.
 
 #ifndef TL_H
 #define TL_H
@@ -70,8 +72,8 @@ typedef struct {
 } tl_softmax_t;
 
 // ---- Forward --------------------------------------------------------------------------------------------------------
-// mult (int32) and shift (int8, TFLite's sign: positive is left) hold one requantisation per output channel; b may be NULL.
-// scratch may be NULL where the plan gives none; a variant that needs it is only chosen by a plan that has it.
+// mult (int32) and shift (int8, TFLite's sign: positive is left) hold one requantisation per output channel; b may be
+// NULL. scratch may be NULL where the plan gives none; a variant that needs it is only chosen by a plan that has it.
 
 void tl_conv2d_s8(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const int32_t *mult,
     const int8_t *shift, int8_t *y, void *scratch);
