@@ -7,7 +7,6 @@ time, so it needs room for one sample only, and answers with one Python literal 
 from __future__ import annotations
 
 import ast
-import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinylearn_host import paths, tlm
+from tinylearn_host import simulator, tlm
 from tinylearn_host.errors import BAD_DATA, NOT_ENOUGH_RAM, TinylearnError
 from tinylearn_host.on_board import source
 from tinylearn_host.samples import Samples
@@ -182,13 +181,6 @@ def _simulate(path: Path, arguments: tuple, rows: Iterator[bytes], hear: Callabl
     def read(buffer: bytearray) -> None:
         buffer[:] = next(rows)
 
-    simulator_on_path()
+    simulator.on_path()
     program = import_module("tinylearn_host.on_board.adapt")
     program.session(str(path), *arguments, read=read, say=hear)
-
-
-def simulator_on_path() -> None:
-    """Let `import tinylearn` find the board's package, and it the simulator under the names of the native modules."""
-    for folder in (paths.FIRMWARE.parent, paths.ROOT / "native_modules" / "cpython"):
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))

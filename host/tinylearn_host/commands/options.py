@@ -25,7 +25,11 @@ def board_options(command: Callable) -> Callable:
     board = click.option("--board", required=True, help="A board of `tinylearn boards`.")
     port = click.option("--port", help="Its serial port, where it cannot be found or several match.")
     transport = click.option(
-        "--transport", type=click.Choice(list(TRANSPORTS)), default="mpremote", show_default=True, help="What carries the link."
+        "--transport",
+        type=click.Choice(list(TRANSPORTS)),
+        default="mpremote",
+        show_default=True,
+        help="What carries the link.",
     )
     return functools.reduce(lambda f, option: option(f), (transport, port, board), command)
 
@@ -44,7 +48,12 @@ def open_board(board: str, port: str | None, transport: str) -> Iterator[Transpo
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """A function of (what, done, total) that draws a bar on standard error, where that is a terminal."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description:28}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:28}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         tasks: dict[str, int] = {}
 
