@@ -29,7 +29,7 @@ def enlarge(images: np.ndarray, side: int = SIDE) -> np.ndarray:
 
 
 def task(shots: int, queries: int, seed: int) -> tuple[Samples, Samples]:
-    """`shots` examples of each of the ten digits to teach, and `queries` others of each to ask about, drawn with `seed`."""
+    """`shots` examples of each digit to teach and `queries` others of each to ask about, drawn with `seed`."""
     pixels, labels = load()
     random = np.random.default_rng(seed)
     drawn = [random.permutation(np.flatnonzero(labels == digit)) for digit in range(10)]

@@ -188,7 +188,7 @@ class Transport(ABC):
     # The link.
 
     def _knock(self) -> None:
-        """Ctrl-C, a moment for the program to notice, and Ctrl-A; more patiently each time, until the raw REPL answers."""
+        """Ctrl-C, a moment for the program to notice, and Ctrl-A; more patient each time, until the REPL answers."""
         heard = b""
         for patience in (0.5, 2, 5):
             with self._errors():

@@ -38,7 +38,7 @@ def command(board: str, port: str | None, transport: str, queries: int, as_json:
     support, query = digits.task(SHOTS, queries, SEED)
     if not as_json:
         print(
-            f"{model.name} ({kb(model.stat().st_size)}) goes to {board}. It was trained on other alphabets and knows no digit."
+            f"{model.name} ({kb(model.stat().st_size)}), trained on other alphabets, goes to {board}; knows no digit."
         )
         print(f"The board is taught {WAYS} digits by {SHOTS} examples each, then asked about {len(query)} others.")
     start = time.monotonic()
@@ -87,16 +87,16 @@ def _print(console: Console, board: str, outcome: Outcome, wall: float) -> None:
     table.add_row("after", *(f"{100 * a:.0f}" for a in per_class), f"{outcome.accuracy_after:.1%}", style="bold")
     console.print(table)
     console.print(Columns(_gallery(outcome), padding=(0, 2)))
-    heap = (
-        f", {kb(outcome.peak_heap_bytes)} heap at most with model and arena"
-        if outcome.peak_heap_bytes is not None
-        else ""
-    )
     console.print(
-        f"{board}: learned in {outcome.seconds:.2f} s of its own time, {1000 * outcome.predict_seconds / len(outcome.after):.1f} ms per "
-        f"answer; arena {kb(outcome.arena_bytes)}{heap}. {wall:.1f} s in all.",
+        f"{board}: learned in {outcome.seconds:.2f} s of its own time, then "
+        f"{1000 * outcome.predict_seconds / len(outcome.after):.1f} ms per answer.\n"
+        f"RAM: arena {kb(outcome.arena_bytes)}{_heap(outcome)}. All of it took {wall:.1f} s here.",
         highlight=False,
     )
+
+
+def _heap(outcome: Outcome) -> str:
+    return f"; {kb(outcome.peak_heap_bytes)} with the model and all else, at most" if outcome.peak_heap_bytes else ""
 
 
 def _gallery(outcome: Outcome, most: int = 10) -> list[Text]:
@@ -114,8 +114,6 @@ def _picture(outcome: Outcome, i: int) -> Text:
     pixels = outcome.query.x[i].reshape(7, 4, 14, 2).mean((1, 3))
     lines = ["".join(SHADES[min(int(p) * len(SHADES) // 256, len(SHADES) - 1)] for p in row) for row in pixels]
     truth, said = outcome.query.y[i], outcome.after[i]
-    verdict = f"says {said} ✓" if same(said, truth) else f"says {said}, is {truth} ✗"
-    style = "green" if same(said, truth) else "bold red"
-    return Text(
-        "\n".join([*lines, f"{verdict} {outcome.confidence[i]:3.0%}"[:16].ljust(14), ""]), style=style, no_wrap=True
-    )
+    right = same(said, truth)
+    verdict = f"{said} ✓ {outcome.confidence[i]:.0%}" if right else f"{said} ✗ it is {truth}"
+    return Text("\n".join([*lines, verdict, ""]), style="green" if right else "bold red", no_wrap=True)
