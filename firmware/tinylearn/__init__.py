@@ -8,7 +8,7 @@
     model.adapt(samples, method="last_layer")
     model.predict(x)
 
-x is one sample: bytes or a bytearray (pixels 0 .. 255), array('f') (real values), or array('b') (int8 as the model takes it).
+x is one sample: bytes or a bytearray (pixels 0 .. 255), array('f') (real values), or array('b') (int8, as they are).
 """
 
 import sys

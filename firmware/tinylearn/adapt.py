@@ -1,4 +1,4 @@
-"""Teaching: the frozen network runs once per example, a head is made of its features. Imported by the first Model.adapt.
+"""Teaching: the frozen network runs once per example, a head is made of its features. Loaded by the first Model.adapt.
 
 Nothing of the model changes until the new head is ready: whatever is raised here, it predicts as before.
 """
@@ -27,7 +27,7 @@ def teach(model, samples, method, steps, rate, on_step, seed, metric, keep):
     features, classes = collect(model, samples, labels)
     source = _own_rows(model, before, labels, keep)
     if len(labels) < 2:
-        raise ValueError("one class only, %r: there is nothing to tell apart. Give examples of at least two" % labels[0])
+        raise ValueError("one class only, %r: there is nothing to tell apart, give examples of two" % labels[0])
     head = _new_head(model, before, labels, method, metric)
     _call(tl_train.class_sums, head.params, features, classes, head.sums, head.counts)
     if source:
@@ -61,7 +61,7 @@ def _call(function, *arguments):
 
 
 def collect(model, samples, labels):
-    """(features int8 [samples, n], classes uint8 [samples]) of an iterable of (x, label); new labels are appended to labels."""
+    """(features int8 [samples, n], classes uint8 [samples]) of an iterable of (x, label); labels grows by new ones."""
     n, count = len(model.f), 0
     room = len(samples) if hasattr(samples, "__len__") else 16
     cache, classes = allocate(room * n, "the features of %d samples" % room), bytearray(room)
@@ -122,13 +122,15 @@ def class_of(label, labels):
 
 
 def _own_rows(model, before, labels, keep):
-    """Append the model's own classes to labels where they stay. For each class its row in the own classifier, or -1; or None."""
+    """Append the model's own classes to labels where they stay; then: each class's row in its classifier, or -1."""
     own = model.own_labels
     if before or keep is False or not own or not (keep or any(label in own for label in labels)):
         return None
     if len(labels) < 2:
-        raise ValueError("one class only, %r: beside the model's own classes it needs examples of at least two, of which one "
-                         "may be an own class" % labels[0])
+        raise ValueError(
+            "one class only, %r: beside the model's own classes it needs examples of at least two, of which one "
+            "may be an own class" % labels[0]
+        )
     taught = len(labels)
     for name in own:
         class_of(name, labels)
@@ -164,7 +166,7 @@ def _add_own_classes(model, head, source):
     code, w = model.operator(model.first_of_head, "B", 0)[0], model.operator(model.first_of_head, "<H", 18)[0]
     if code != _FULLY_CONNECTED:
         raise ValueError("this model's own classifier is not a dense layer, so its classes cannot stay: say keep=False")
-    weights, scale, _ = model.tensor(w)
+    weights = model.tensor(w)[0]
     n, own = head.params[0], len(model.own_labels)
     params = array("i", (*head.params, own))
     scales = array("i", _proportions(model, w, own))

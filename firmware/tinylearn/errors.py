@@ -1,10 +1,10 @@
-"""What a status of the native modules means (native_modules/kernels/program.h), in a sentence. Imported when one is needed."""
+"""What a status of the native modules means (native_modules/kernels/program.h), in a sentence. Loaded when needed."""
 
 _SENTENCES = {
     1: "the model does not start on a multiple of 4 in memory; copy it into a bytearray",
     2: "the file is shorter than its header says: send it again with `tinylearn flash`",
     3: "this is not a .tlm file: make one with `tinylearn convert`",
-    4: "the file's format is newer than this tinylearn: flash the package again, or convert the model with an older one",
+    4: "the file's format is newer than this tinylearn: flash the package again",
     5: "the file is damaged (its checksum does not fit): send it again with `tinylearn flash`",
     6: "section %d is missing, there twice, misaligned or outside the file: convert the model again",
     7: "section %d has too many records or not of their size: convert the model again",

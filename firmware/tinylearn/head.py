@@ -9,8 +9,8 @@ from .model import argmax, fail
 
 class Head:
     """params: array('i') n, k, zero point, mult, shift. w: int16 [k, n]. b: int32 [k].
-    sums: int32 [k, n] and counts: array('i') [k], from which more examples go on; a negative count is a class that only the
-    model's own classifier has seen. All are buffers.
+    sums: int32 [k, n] and counts: array('i') [k], from which more examples go on; a negative count is a class that only
+    the model's own classifier has seen. All are buffers.
     """
 
     def __init__(self, params, labels, w, b, sums, counts):

@@ -27,8 +27,10 @@ def allocate(nbytes, what):
     try:
         return bytearray(nbytes)
     except MemoryError:
-        raise MemoryError("%s needs %d bytes of RAM in one piece, and the free memory is in smaller ones: load the model "
-                          "first in main.py" % (what, nbytes))
+        raise MemoryError(
+            "%s needs %d bytes of RAM in one piece, and the free memory is in smaller ones: load the model "
+            "first in main.py" % (what, nbytes)
+        )
 
 
 def fail(status, what):
@@ -41,7 +43,7 @@ def load(path="model.tlm"):
     """The model in a .tlm file, ready to predict.
 
     On a memory-mapped file system (ROMFS) it is used where it lies; else it is read into one bytearray of its size.
-    ValueError says what is wrong with the file, MemoryError what it needs and what is free, OSError that it is not there.
+    ValueError says what is wrong with the file, MemoryError what it needs and what is free.
     """
     with open(path, "rb") as f:
         try:
@@ -151,7 +153,7 @@ class Model:
             fail(status, "the model")
 
     def run(self, x, out=None):
-        """The raw int8 output for one sample, in out (a buffer of that size), or as a view that the next run overwrites."""
+        """The raw int8 output for one sample: in out, a buffer of its size, or as a view that the next run overwrites."""
         self.take(x)
         self._run(0, self.operators)
         if out is None:
@@ -193,17 +195,21 @@ class Model:
         best = argmax(p)
         return best, p[best] / 32768
 
-    def adapt(self, samples, method="prototype", steps=None, rate=None, on_step=None, seed=1, metric="cosine", keep=None):
+    def adapt(
+        self, samples, method="prototype", steps=None, rate=None, on_step=None, seed=1, metric="cosine", keep=None
+    ):
         """Teach classes from examples, and give this model. When anything goes wrong it predicts as before.
 
         samples   an iterable of (x, label): a list, a generator, something that reads a sensor. label: int or str
-        method    "prototype": a class is the mean of its examples' features. "last_layer": from there, train a linear layer
+        method    "prototype": a class is the mean of its examples' features
+                  "last_layer": from there, train a linear layer
         steps     of last_layer, each over all examples; 40
         rate      of last_layer, on features of length 1; 100. Gradients are clipped to a norm of 1
         on_step   called with (step, loss, accuracy on the samples) after each step
         seed      int, of the stochastic rounding: the same seed and samples give the same bits on every board
         metric    of prototype: "cosine" or "euclidean"
-        keep      True: the model's own named classes stay, beside the new ones. None: they do if a sample has one of their labels
+        keep      True: the model's own named classes stay, beside the new ones; None: they do if a sample has one of
+                  their labels
 
         Adapting again adds classes and refines the ones there are; forget(label) and reset() take away.
         """
@@ -259,10 +265,14 @@ def _kind(x):
         else:  # MicroPython does not tell what a memoryview holds
             code = "f" if getattr(view, "itemsize", 1) == 4 else "B"
             if code == "B" and min(x) < 0:
-                raise ValueError("a memoryview is taken as pixels, and this one has negative values: pass the array('b') itself")
+                raise ValueError(
+                    "a memoryview is taken as pixels, and this one has negative values: pass the array itself"
+                )
     except TypeError:
         pass
     if code not in ("b", "B", "f"):
-        raise TypeError("a sample is bytes or a bytearray (pixels), array('f') or array('b'), not %s%s"
-                        % (type(x).__name__, " of " + repr(code) if code else ""))
+        raise TypeError(
+            "a sample is bytes or a bytearray (pixels), array('f') or array('b'), not %s%s"
+            % (type(x).__name__, " of " + repr(code) if code else "")
+        )
     return code, n

@@ -8,7 +8,7 @@ from .model import fail
 
 # bytes: RAM that adapt takes at its peak, beyond what is loaded: features + head + training + code.
 # seconds: on this board, from one forward run of the frozen network, timed now.
-# model, arena: bytes in RAM already (model: 0 where the file is memory-mapped). features: the cached features of all samples.
+# model, arena: bytes in RAM already (model: 0 where the file is memory-mapped). features: those of all samples, cached.
 # head: sums, counts, rows. training: the work space of last_layer. code: modules that the first adapt loads.
 Plan = namedtuple("Plan", ("method", "bytes", "seconds", "model", "arena", "features", "head", "training", "code"))
 
@@ -30,7 +30,17 @@ def plan(model, method, ways, shots, steps):
         training = 4 * (samples * ways + samples + n + 2 * ways) + 2 * n
         seconds += 3 * steps * samples * ways * n * _CYCLES_PER_MAC / _frequency()
     code = _code()
-    return Plan(method, features + head + training + code, seconds, _in_ram(model), len(model.arena), features, head, training, code)
+    return Plan(
+        method,
+        features + head + training + code,
+        seconds,
+        _in_ram(model),
+        len(model.arena),
+        features,
+        head,
+        training,
+        code,
+    )
 
 
 def _forward(model):
