@@ -65,5 +65,5 @@ def mean_parameters(x_scale: float, y_scale: float, n: int) -> list[int]:
 
 
 def softmax_parameters(x_scale: float, beta: float) -> list[int]:
-    """(multiplier, shift) that take a difference of two inputs to beta * x_scale * difference with 26 fractional bits."""
+    """(multiplier, shift) that take a difference of two inputs to beta * x_scale * difference in 26 fractional bits."""
     return list(quantize_multiplier(min(float(beta) * float(x_scale) * (1 << 26), (1 << 31) - 1.0)))

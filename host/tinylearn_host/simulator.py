@@ -43,7 +43,7 @@ class Simulator:
             raise TinylearnError(f"the board would refuse the model with {explain(status)}", BAD_MODEL)
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        """y int8, in the model's output shape (h, w, c), of x int8, one sample with as many values as the model takes."""
+        """y int8 in the model's output shape (h, w, c), of one sample x int8 with as many values as the model takes."""
         self.view(self.model.input)[:] = _sample(x, self.model)
         status = self.tl_infer.run(self.file, self.arena, 0, len(self.model.ops))
         if status:

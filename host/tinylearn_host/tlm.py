@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tinylearn_host import ir, planner, quantization
-from tinylearn_host.errors import BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnError
+from tinylearn_host.errors import BAD_DATA, BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnError
 
 MAGIC, MAJOR, MINOR = b"TLML", 1, 0
 NOBODY = 65535
@@ -126,9 +126,14 @@ class Model:
         data = np.frombuffer(self.raw, dtype, record.bytes // np.dtype(dtype).itemsize, record.place)
         return data if record.type == RAW else data.reshape(record.shape)
 
+    def channels(self, op: OperatorRecord) -> int:
+        """Output channels of an operator with weights."""
+        shape = self.tensors[op.w].shape
+        return shape[3] if op.name == ir.DEPTHWISE_CONV2D else shape[0]
+
     def requantisation(self, op: OperatorRecord) -> tuple[np.ndarray, np.ndarray]:
         """Of a convolution: (multipliers int32, shifts int8), one per output channel."""
-        channels = self.tensors[op.y].shape[3]
+        channels = self.channels(op)
         multipliers = np.frombuffer(self.raw, "<i4", channels, op.requant)
         return multipliers, np.frombuffer(self.raw, "<i1", channels, op.requant + 4 * channels)
 
@@ -137,6 +142,11 @@ class Model:
 
     def output_shape(self) -> tuple[int, int, int]:
         return self.tensors[self.output].shape[1:]
+
+
+def requant_size(code: str) -> int:
+    """Bytes of the requantisation of one output channel: a float64, or an int32 and an int8."""
+    return 8 if code == ir.FULLY_CONNECTED else 5
 
 
 def read(source: str | Path | bytes) -> Model:
@@ -153,18 +163,22 @@ def read(source: str | Path | bytes) -> Model:
 
 
 def write(graph: ir.Graph, path: str | Path) -> Model:
-    """Write `graph` to `path`: to a temporary name first, so that a half-written file is never seen."""
-    raw = build(graph)
-    model = read(raw)
+    """Write `graph` to `path`."""
+    model = read(build(graph))
+    save(model, path)
+    return model
+
+
+def save(model: Model, path: str | Path) -> None:
+    """Write the file: to a temporary name first, so that a half-written one is never seen."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(raw)
+        temporary.write_bytes(model.raw)
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise TinylearnError(f"cannot write {path}: {error.strerror}", BAD_MODEL) from None
-    return model
+        raise TinylearnError(f"cannot write {path}: {error.strerror}", BAD_DATA) from None
 
 
 def build(graph: ir.Graph) -> bytes:

@@ -19,6 +19,7 @@ LARGEST = 2**31 - 1
 RECORDS = {b"TENS": TENSOR.size, b"OPS ": OPERATOR.size}
 ELEMENTWISE = {ir.ADD, ir.CLAMP, ir.RESHAPE}
 SHIFTS = range(-31, 31)
+MOST_CLASSES = 4095  # a softmax over more may overflow
 MOST_PIXELS = 1 << 23  # a mean over more may overflow its int32 sum
 
 
@@ -262,12 +263,15 @@ class _Check:
 
     def softmax(self, op: tlm.OperatorRecord) -> None:
         self.same_bytes(self.x, self.y)
-        self.multiplier(*op.q[:2])
+        self.require(
+            op.q[0] >= 0 and 0 <= op.q[1] <= 31, f"its multiplier {op.q[0]} or shift {op.q[1]} is out of range"
+        )
+        self.require(self.x.shape[3] <= MOST_CLASSES, f"a softmax over {self.x.shape[3]} values may overflow")
 
     # ---- what the numbers may be
 
     def values(self, op: tlm.OperatorRecord) -> None:
-        channels = self.w.shape[3] if op.name == ir.DEPTHWISE_CONV2D else self.w.shape[0]
+        channels = self.model.channels(op)
         products = self.w.bytes // channels
         self.require(products <= tlm.MAX_PRODUCTS, f"one output sums {products} products, beyond an int32")
         self.require(self.b is None or self.b.bytes == 4 * channels, "its bias has not one number per output channel")
@@ -279,8 +283,8 @@ class _Check:
             self.require(int(np.abs(bias).max()) <= most, f"a bias is beyond {most}: the sum may overflow")
 
     def requantisation(self, op: tlm.OperatorRecord, channels: int) -> None:
-        size = 8 if op.name == ir.FULLY_CONNECTED else 5
-        self.require(self.in_data(op.requant, size * channels), "its requantisation is outside DATA or misaligned")
+        size = tlm.requant_size(op.name) * channels
+        self.require(self.in_data(op.requant, size), "its requantisation is outside DATA or misaligned")
         if op.name == ir.FULLY_CONNECTED:
             scales = np.frombuffer(self.model.raw, "<f8", channels, op.requant)
             sound = (scales >= tlm.DENSE_SCALES[0]) & (scales < tlm.DENSE_SCALES[1])

@@ -1,0 +1,70 @@
+"""`tinylearn convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinylearn_host import boards, fuse, importers, ir, planner, sizes, tlm
+from tinylearn_host.commands.options import SIMULATOR, json_option, print_json
+from tinylearn_host.device import kb
+from tinylearn_host.errors import BAD_DATA, USAGE, TinylearnError
+
+
+@click.command("convert")
+@click.argument("source", metavar="MODEL", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .tlm to write.")
+@click.option("--board", help="Say whether the model fits this board of `tinylearn boards`.")
+@click.option("--labels", help="Names of the classes: a text file with one per line, or a list with commas.")
+@click.option("--name", help="What the model is called; by default as its file.")
+@json_option
+def command(source: Path, output: Path, board: str | None, labels: str | None, name: str | None, as_json: bool) -> None:
+    """Convert MODEL, an int8 .tflite or a quantised (QDQ) .onnx, into a .tlm that a board can use.
+
+    The weights and the arithmetic stay as they are: the board answers with the very bits of TensorFlow Lite's
+    reference kernels. What cannot be converted is refused by operator name and index, and then nothing is written.
+    """
+    if output.suffix != ".tlm":
+        raise TinylearnError(f"the output is called {output.name}; its name must end in .tlm", USAGE)
+    graph = fuse.pads_into_convolutions(importers.load(source))
+    graph.name = name or graph.name
+    if labels is not None:
+        graph.labels = read_labels(labels)
+    target = boards.find(board) if board and board != SIMULATOR else None
+    model = tlm.read(tlm.build(graph))
+    fit = sizes.fit(target, model) if target else None
+    tlm.save(model, output)
+    bound = planner.forward(graph).lower_bound
+    if as_json:
+        report = {"model": str(output), **sizes.summary(model), "arena_lower_bound": bound}
+        print_json({**report, "fit": fit.as_json() if fit else None})
+        return
+    print(f"{source} -> {output}: {kb(len(model.raw))}, {len(model.ops)} operators, {_head(graph)}")
+    print(
+        f"arena {kb(model.arena)} (no layout can do with less than {kb(bound)}), {sizes.macs(model) / 1e6:.2f} million MACs"
+    )
+    if fit:
+        print(fit.sentence())
+
+
+def _head(graph: ir.Graph) -> str:
+    features, head = graph.classifier()
+    if head == len(graph.ops):
+        return f"no classifier of its own, {graph.tensors[features].bytes} features"
+    classes = graph.tensors[graph.output].bytes
+    return f"classifier of {classes} classes on {graph.tensors[features].bytes} features"
+
+
+def read_labels(labels: str) -> list[str]:
+    """Labels from a file with one per line, or from a list with commas. Raises exit code 13 where two are the same."""
+    path = Path(labels)
+    try:
+        text = path.read_text("utf-8") if path.is_file() else labels.replace(",", "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TinylearnError(f"cannot read labels from {path}: {error}", BAD_DATA) from None
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise TinylearnError(f"labels occur twice: {', '.join(twice)}", BAD_DATA)
+    return names

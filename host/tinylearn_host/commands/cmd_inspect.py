@@ -1,0 +1,129 @@
+"""`tinylearn inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tinylearn_host import boards, ir, sizes, tlm
+from tinylearn_host.commands.options import json_option, print_json
+from tinylearn_host.device import kb
+
+
+@click.command("inspect")
+@click.argument("model", type=click.Path(path_type=Path))
+@json_option
+def command(model: Path, as_json: bool) -> None:
+    """Show what is in MODEL, a .tlm: layers, shapes, scales, MACs, bytes, and what it needs on each board.
+
+    The file is verified wholly; one that a board would refuse is refused here, with the reason.
+    """
+    parsed = tlm.read(model)
+    layers = [layer(parsed, index) for index in range(len(parsed.ops))]
+    fits = [sizes.fit(board, parsed) for board in boards.load_all().values()]
+    if as_json:
+        print_json({**sizes.summary(parsed), "layers": layers, "boards": [fit.as_json() for fit in fits]})
+        return
+    console = Console(highlight=False)
+    console.print(f"[bold]{parsed.name or model.name}[/bold]  {model}, {kb(len(parsed.raw))}, arena {kb(parsed.arena)}")
+    console.print(f"sha256 {parsed.sha256.hex()}")
+    console.print(layer_table(parsed, layers))
+    console.print(board_table(fits))
+    if parsed.labels:
+        console.print(f"labels: {', '.join(parsed.labels)}", markup=False)
+
+
+def layer(model: tlm.Model, index: int) -> dict:
+    """One operator as a report shows it. Bytes are those of its weights, bias, scales and requantisation."""
+    op = model.ops[index]
+    x, y = model.tensors[op.x], model.tensors[op.y]
+    return {
+        "index": index,
+        "operator": op.name,
+        "kernel": list(op.kernel) if op.name in ir.WINDOWED else None,
+        "stride": list(op.stride) if op.name in ir.WINDOWED else None,
+        "dilation": list(op.dilation) if op.name in ir.WINDOWED else None,
+        "padding": list(op.padding) if op.name in ir.WINDOWED else None,
+        "clamp": list(op.clamp),
+        "input_shape": list(x.shape[1:]),
+        "output_shape": list(y.shape[1:]),
+        "output_scale": y.scale,
+        "output_zero_point": y.zero_point,
+        "output_place": y.place,
+        "parameter_bytes": parameter_bytes(model, op),
+        "macs": op.macs,
+        "classifier": index >= model.head,
+    }
+
+
+def parameter_bytes(model: tlm.Model, op: tlm.OperatorRecord) -> int:
+    if op.w == tlm.NOBODY:
+        return 0
+    w, channels = model.tensors[op.w], model.channels(op)
+    bias = model.tensors[op.b].bytes if op.b != tlm.NOBODY else 0
+    return w.bytes + bias + (4 * channels if w.scales else 0) + tlm.requant_size(op.name) * channels
+
+
+def layer_table(model: tlm.Model, layers: list[dict]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("#", justify="right")
+    for heading in ("operator", "window", "output"):
+        table.add_column(heading)
+    for heading in ("scale", "zero", "parameters", "MACs"):
+        table.add_column(heading, justify="right")
+    first = model.tensors[model.input]
+    table.add_row("", "input", "", _shape(first.shape[1:]), f"{first.scale:.6g}", str(first.zero_point), "", "")
+    for row in layers:
+        table.add_row(
+            str(row["index"]),
+            row["operator"] + (" (classifier)" if row["classifier"] else ""),
+            _window(row),
+            _shape(row["output_shape"]),
+            f"{row['output_scale']:.6g}",
+            str(row["output_zero_point"]),
+            f"{row['parameter_bytes']:,}" if row["parameter_bytes"] else "",
+            f"{row['macs']:,}" if row["macs"] else "",
+        )
+    table.add_section()
+    parameters, macs = (sum(row[key] for row in layers) for key in ("parameter_bytes", "macs"))
+    table.add_row("", "", "", "", "", "", f"{parameters:,}", f"{macs:,}")
+    return table
+
+
+def board_table(fits: list[sizes.Fit]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("board")
+    for heading in ("model", "arena", "tinylearn", "heap needed", "heap left", "flash left", "time"):
+        table.add_column(heading, justify="right")
+    for fit in fits:
+        about = "" if fit.built else "~"
+        left = kb(fit.heap_free) if fit.heap_free >= 0 else f"[red]{kb(fit.heap_free)}[/red]"
+        flash_left = kb(fit.flash_free) if fit.flash_free >= 0 else f"[red]{kb(fit.flash_free)}[/red]"
+        table.add_row(
+            fit.board.name,
+            kb(fit.model),
+            kb(fit.arena),
+            about + kb(fit.native + fit.package),
+            kb(fit.heap_needed),
+            left,
+            flash_left,
+            "" if fit.seconds is None else f"{fit.seconds * 1000:.0f} ms",
+        )
+    return table
+
+
+def _shape(shape) -> str:
+    h, w, c = shape
+    return str(c) if h == w == 1 else f"{h} x {w} x {c}"
+
+
+def _window(row: dict) -> str:
+    if row["kernel"] is None:
+        return ""
+    (h, w), (sh, sw), dilation = row["kernel"], row["stride"], row["dilation"]
+    text = f"{h} x {w}" + (f" / {sh}" if sh == sw != 1 else f" / {sh}, {sw}" if (sh, sw) != (1, 1) else "")
+    return text + (f" dilated {dilation[0]}, {dilation[1]}" if dilation != [1, 1] else "")

@@ -1,0 +1,130 @@
+"""What a model costs on a board: heap, flash and time, reckoned before any board is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from tinylearn_host import flash, ir, paths, tlm
+from tinylearn_host.boards import Board
+from tinylearn_host.device import kb
+
+NATIVE_BYTES = 24 * 1024  # native modules whose size is not known because they are not built here
+CYCLES = {ir.CONV2D: "conv", ir.DEPTHWISE_CONV2D: "depthwise", ir.FULLY_CONNECTED: "dense"}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A model's needs on a board, in bytes; a board that is asked by `tinylearn flash` knows better.
+
+    native, package:  tinylearn itself, which lives on the heap once imported; `built`: whether native is measured
+    model:            the file, on the heap where the filesystem cannot be used in place
+    seconds:          of one forward; None where the board's file has no cycle counts
+    """
+
+    board: Board
+    model: int
+    arena: int
+    native: int
+    package: int
+    built: bool
+    seconds: float | None
+
+    @property
+    def heap_needed(self) -> int:
+        return self.model + self.arena + self.native + self.package + flash.SPARE_HEAP
+
+    @property
+    def flash_needed(self) -> int:
+        return self.model + self.native + self.package
+
+    @property
+    def heap_free(self) -> int:
+        """What is left; negative: by how much it does not fit."""
+        return self.board.heap_bytes - self.heap_needed
+
+    @property
+    def flash_free(self) -> int:
+        return self.board.flash_bytes - self.flash_needed
+
+    @property
+    def fits(self) -> bool:
+        return self.heap_free >= 0 and self.flash_free >= 0
+
+    def sentence(self) -> str:
+        short = [
+            f"{kb(-free)} of {what} too little"
+            for what, free in (("heap", self.heap_free), ("flash", self.flash_free))
+            if free < 0
+        ]
+        verdict = "fits" if self.fits else f"does not fit: {' and '.join(short)}"
+        needs = f"{kb(self.heap_needed)} of {kb(self.board.heap_bytes)} heap, {kb(self.flash_needed)} of flash"
+        time = "" if self.seconds is None else f", about {self.seconds * 1000:.0f} ms per answer"
+        return f"{self.board.name}: {verdict} ({needs}{time})"
+
+    def as_json(self) -> dict:
+        return {
+            "board": self.board.name,
+            "fits": self.fits,
+            "model_bytes": self.model,
+            "arena_bytes": self.arena,
+            "native_bytes": self.native,
+            "native_measured": self.built,
+            "package_bytes": self.package,
+            "heap_needed": self.heap_needed,
+            "heap_free": self.heap_free,
+            "flash_needed": self.flash_needed,
+            "flash_free": self.flash_free,
+            "seconds": self.seconds,
+        }
+
+
+def fit(board: Board, model: tlm.Model) -> Fit:
+    """What `model` needs on `board`."""
+    native, built = native_bytes(tuple(board.mpy_archs))
+    return Fit(board, len(model.raw), model.arena, native, package_bytes(), built, seconds(board, model))
+
+
+@cache
+def native_bytes(architectures: tuple[str, ...]) -> tuple[int, bool]:
+    """Bytes of the native modules for the first of `architectures` that is built here, and whether one is."""
+    for architecture in architectures:
+        files = [paths.NATIVE / architecture / f"{name}.mpy" for name in flash.NATIVE]
+        if all(file.is_file() for file in files):
+            return sum(file.stat().st_size for file in files), True
+    return NATIVE_BYTES, False
+
+
+@cache
+def package_bytes() -> int:
+    """Bytes of the board's package as bytecode."""
+    return sum(len(file.data) for file in flash.package())
+
+
+def seconds(board: Board, model: tlm.Model) -> float | None:
+    """Of one forward, from the board's cycles per multiply-accumulate; other operators are not counted."""
+    if not (board.cycles_per_mac and board.clock_hz):
+        return None
+    cycles = sum(op.macs * board.cycles_per_mac[CYCLES[op.name]] for op in model.ops if op.name in CYCLES)
+    return cycles / board.clock_hz
+
+
+def macs(model: tlm.Model) -> int:
+    return sum(op.macs for op in model.ops)
+
+
+def summary(model: tlm.Model) -> dict:
+    """What a report says of a model in one line."""
+    return {
+        "name": model.name,
+        "sha256": model.sha256.hex(),
+        "bytes": len(model.raw),
+        "arena_bytes": model.arena,
+        "operators": len(model.ops),
+        "macs": macs(model),
+        "input_shape": list(model.input_shape()),
+        "output_shape": list(model.output_shape()),
+        "features": model.tensors[model.features].bytes,
+        "head": model.head,
+        "labels": model.labels,
+    }
