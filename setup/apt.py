@@ -98,11 +98,9 @@ def _known(packages: list[str]) -> str | None:
 
 
 def _apt(command: list[str], missing: list[str], may_fail: bool = False) -> bool:
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode and not may_fail:
         names = " ".join(TOOLS[tool][1][-1] for tool in missing)
-        tail = "\n".join(done.stdout.splitlines()[-10:])
+        tail = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
         raise SetupError(f"`{' '.join(command)}` failed; install by hand: apt-get install {names}\n{tail}")
     return done.returncode == 0

@@ -13,9 +13,7 @@ OLDEST_PYTHON = (3, 10)
 def venv(*requirements: str) -> None:
     """Bring .venv up to date with these requirements files and make the `tinylearn` command run from this clone."""
     if sys.version_info < OLDEST_PYTHON:
-        raise SetupError(
-            f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed, this is {sys.version.split()[0]}"
-        )
+        raise SetupError(f"Python 3.{OLDEST_PYTHON[1]} or newer is needed, this is {sys.version.split()[0]}")
     python = VENV / "bin" / "python"
     if not _runs(python):
         apt.need("venv")

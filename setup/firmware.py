@@ -6,7 +6,7 @@ from pathlib import Path
 
 import apt
 import sources
-from common import CACHE, ROOT, build_once, fingerprint, link_firmware, make
+from common import CACHE, ROOT, SetupError, build_once, fingerprint, link_firmware, make
 
 EMULATORS = ROOT / "boards" / "emulators"
 
@@ -50,7 +50,10 @@ def qemu(board: str) -> Path:
     else:
         apt.need("compiler", "arm-gcc", "arm-newlib", "qemu-arm")
     tree, cross, port = sources.micropython(), mpy_cross(), EMULATORS / "qemu" / "port"
-    sizes = [f"{name.upper()}={_board_number(board, name)}" for name in ("heap_bytes", "flash_bytes", "romfs_bytes")]
+    sizes = [
+        f"{name.upper()}={_board_field(board, name).replace('_', '')}"
+        for name in ("heap_bytes", "flash_bytes", "romfs_bytes")
+    ]
 
     def build(scratch: Path) -> None:
         tools = [f"MICROPY_MPYCROSS={cross}", f"MICROPY_MPYCROSS_DEPENDENCY={cross}"]
@@ -63,7 +66,21 @@ def qemu(board: str) -> Path:
     return link_firmware(board, build_once(f"firmware/{board}", key, build))
 
 
-def _board_number(board: str, name: str) -> int:
-    """One number of boards/<board>.toml, read without a TOML library: Python 3.10 has none."""
-    found = re.search(rf"^{name} = ([\d_]+)", (ROOT / "boards" / f"{board}.toml").read_text(), re.MULTILINE)
-    return int(found[1].replace("_", ""))
+def compilers_for(board: str) -> None:
+    """What builds native modules for a real board, whose firmware is not ours to build."""
+    arch = _board_field(board, "arch")
+    if arch.startswith("armv"):
+        apt.need("compiler", "arm-gcc", "arm-newlib")
+    elif arch == "rv32imc":
+        apt.need("compiler", "riscv-gcc", "riscv-picolibc")
+    elif arch == "xtensawin" and not shutil.which("xtensa-esp32-elf-gcc"):
+        raise SetupError(
+            f"native modules for {board} need Espressif's compiler, which no distribution packages: install "
+            "xtensa-esp-elf from https://github.com/espressif/crosstool-NG/releases and put its bin folder on PATH"
+        )
+
+
+def _board_field(board: str, name: str) -> str:
+    """One field of boards/<board>.toml, read without a TOML library: Python 3.10 has none."""
+    text = (ROOT / "boards" / f"{board}.toml").read_text()
+    return re.search(rf'^{name} = "?([\w.-]+)', text, re.MULTILINE)[1]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import sources
-from common import SetupError, only_one, say
+from common import ROOT, SetupError, only_one, say
 from environment import venv
 
 import firmware
@@ -25,7 +25,6 @@ def pico_emulated() -> Path:
     return rp2.prepare()
 
 
-# A board that is real hardware needs nothing built: its firmware comes from micropython.org.
 TARGETS = {
     "venv": lambda: venv("requirements.txt"),
     "venv-dev": lambda: venv("requirements.txt", "requirements-dev.txt"),
@@ -37,20 +36,20 @@ TARGETS = {
     "qemu-rv32": lambda: firmware.qemu("qemu-rv32"),
     "pico-emulated": pico_emulated,
 }
-REAL_BOARDS = [path.stem for path in (firmware.ROOT / "boards").glob("*.toml") if path.stem not in TARGETS]
+# A real board's firmware comes from micropython.org: only its native modules are built here.
+for path in sorted((ROOT / "boards").glob("*.toml")):
+    TARGETS.setdefault(path.stem, lambda board=path.stem: firmware.compilers_for(board))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "targets", nargs="+", choices=[*TARGETS, *REAL_BOARDS], metavar="TARGET", help=", ".join(TARGETS)
-    )
+    parser.add_argument("targets", nargs="+", choices=TARGETS, metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--print-path", action="store_true", help="print where each target is, one per line")
     options = parser.parse_args()
     try:
         with only_one():
             for target in options.targets:
-                path = TARGETS[target]() if target in TARGETS else None
+                path = TARGETS[target]()
                 if options.print_path and path:
                     print(path)
     except SetupError as error:

@@ -185,7 +185,7 @@ def _stop(emulator: subprocess.Popen) -> None:
 
 
 def status() -> list[dict]:
-    """For each board: name, title, arch, emulated, ready, missing (what it lacks here), ports (where it is plugged in)."""
+    """For each board: name, title, arch, emulated, ready, missing (what it lacks here), ports (those plugged in)."""
     rows = []
     for board in load_all().values():
         missing, ports = board.missing(), board.ports()

@@ -1,4 +1,4 @@
-"""The `qemu-*` boards: our MicroPython port in QEMU, as a board on a serial port. See serial_port.py for how it is stopped."""
+"""The `qemu-*` boards: our MicroPython port in QEMU, as a board on a serial port. serial_port.py says how it stops."""
 
 import argparse
 import socket

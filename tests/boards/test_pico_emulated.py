@@ -1,0 +1,255 @@
+"""The emulated Pico as the host tool and its user see it: a serial port, files that last, resets, power cuts."""
+
+import hashlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+from mpremote.transport import TransportError
+from pico import started
+
+
+def sha256_on_board(path: str) -> str:
+    return f"import hashlib, binascii; print(binascii.hexlify(hashlib.sha256(open({path!r}, 'rb').read()).digest()).decode())"
+
+
+def test_boots_the_stock_firmware(pico):
+    assert "Raspberry Pi Pico with RP2040" in pico.run("import sys; print(sys.implementation)")
+    assert pico.run("import sys; print(sys.implementation._mpy >> 10 & 15)") == "4\n"  # armv6m
+    assert 235_000 < int(pico.run("import gc; gc.collect(); print(gc.mem_free())")) < 245_000
+
+
+def test_file_of_50_kb_arrives_and_survives_restarts(tmp_path):
+    data = random.Random(1).randbytes(50_000)
+    expected = hashlib.sha256(data).hexdigest() + "\n"
+    with started(tmp_path) as pico:
+        with pico.repl() as transport:
+            transport.fs_writefile("model.bin", data)
+        assert pico.run(sha256_on_board("model.bin")) == expected
+        with pico.control() as control:
+            control.reset()
+            control.wait_until_up()
+        assert pico.run(sha256_on_board("model.bin")) == expected
+    with started(tmp_path) as pico:
+        assert pico.run(sha256_on_board("model.bin")) == expected
+
+
+def test_a_new_firmware_keeps_the_files(tmp_path):
+    with started(tmp_path) as pico:
+        pico.run("with open('kept', 'w') as f: f.write('here')")
+        assert pico.stop() == 0
+    flash = tmp_path / "flash.bin"
+    image = bytearray(flash.read_bytes())
+    firmware = bytes(image[:4096])
+    image[:4096] = bytes(4096)  # as if another build had been here
+    flash.write_bytes(image)
+    with started(tmp_path) as pico:
+        assert pico.run("print(open('kept').read())") == "here\n"
+    assert flash.read_bytes()[:4096] == firmware
+
+
+def test_line_is_binary_clean_both_ways(pico):
+    data = bytes(range(256)) * 64
+    with pico.repl() as transport:
+        transport.exec_raw_no_follow(
+            "import sys, micropython\n"
+            "micropython.kbd_intr(-1)\n"
+            f"data = sys.stdin.buffer.read({len(data)})\n"
+            "sys.stdout.buffer.write(data)\n"
+            "micropython.kbd_intr(3)\n"
+        )
+        transport.serial.write(data)
+        answer = b""
+        while len(answer) < len(data) + 1:
+            answer += transport.serial.read(1)
+        assert answer.startswith(data)
+
+
+def test_slow_reader_loses_nothing(pico):
+    lines = 4000
+    with pico.repl() as transport:
+        transport.exec_raw_no_follow(f"for i in range({lines}): print('%040d' % i)")
+        time.sleep(0.4)  # the board has to wait, less than the firmware's own time-out of 500 ms
+        output = b""
+        while not output.endswith(b"\x04\x04>"):
+            output += transport.serial.read(1)
+    assert output.split(b"\x04")[0].split() == [b"%040d" % i for i in range(lines)]
+
+
+def test_one_program_at_a_time(pico):
+    with pico.repl():
+        address = pico.port.removeprefix("socket://").split(":")
+        with socket.create_connection((address[0], int(address[1])), 5) as second:
+            second.settimeout(5)
+            assert second.recv(1) == b""
+
+
+def test_same_program_takes_the_same_cycles(pico):
+    code = (
+        "import machine\n"
+        "def work():\n"
+        "    total = 0\n"
+        "    for i in range(2000): total += i * i % 7\n"
+        "    return total\n"
+        "for _ in range(3):\n"
+        "    start = machine.mem32[0x4f000000]; work(); print(machine.mem32[0x4f000000] - start)\n"
+    )
+    first, second = pico.run(code), pico.run(code)
+    assert first == second
+    cycles = [int(line) for line in first.split()]
+    assert cycles[1] == cycles[2] and 500_000 < cycles[1] < 3_000_000
+
+
+def test_ticks_follow_emulated_time(pico):
+    """At 125 MHz a microsecond is 125 cycles, and a sleep takes as long as it says."""
+    code = (
+        "import machine, time\n"
+        "c, t = machine.mem32[0x4f000000], time.ticks_us()\n"
+        "for i in range(20000): pass\n"
+        "print(machine.mem32[0x4f000000] - c, time.ticks_diff(time.ticks_us(), t))\n"
+        "t = time.ticks_ms(); time.sleep_ms(250); print(time.ticks_diff(time.ticks_ms(), t))\n"
+    )
+    started_at = time.monotonic()
+    cycles, microseconds, slept = map(int, pico.run(code).split())
+    assert abs(cycles / 125 - microseconds) < 50
+    assert 250 <= slept <= 252
+    assert time.monotonic() - started_at >= 0.25
+
+
+def test_soft_reset(pico):
+    with pico.repl() as transport:
+        transport.exec("x = 1")
+        transport.enter_raw_repl(soft_reset=True)
+        with pytest.raises(TransportError, match="NameError"):
+            transport.exec("x")
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["machine.reset()", "machine.WDT(timeout=100)\nwhile True: pass", "raise SystemExit"],
+    ids=["reset", "wdt", "exit"],
+)
+def test_board_comes_back_after(pico, how):
+    """A reset looks like the board being unplugged: the connection breaks, and the next one finds it booted."""
+    with pico.control() as control:
+        resets = control.status()["resets"]
+        with pico.repl() as transport:
+            transport.exec_raw_no_follow(f"import machine\n{how}")
+            time.sleep(0.5)
+            transport.exit_raw_repl = lambda: None
+        control.wait_until_up()
+        soft = "SystemExit" in how
+        assert control.status()["resets"] == resets + (not soft)
+    if not soft:
+        assert pico.run("import machine; print(machine.reset_cause() == machine.WDT_RESET)") == "True\n"
+
+
+def test_boot_loader_ends_the_emulation_with_a_word(tmp_path):
+    with started(tmp_path) as pico:
+        with pico.repl() as transport:
+            transport.exec_raw_no_follow("import machine; machine.bootloader()")
+            assert pico.process.wait(10) == 3
+            transport.exit_raw_repl = lambda: None
+        assert "BOOTSEL" in pico.process.stderr.read()
+
+
+def test_fault_ends_the_emulation_with_a_word(tmp_path):
+    with started(tmp_path) as pico:
+        with pico.repl() as transport:
+            transport.exec_raw_no_follow("import uctypes; print(uctypes.bytearray_at(0x30000000, 4)[0])")
+            assert pico.process.wait(10) == 3
+            transport.exit_raw_repl = lambda: None
+        assert "HardFault: read at 0x30000000, where nothing is" in pico.process.stderr.read()
+
+
+# The end of the emulator
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL, None], ids=["SIGTERM", "SIGKILL", "stdin"])
+def test_nothing_is_left_behind(tmp_path, end):
+    with started(tmp_path) as pico:
+        host, port = pico.port.removeprefix("socket://").split(":")
+        if end is None:
+            assert pico.stop() == 0
+        else:
+            pico.process.send_signal(end)
+            assert pico.process.wait(10) == (0 if end == signal.SIGTERM else -end)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)), 1)
+        left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True).stdout.split()
+        assert left == []
+
+
+def test_ends_when_its_parent_is_killed(tmp_path):
+    """A test runner that dies takes the board with it, because its end of the pipe closes."""
+    code = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import pico, time, pathlib\n"
+    code += f"p = pico.Pico(pathlib.Path({str(tmp_path)!r})); print(p.process.pid, flush=True); time.sleep(60)"
+    with subprocess.Popen(["python3", "-c", code], stdout=subprocess.PIPE, text=True, executable=_python()) as parent:
+        emulator = int(parent.stdout.readline())
+        parent.kill()
+    for _ in range(100):
+        if not os.path.exists(f"/proc/{emulator}"):
+            return
+        time.sleep(0.05)
+    os.kill(emulator, signal.SIGKILL)
+    raise AssertionError("the emulator outlived its parent")
+
+
+def _python() -> str:
+    import sys
+
+    return sys.executable
+
+
+def test_second_emulator_on_the_same_flash_is_refused(pico):
+    with pytest.raises(AssertionError, match="already running"), started(pico.state):
+        pass
+
+
+# Power cuts
+
+WRITE = "with open('delta', 'wb') as f: f.write(b'%c' * 9000)"
+READ = "d = open('delta', 'rb').read(); print(len(d), len(set(d)), chr(d[0]))"
+
+
+def test_killed_while_writing_leaves_the_old_file_or_the_new(tmp_path):
+    with started(tmp_path) as pico:
+        pico.run(WRITE % "a")
+    for delay in (0.0, 0.02, 0.05):
+        with started(tmp_path) as pico, pico.repl() as transport:
+            transport.exec_raw_no_follow("while True:\n " + WRITE % "b" + "\n " + WRITE % "a")
+            time.sleep(0.1 + delay)
+            pico.kill()
+            transport.exit_raw_repl = lambda: None
+        with started(tmp_path) as pico:
+            assert pico.run(READ) in ("9000 1 a\n", "9000 1 b\n")
+
+
+@pytest.mark.parametrize("fraction", [0, 0.3, 1])
+def test_power_cut_at_every_flash_operation(tmp_path, fraction):
+    """The filesystem survives a cut at any erase or program, also half way through one."""
+    with started(tmp_path) as pico, pico.control() as control:
+        pico.run(WRITE % "a")
+        before = operations(control)
+        pico.run(WRITE % "a")
+        needed = operations(control) - before
+        assert needed > 10
+        for after in range(0, needed, 5):
+            control.cut(after, fraction)
+            with pico.repl() as transport:
+                transport.exec_raw_no_follow(WRITE % "b")
+                control.wait_until_cut()
+                transport.exit_raw_repl = lambda: None
+            control.reset()
+            control.wait_until_up()
+            assert pico.run(READ) in ("9000 1 a\n", "9000 1 b\n")
+            assert pico.run("import os; print(os.listdir())") == "['delta']\n"
+
+
+def operations(control) -> int:
+    status = control.status()
+    return status["erased_sectors"] + status["programmed_pages"]
