@@ -66,7 +66,8 @@ export class Clock {
 
   ring() {
     const now = this.nanos;
-    while (this.alarms.length && this.alarms[0].nanos <= now) {
+    // one that is set for now by another has its turn when the core has moved on
+    for (let count = this.alarms.length; count > 0 && this.alarms.length && this.alarms[0].nanos <= now; count--) {
       const alarm = this.alarms.shift();
       alarm.scheduled = false;
       alarm.callback();

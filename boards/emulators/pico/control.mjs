@@ -2,6 +2,31 @@
 import net from 'node:net';
 import readline from 'node:readline';
 
+const commands = {
+  // Core cycles since the emulator was started, and emulated nanoseconds since the board's last reset
+  cycles: (board) => ({ cycles: board.cycles, nanos: board.machine.clock.nanos }),
+
+  status: (board) => ({
+    up: board.up,
+    power: !board.powerCut,
+    sleeping: board.machine.core.waiting,
+    resets: board.resets,
+    ...board.flash.counters,
+  }),
+
+  // Power off and on again
+  reset: (board) => board.reset(),
+
+  // Cut the power after `after` more flash operations (a sector erased, a page programmed), when `fraction` of the next
+  // one is done. `reset` brings it back.
+  cut: (board, { after, fraction = 0 }) => {
+    if (!Number.isInteger(after) || after < 0 || !(fraction >= 0 && fraction <= 1)) {
+      throw new Error('cut needs after >= 0, a number of flash operations, and a fraction from 0 to 1');
+    }
+    board.flash.cutAfter(after, fraction);
+  },
+};
+
 export class ControlServer {
   constructor(board) {
     this.board = board;
@@ -21,39 +46,11 @@ export class ControlServer {
     try {
       const { cmd, ...options } = JSON.parse(line);
       if (!Object.hasOwn(commands, cmd)) {
-        return { error: `unknown command ${cmd}, known are ${Object.keys(commands).join(', ')}` };
+        throw new Error(`unknown command ${cmd}, known are ${Object.keys(commands).join(', ')}`);
       }
       return { ok: true, ...commands[cmd](this.board, options) };
     } catch (error) {
-      return { error: error.message };
+      return { ok: false, error: error.message };
     }
   }
 }
-
-const commands = {
-  // Cycles since the emulator was started, and emulated nanoseconds since the last reset
-  cycles: (board) => ({ cycles: board.cycles, nanos: board.machine.clock.nanos }),
-
-  status: (board) => ({
-    up: board.up,
-    stopped: board.machine.stopped,
-    sleeping: board.machine.core.waiting,
-    resets: board.resets,
-    flash: board.flash.counters,
-  }),
-
-  // Power off and on again
-  reset: (board) => {
-    board.reset();
-    return {};
-  },
-
-  // Cut the power after `after` more flash operations, when `fraction` of the next one is done. `reset` brings it back.
-  cut: (board, { after, fraction = 0 }) => {
-    if (!Number.isInteger(after) || after < 0 || !(fraction >= 0 && fraction <= 1)) {
-      throw new Error('cut needs after >= 0, the number of flash operations, and a fraction from 0 to 1');
-    }
-    board.flash.cutAfter(after, fraction);
-    return {};
-  },
-};

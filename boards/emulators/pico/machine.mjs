@@ -130,6 +130,7 @@ export class Machine {
       watchdog.reason = before.reason;
     }
     watchdog.onWatchdogTrigger = () => {
+      watchdog.alarm.enable = false;
       this.resetRequested = true;
       this.core.waiting = true;
       this.core.pause();
@@ -153,7 +154,7 @@ export class Machine {
     const end = core.cycles + cycles;
     while (core.cycles < end && this.running) {
       clock.ring();
-      core.run(Math.min(end, clock.nextAlarmCycle));
+      core.run(Math.min(end, Math.max(clock.nextAlarmCycle, core.cycles + 1)));
       if (core.waiting && this.running) {
         return clock.nanosToNextAlarm;
       }

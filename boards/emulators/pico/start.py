@@ -16,7 +16,7 @@ BUILD = HERE.parents[2] / "build"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    state = Path(os.environ.get("TINYLEARN_STATE") or BUILD / "boards" / "pico-emulated")
+    state = Path(os.environ.get("TINYLEARN_STATE") or BUILD / "boards") / "pico-emulated"
     parser.add_argument("--firmware", type=Path, default=BUILD / "firmware" / "pico-emulated", help="folder")
     parser.add_argument("--state", type=Path, default=state, help="folder in which the flash is kept")
     parser.add_argument("--port", type=int, default=0, help="TCP port, 0 for any")

@@ -33,6 +33,8 @@ export class UsbHost {
     this.taking = true;
     this.ready = false;
     this.dataIn = this.dataOut = -1;
+    this.session = 0; // counts bus resets: what was under way before one is void
+    this.statusWanted = false; // a control transfer from the board waits for our empty packet
 
     const usb = mcu.usbCtrl;
     usb.DPRAMUpdated = (offset, value) => this.bufferControl(offset, value);
@@ -41,9 +43,11 @@ export class UsbHost {
   }
 
   enumerate() {
+    this.session++;
     this.transfers = [];
     this.armed.clear();
-    this.ready = false;
+    this.holding = [];
+    this.ready = this.statusWanted = false;
     this.control(setDeviceAddressPacket(1));
     this.control(getDescriptorPacket(CONFIGURATION, 9), (head) => {
       this.control(getDescriptorPacket(CONFIGURATION, head[2] | (head[3] << 8)), (all) => {
@@ -121,16 +125,21 @@ export class UsbHost {
   }
 
   finishTransfer() {
-    const { done } = this.transfers[0];
-    done(this.received);
+    this.transfers[0].done(this.received);
     this.transfers.shift();
     if (this.transfers.length) {
       this.later(() => this.startTransfer());
     }
   }
 
-  later(action) {
-    this.mcu.clock.createAlarm(action).schedule(PACKET_NANOS);
+  later(action, nanos = PACKET_NANOS) {
+    const { session } = this;
+    const alarm = this.mcu.clock.createAlarm(() => {
+      if (session === this.session) {
+        action();
+      }
+    });
+    alarm.schedule(nanos);
   }
 
   // ---- the controller's side ----
@@ -174,14 +183,13 @@ export class UsbHost {
       this.mcu.usbCtrl.indicateBufferReady(endpoint, false);
       packets.forEach((packet) => this.take(endpoint, packet));
     };
-    const alarm = this.mcu.clock.createAlarm(() => {
+    this.later(() => {
       if (endpoint === this.dataIn && !this.taking) {
         this.holding.push(deliver);
       } else {
         deliver();
       }
-    });
-    alarm.schedule(PACKET_NANOS * packets.length);
+    }, PACKET_NANOS * packets.length);
   }
 
   take(endpoint, packet) {

@@ -1,0 +1,203 @@
+// The board in the world: its power, the pace at which it runs, and the cable to the one program that has it open.
+import fs from 'node:fs';
+import { Flash, PowerCut } from './flash.mjs';
+import { Machine } from './machine.mjs';
+
+const SLICE_CYCLES = 500_000; // between two looks at the sockets
+const PROGRAM_NANOS = 10e9; // a program that main.py starts may never come to rest
+const SOCKET_HIGH_WATER = 64 * 1024;
+const SHORT_SLEEP_NANOS = 4e6; // sleeps are made up for together when there is this much of them
+
+export class Board {
+  constructor(bootromFile, firmwareFile, flashFile) {
+    const rom = fs.readFileSync(bootromFile);
+    this.bootrom = new Uint32Array(rom.buffer.slice(rom.byteOffset, rom.byteOffset + (rom.length & ~3)));
+    this.flash = new Flash(flashFile, fs.readFileSync(firmwareFile));
+    this.machine = null;
+    this.powerCut = false;
+    this.socket = null;
+    this.up = false; // at rest for the first time since power-on: at its prompt, waiting for a key
+    this.resets = 0;
+    this.cyclesBefore = 0; // of the machines before the last reset
+    this.timer = null;
+    this.sleepingSince = null;
+    this.owedNanos = 0; // emulated sleep that has not been slept
+    this.onUp = () => {}; // called once
+    this.onStop = () => {};
+  }
+
+  // ---- power ----
+
+  powerOn(previous = null) {
+    this.cyclesBefore += this.machine?.core.cycles ?? 0;
+    this.powerCut = this.up = false;
+    const events = { onData: (bytes) => this.fromBoard(bytes), onReady: () => this.enumerated() };
+    this.machine = new Machine(this.bootrom, this.flash, events, previous);
+    this.wake();
+  }
+
+  // On the USB cable a reset looks as if the board had been unplugged and plugged in again.
+  reset(previous = null) {
+    this.resets++;
+    this.unplug();
+    this.powerOn(previous);
+  }
+
+  cutPower() {
+    this.powerCut = true;
+    this.unplug();
+  }
+
+  unplug() {
+    this.socket?.destroy();
+    this.socket = null;
+  }
+
+  get cycles() {
+    return this.cyclesBefore + this.machine.core.cycles;
+  }
+
+  // ---- pace: as fast as it goes while the core works, real time while it sleeps ----
+
+  // Time-outs on the board are then as long as programs on this side expect.
+  wake() {
+    if (this.sleepingSince !== null) {
+      const slept = (performance.now() - this.sleepingSince) * 1e6;
+      this.machine.clock.skip(Math.min(slept, this.machine.clock.nanosToNextAlarm));
+      this.sleepingSince = null;
+      clearTimeout(this.timer);
+      this.timer = null;
+    }
+    this.timer ??= setImmediate(() => this.run());
+  }
+
+  sleep(nanos) {
+    this.sleepingSince = performance.now();
+    this.timer = setTimeout(() => this.wake(), Math.min((nanos + this.owedNanos) / 1e6, 2 ** 31 - 1));
+    this.owedNanos = 0;
+  }
+
+  run() {
+    this.timer = null;
+    if (this.powerCut) {
+      return;
+    }
+    try {
+      const nanos = this.runUntilSleep();
+      if (this.machine.resetRequested) {
+        this.reset(this.machine);
+      } else if (this.machine.stopped !== null) {
+        this.onStop(this.machine.stopped);
+      } else if (nanos === 0) {
+        this.wake();
+      } else {
+        this.sleep(nanos);
+      }
+    } catch (error) {
+      if (!(error instanceof PowerCut)) {
+        throw error;
+      }
+      this.cutPower();
+    }
+  }
+
+  // Returns how long the core sleeps, 0 if it does not.
+  runUntilSleep() {
+    const { machine } = this;
+    let nanos = machine.run(SLICE_CYCLES);
+    while (nanos && nanos + this.owedNanos < SHORT_SLEEP_NANOS) {
+      this.owedNanos += nanos;
+      machine.clock.skip(nanos);
+      nanos = machine.run(SLICE_CYCLES);
+    }
+    if (nanos && !this.up && machine.usb.ready) {
+      this.isUp();
+      return 0;
+    }
+    return nanos;
+  }
+
+  // ---- the serial port ----
+
+  enumerated() {
+    if (this.up) {
+      this.machine.usb.setOpen(this.socket !== null);
+    } else {
+      this.patience = this.machine.clock.createAlarm(() => this.isUp());
+      this.patience.schedule(PROGRAM_NANOS);
+    }
+  }
+
+  isUp() {
+    this.up = true;
+    this.patience.cancel();
+    this.machine.usb.setOpen(this.socket !== null);
+    this.socket?.resume();
+    this.onUp();
+    this.onUp = () => {};
+  }
+
+  fromBoard(bytes) {
+    if (this.socket && this.up) {
+      this.socket.write(bytes);
+      if (this.socket.writableLength > SOCKET_HIGH_WATER) {
+        this.machine.usb.setTaking(false);
+      }
+    }
+  }
+
+  // One program at a time, as with a serial port.
+  connect(socket) {
+    if (this.socket || this.powerCut) {
+      socket.destroy();
+      return;
+    }
+    this.socket = socket;
+    socket.setNoDelay(true);
+    socket.on('data', (bytes) => this.fromSocket(socket, bytes));
+    socket.on('drain', () => this.setTaking(socket));
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      if (this.socket === socket) {
+        this.setTaking(socket);
+        this.socket = null;
+        if (this.up) {
+          this.machine.usb.setOpen(false);
+        }
+      }
+    });
+    if (this.up) {
+      this.machine.usb.setOpen(true);
+      this.wake();
+    } else {
+      socket.pause(); // what it sends waits until the board is up
+    }
+  }
+
+  setTaking(socket) {
+    if (this.socket === socket) {
+      this.machine.usb.setTaking(true);
+      this.wake();
+    }
+  }
+
+  fromSocket(socket, bytes) {
+    if (this.socket !== socket) {
+      return;
+    }
+    this.machine.usb.send(bytes);
+    this.wake();
+    if (this.machine.usb.pendingBytes > SOCKET_HIGH_WATER) {
+      socket.pause();
+      this.resumeWhenTaken(socket);
+    }
+  }
+
+  resumeWhenTaken(socket) {
+    if (this.socket === socket && this.machine.usb.pendingBytes > SOCKET_HIGH_WATER / 2) {
+      setTimeout(() => this.resumeWhenTaken(socket), 1);
+    } else {
+      socket.resume();
+    }
+  }
+}
