@@ -36,15 +36,12 @@ def parse(raw: bytes, name: str) -> tlm.Model:
 
 
 def _parse(raw: bytes) -> tlm.Model:
-    sections = _sections(raw)
-    raw = raw[: HEADER.unpack_from(raw)[3]]
-    _, _, _, _, crc, _, arena, *ends, _, _ = HEADER.unpack_from(raw)
-    found = zlib.crc32(raw[16:])
-    if crc != found:
-        raise Refusal(f"damaged: its checksum is {found:08x}, the header says {crc:08x}. Convert or copy it again")
+    raw = _whole(raw)
+    *_, arena, in_, out, features, head, count, _ = HEADER.unpack_from(raw)
+    sections = _sections(raw, count)
     tensors = [tlm.TensorRecord.unpack(record) for record in _records(raw, sections[b"TENS"], TENSOR.size)]
     ops = [tlm.OperatorRecord.unpack(record) for record in _records(raw, sections[b"OPS "], OPERATOR.size)]
-    model = tlm.Model(raw, arena, *ends, tensors, ops)
+    model = tlm.Model(raw, arena, in_, out, features, head, tensors, ops)
     check = _Check(model, sections[b"DATA"])
     for index in range(len(tensors)):
         check.tensor(index)
@@ -58,20 +55,30 @@ def _parse(raw: bytes) -> tlm.Model:
 # ---- Header and sections --------------------------------------------------------------------------------------------
 
 
-def _sections(raw: bytes) -> dict[bytes, tuple[int, int]]:
-    """tag -> (offset, length); unknown tags are left out, the first of a tag counts."""
+def _whole(raw: bytes) -> bytes:
+    """The file, without what may follow it; its magic, version, length and checksum are right."""
     if len(raw) < HEADER.size:
         raise Refusal(f"{len(raw)} bytes long, too short for a .tlm, whose header alone has {HEADER.size}")
-    magic, major, _, length, *_, count, _ = HEADER.unpack_from(raw)
+    magic, major, _, length, crc, *_ = HEADER.unpack_from(raw)
     if magic != tlm.MAGIC:
         raise Refusal(f"not a .tlm model: it starts with {magic!r}, {tlm.MAGIC!r} was expected")
     if major != tlm.MAJOR:
         raise Refusal(
-            f"written in version {major} of the format; this tinylearn reads version {tlm.MAJOR}. Convert it again"
+            f"version {major} of the format; this tinylearn reads version {tlm.MAJOR}. Convert the model again"
         )
-    tables = HEADER.size + count * SECTION.size
     if length > len(raw):
         raise Refusal(f"cut short: {len(raw)} bytes, the header says {length}. Convert or copy it again")
+    if length < HEADER.size:
+        raise Refusal(f"the header says that the file has {length} bytes, less than the header itself")
+    found = zlib.crc32(raw[16:length])
+    if crc != found:
+        raise Refusal(f"damaged: its checksum is {found:08x}, the header says {crc:08x}. Convert or copy it again")
+    return raw[:length]
+
+
+def _sections(raw: bytes, count: int) -> dict[bytes, tuple[int, int]]:
+    """tag -> (offset, length); the first of a tag counts."""
+    length, tables = len(raw), HEADER.size + count * SECTION.size
     if length > LARGEST or length < tables:
         raise Refusal(f"its {count} sections do not fit its {length} bytes")
     sections: dict[bytes, tuple[int, int]] = {}
@@ -226,7 +233,8 @@ class _Check:
         self.clamp(op)
         n_out, _, _, n_in = self.w.shape
         self.require(self.w.shape == (n_out, 1, 1, n_in), f"its weights have shape {self.w.shape}")
-        self.require(self.x.bytes == n_in and self.y.bytes == n_out, f"its weights have shape {self.w.shape}")
+        fits = self.x.bytes == n_in and self.y.shape == (1, 1, 1, n_out)
+        self.require(fits, f"its weights have shape {self.w.shape}, unlike its input and output")
 
     def add(self, op: tlm.OperatorRecord) -> None:
         self.clamp(op)
@@ -263,6 +271,7 @@ class _Check:
 
     def softmax(self, op: tlm.OperatorRecord) -> None:
         self.same_bytes(self.x, self.y)
+        self.require(self.x.shape[0] == 1, f"shape {self.x.shape} has a batch")
         self.require(
             op.q[0] >= 0 and 0 <= op.q[1] <= 31, f"its multiplier {op.q[0]} or shift {op.q[1]} is out of range"
         )

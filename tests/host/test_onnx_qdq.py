@@ -1,5 +1,6 @@
 """Float ONNX -> quantised -> graph -> .tlm -> simulator, against ONNX Runtime on the same quantised file."""
 
+import types
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx_builder import Net
+from onnxruntime import quantization as ort
 from tinylearn_host import ir, quantize, tlm
 from tinylearn_host.errors import BAD_DATA, BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnError
 from tinylearn_host.importers import onnx_qdq
@@ -106,6 +108,42 @@ def test_batch_normalisation_is_folded(tmp_path):
     path, samples = quantised(net, (4, 4, 4), tmp_path)
     assert [op.code for op in onnx_qdq.load(path).ops] == [ir.CONV2D]
     assert steps_apart(path, samples) <= 1
+
+
+def test_matmul_and_its_bias_are_one_dense_layer(tmp_path):
+    net = Net((9,), seed=6)
+    net.node("MatMul", net.constant(net.normal(9, 5))).node("Add", net.constant(net.normal(5))).relu()
+    path, samples = quantised(net, (5,), tmp_path)
+    (op,) = onnx_qdq.load(path).ops
+    assert op.code == ir.FULLY_CONNECTED and op.bias
+    assert steps_apart(path, samples) <= 1
+
+
+def test_padding_of_its_own(tmp_path):
+    net = Net((2, 5, 5), seed=7)
+    amounts, value = np.array([0, 0, 1, 2, 0, 0, 0, 1]), np.array(0.5, np.float32)
+    net.node("Pad", net.constant(amounts), net.constant(value)).conv(3)
+    path, samples = quantised(net, (3, 4, 6), tmp_path)
+    assert [op.code for op in onnx_qdq.load(path).ops] == [ir.PAD, ir.CONV2D]
+    assert steps_apart(path, samples) <= 1
+
+
+def test_convolution_over_time_is_a_row_of_pixels(tmp_path):
+    net = Net((3, 20), seed=9)
+    net.node("Conv", net.constant(net.normal(6, 3, 5)), net.constant(net.normal(6)), strides=[2], pads=[2, 2]).relu()
+    path, samples = quantised(net, (6, 10), tmp_path)
+    graph = onnx_qdq.load(path)
+    assert graph.tensors[graph.input].shape == (1, 20, 3) and graph.tensors[graph.output].shape == (1, 10, 6)
+    assert steps_apart(path, samples) <= 1
+
+
+def test_uint8_activations_are_int8_moved_by_128(tmp_path):
+    net, samples = Net((2, 6, 6), seed=1).conv(4).relu(), np.random.default_rng(0).random((20, 6, 6, 2), np.float32)
+    net.save(tmp_path / "float.onnx", (4, 4, 4))
+    feeds = iter({"x": np.moveaxis(x, -1, 0)[None]} for x in samples)
+    reader = types.SimpleNamespace(get_next=lambda: next(feeds, None))
+    ort.quantize_static(tmp_path / "float.onnx", tmp_path / "u8.onnx", reader, activation_type=ort.QuantType.QUInt8)
+    assert steps_apart(tmp_path / "u8.onnx", samples) <= 1
 
 
 def test_the_input_step_is_the_one_asked_for(tmp_path):
