@@ -1,7 +1,7 @@
 """Fixtures `board` and `board_port`: a test that asks for one runs once on every emulated board.
 
-`pytest --boards unix,qemu-m3` chooses among them; `@pytest.mark.boards("unix")` does so for one test. A board that cannot
-start is an error, never a skip: `python3 setup/prepare.py <board>` installs what it needs.
+`pytest --boards unix,qemu-m3` chooses among them; `@pytest.mark.boards("unix")` does so for one test. A board that
+cannot start is an error, never a skip: `python3 setup/prepare.py <board>` installs what it needs.
 """
 
 from __future__ import annotations
