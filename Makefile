@@ -2,6 +2,7 @@
 #
 #   make demo [BOARD=unix]   teach a board ten classes, and see what it learned
 #   make test                everything, on every emulated board   (PYTEST="-k words -x" chooses)
+#   make test-train          the recipes of models/, for which it installs PyTorch
 #   make lint                formatters and linters, changing nothing; `make format` changes
 #   make bench               the figures that we claim
 #   make clean               forget what was built here (the cache of sources and firmwares stays)
@@ -29,6 +30,10 @@ prepare-all:
 test: prepare-all
 	@$(VENV)/python -m pytest $(PYTEST)
 
+test-train: prepare-all
+	@$(VENV)/python -m pip install --quiet -r requirements-train.txt
+	@$(VENV)/python -m pytest models $(PYTEST)
+
 bench: prepare-all
 	@$(VENV)/python benchmarks/run.py
 
@@ -47,4 +52,4 @@ format:
 clean:
 	rm -rf build .pio .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help demo prepare-all test bench lint format clean
+.PHONY: help demo prepare-all test test-train bench lint format clean

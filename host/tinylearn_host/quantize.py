@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def quantize(
 ) -> None:
     """Write the float ONNX file `model` as a QDQ int8 file `output`.
 
-    calibration:  float32 [N, H, W, C] (or [N, n]) reals, as wide as what users will show: what lies outside is clipped
+    calibration:  float32 [N, H, W, C], [N, W, C] or [N, n] reals, as wide as what users will show, or that is clipped
     input_step:   (scale, zero point) of the input, where it is given rather than measured; see PIXELS
     percentile:   range of an activation = this percentage of its values, instead of all of them
 
@@ -71,7 +72,10 @@ def quantize(
             calibrate_method=method,
             extra_options=options,
         )
-        onnx.save(onnx.load(quantised), output)  # whole or not at all: made elsewhere first
+        output = Path(output)
+        temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+        onnx.save(onnx.load(quantised), temporary)
+        os.replace(temporary, output)
 
 
 def _input(model: str | Path) -> tuple[str, tuple[int, ...]]:
@@ -95,11 +99,8 @@ def _input(model: str | Path) -> tuple[str, tuple[int, ...]]:
 
 def _channels_first(samples: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """[N, H, W, C] to [N, C, H, W], checked against the model's input."""
-    samples = np.asarray(samples, np.float32)
-    if samples.ndim == 4:
-        samples = samples.transpose(0, 3, 1, 2)
-    if samples.shape[1:] != shape:
-        expected = (*shape[1:], shape[0]) if len(shape) == 3 else shape
+    samples, expected = np.asarray(samples, np.float32), (*shape[1:], shape[0])
+    if samples.shape[1:] != expected:
         raise TinylearnError(f"calibration samples of {samples.shape[1:]}, the model takes {expected}", BAD_DATA)
     if not len(samples):
         raise TinylearnError("there are no calibration samples", BAD_DATA)
@@ -108,7 +109,7 @@ def _channels_first(samples: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         raise TinylearnError(f"calibration sample {bad} holds NaN or infinity", BAD_DATA)
     if samples.min() == samples.max():
         raise TinylearnError(f"all calibration samples are constant ({samples.min():g})", BAD_DATA)
-    return np.ascontiguousarray(samples)
+    return np.ascontiguousarray(np.moveaxis(samples, -1, 1))
 
 
 class _Reader:
