@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tinylearn_host import simulator, tlm
-from tinylearn_host.errors import BAD_DATA, NOT_ENOUGH_RAM, TinylearnError
+from tinylearn_host.errors import BAD_DATA, BOARD_ERROR, NOT_ENOUGH_RAM, TinylearnError
 from tinylearn_host.on_board import source
 from tinylearn_host.samples import Samples
 from tinylearn_host.transport import LINE, BoardError, Transport
@@ -183,4 +183,7 @@ def _simulate(path: Path, arguments: tuple, rows: Iterator[bytes], hear: Callabl
 
     simulator.on_path()
     program = import_module("tinylearn_host.on_board.adapt")
-    program.session(str(path), *arguments, read=read, say=hear)
+    try:
+        program.session(str(path), *arguments, read=read, say=hear)
+    except (MemoryError, TypeError, ValueError) as error:
+        raise TinylearnError(f"the board's program failed in the simulator: {error}", BOARD_ERROR) from error

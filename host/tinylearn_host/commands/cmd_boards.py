@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +19,7 @@ def command(as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("board", "what it is", "code", "here")
+    table = Table("board", "what it is", "code", "here", box=box.SIMPLE_HEAD)
     for row in rows:
         style = None if row["ready"] else "dim"
         table.add_row(row["name"], row["title"], row["arch"], _here(row), style=style)
