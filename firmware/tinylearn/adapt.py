@@ -13,7 +13,7 @@ from .model import allocate, fail, float_parts
 
 STEPS, RATE = 40, 100
 MAX_CLASSES, MAX_SAMPLES, MAX_FEATURES = 256, 16384, 32768
-_FULLY_CONNECTED = 3
+_CONV2D, _FULLY_CONNECTED = 1, 3
 
 
 def teach(model, samples, method, steps, rate, on_step, seed, metric, keep):
@@ -68,7 +68,7 @@ def collect(model, samples, labels):
     try:
         pairs = iter(samples)
     except TypeError:
-        raise TypeError("samples is an iterable of (x, label), not a %s" % type(samples).__name__)
+        raise TypeError("samples is an iterable of (x, label), not of type %s" % type(samples).__name__)
     for pair in pairs:
         try:
             x, label = pair
@@ -100,13 +100,11 @@ def _grown(buffer, size, what):
 
 def class_of(label, labels):
     """The index of a label, which is appended when it is new."""
-    if not isinstance(label, (int, str)) or isinstance(label, bool):
-        try:  # an integer of numpy's
-            label = label.__index__()
-        except (AttributeError, TypeError):
-            label = None
-        if label is None or isinstance(label, bool):
-            raise TypeError("a label is an int or a str")
+    if isinstance(label, bool) or not isinstance(label, (int, str)):
+        index = None if isinstance(label, bool) else getattr(label, "__index__", None)  # numpy's integers have it
+        if index is None:
+            raise TypeError("a label is an int or a str, not %r" % (label,))
+        label = index()
     for k, known in enumerate(labels):
         if known == label:
             return k
@@ -164,11 +162,12 @@ def _euclidean_scale(model):
 def _add_own_classes(model, head, source):
     """Pseudo-prototypes for the classes that only the model's own classifier knows."""
     code, w = model.operator(model.first_of_head, "B", 0)[0], model.operator(model.first_of_head, "<H", 18)[0]
-    if code != _FULLY_CONNECTED:
+    if code not in (_CONV2D, _FULLY_CONNECTED):
         raise ValueError("this model's own classifier is not a dense layer, so its classes cannot stay: say keep=False")
     weights = model.tensor(w)[0]
     n, own = head.params[0], len(model.own_labels)
-    params = array("i", (*head.params, own))
+    params = array("i", head.params)
+    params.append(own)
     scales = array("i", _proportions(model, w, own))
     _call(tl_train.own_classes, params, source, weights, scales, head.sums, head.counts, bytearray(8 * n))
 
@@ -186,7 +185,8 @@ def _proportions(model, w, own):
 def _with_absent(head, features, classes):
     """The samples, and for each class without one its mean as one more: what was known is trained on, too."""
     n, k = head.params[0], head.params[1]
-    absent = [i for i in range(k) if i not in classes]
+    present = set(classes)
+    absent = [i for i in range(k) if i not in present]
     if not absent:
         return features, classes
     count = len(classes)
@@ -214,13 +214,16 @@ def scratch_bytes(n, k, samples):
 def train(head, features, classes, steps, rate, on_step, seed):
     """Full-batch SGD on the cross-entropy of the head's rows (native_modules/kernels/head_linear.c)."""
     n, k, samples = head.params[0], head.params[1], len(classes)
-    params = array("i", (*head.params, int(rate * 256 + 0.5), 256))
+    params = array("i", head.params)
+    params.extend(array("i", (int(rate * 256 + 0.5), 256)))  # with 8 fractional bits: rate, clip
     scratch = allocate(scratch_bytes(n, k, samples), "training the last layer")
     mean = bytearray(2 * n)
     state = array("i", ((seed & 0x3FFFFFFF) ^ 0x2545F491, 0, 0, 0))
     _call(tl_train.unit_mean, head.params, features, mean, memoryview(scratch)[: 4 * n])
     for step in range(steps):
-        _call(tl_train.head_step, params, features, classes, mean, head.w, head.b, state, scratch)
+        status = tl_train.head_step(params, features, classes, mean, head.w, head.b, state, scratch)
+        if status:
+            fail(status, "teaching")
         if on_step:
             on_step(step + 1, state[1] / 65536, state[2] / samples)
 

@@ -145,7 +145,7 @@ class Model:
         else:
             status = tl_infer.quantize(self.x, x, self._scale, self.x_zero)
         if status:
-            fail(status, "a sample")
+            fail(status, "this sample")
 
     def _run(self, first, last):
         status = tl_infer.run(self.file, self.arena, first, last)
@@ -153,7 +153,7 @@ class Model:
             fail(status, "the model")
 
     def run(self, x, out=None):
-        """The raw int8 output for one sample: in out, a buffer of its size, or as a view that the next run overwrites."""
+        """The raw int8 output for one sample: in out, a buffer of its size, or a view until the next run."""
         self.take(x)
         self._run(0, self.operators)
         if out is None:

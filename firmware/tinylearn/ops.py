@@ -35,10 +35,7 @@ def multiplier(real):
 def requant(reals):
     """The requantisation buffer of the convolutions: int32 multipliers, then int8 shifts, one per output channel."""
     pairs = [multiplier(real) for real in reals]
-    out = bytearray(5 * len(pairs))
-    out[: 4 * len(pairs)] = array("i", [m for m, _ in pairs])
-    out[4 * len(pairs) :] = array("b", [shift for _, shift in pairs])
-    return out
+    return bytes(array("i", [m for m, _ in pairs])) + bytes(array("b", [shift for _, shift in pairs]))
 
 
 def dense_scale(reals):
@@ -46,15 +43,23 @@ def dense_scale(reals):
     return pack("<%dd" % len(reals), *reals)
 
 
+def _fields(*parts):
+    """One array of the integers in several sequences."""
+    fields = array("i")
+    for part in parts:
+        fields.extend(array("i", part))
+    return fields
+
+
 def _op(code, fields, x, y, x2=None, w=None, b=None, requant=None, scratch=None):
-    status = tl_infer.op(array("i", (code, *fields)), x, x2, w, b, requant, y, scratch)
+    status = tl_infer.op(_fields((code,), fields), x, x2, w, b, requant, y, scratch)
     if status:
         fail(status, "this operator")
     return y
 
 
 def _window(x_shape, y_shape, kernel, stride, dilation, pad, x_zero, y_zero, clamp):
-    return (*x_shape, *y_shape, *kernel, *stride, *dilation, *pad, x_zero, y_zero, *clamp)
+    return _fields(x_shape, y_shape, kernel, stride, dilation, pad, (x_zero, y_zero), clamp)
 
 
 def conv2d(
@@ -101,7 +106,7 @@ def depthwise_conv2d(
 
 def fully_connected(x, w, b, scale, y, x_zero=0, y_zero=0, clamp=_INT8):
     """x (i), w (o, i) -> y (o). scale: what dense_scale makes."""
-    return _op(_DENSE, (len(x), len(y), x_zero, y_zero, *clamp), x, y, w=w, b=b, requant=scale)
+    return _op(_DENSE, _fields((len(x), len(y), x_zero, y_zero), clamp), x, y, w=w, b=b, requant=scale)
 
 
 def avg_pool(x, x_shape, y, y_shape, kernel, stride=None, pad=(0, 0), clamp=_INT8):
@@ -133,24 +138,22 @@ def _log2(n):
 def add(x, x2, y, scales, zeros=(0, 0, 0), clamp=_INT8):
     """y = x + x2, element by element. scales, zeros: of x, x2 and y. y may be x or x2."""
     larger = 2 * max(scales[:2])
-    parts = (
-        *multiplier(scales[0] / larger),
-        *multiplier(scales[1] / larger),
-        *multiplier(larger / ((1 << 20) * scales[2])),
-    )
-    return _op(_ADD, (len(x), *zeros, *clamp, 20, *parts), x, y, x2=x2)
+    parts = multiplier(scales[0] / larger), multiplier(scales[1] / larger), multiplier(larger / ((1 << 20) * scales[2]))
+    return _op(_ADD, _fields((len(x),), zeros, clamp, (20,), *parts), x, y, x2=x2)
 
 
 def pad(x, x_shape, y, y_shape, before=(0, 0, 0), value=0):
     """x (h, w, c) inside y (h', w', c'), before=(rows, columns, channels) of value in front, the rest behind."""
-    return _op(_PAD, (*x_shape, *y_shape, *before, value), x, y)
+    return _op(_PAD, _fields(x_shape, y_shape, before, (value,)), x, y)
 
 
 def clamp(x, y, ratio=1.0, x_zero=0, y_zero=0, limits=_INT8):
     """y = x brought to another scale (ratio: x_scale / y_scale) and zero point, between limits. y may be x."""
-    return _op(_CLAMP, (len(x), x_zero, y_zero, *limits, *multiplier(ratio)), x, y)
+    return _op(_CLAMP, _fields((len(x), x_zero, y_zero), limits, multiplier(ratio)), x, y)
 
 
 def softmax(x, y, scale, beta=1.0, rows=1):
     """y = softmax of each row of x, with scale 1/256 and zero point -128. scale: of x."""
-    return _op(_SOFTMAX, (rows, len(x) // rows, *multiplier(min(beta * scale * (1 << 26), (1 << 31) - 1))), x, y)
+    return _op(
+        _SOFTMAX, _fields((rows, len(x) // rows), multiplier(min(beta * scale * (1 << 26), (1 << 31) - 1))), x, y
+    )

@@ -1,0 +1,272 @@
+"""What must hold for the package `tinylearn` wherever it runs: MicroPython on every board, CPython over the simulator.
+
+Each check prints facts as integers and sentences; test_checks.py demands the same lines from all.
+Lines that begin with # are measurements and may differ.
+"""
+
+import gc
+import sys
+from array import array
+from binascii import crc32
+
+import tinylearn
+from tinylearn import ops
+
+MICROPYTHON = sys.implementation.name == "micropython"
+
+
+class Random:
+    """xorshift32: the same numbers everywhere."""
+
+    def __init__(self, seed):
+        self.state = seed
+
+    def next(self, below):
+        v = self.state
+        v ^= (v << 13) & 0xFFFFFFFF
+        v ^= v >> 17
+        v ^= (v << 5) & 0xFFFFFFFF
+        self.state = v
+        return v % below
+
+
+def pictures(classes, shots, seed=1, size=64):
+    """(bytes, class) pairs: a pattern per class, with noise."""
+    for k in range(classes):
+        for shot in range(shots):
+            pattern, noise = Random(1000 + k), Random(seed + 100 * k + shot + 1)
+            yield bytes(min(255, pattern.next(2) * 160 + noise.next(96)) for _ in range(size)), k
+
+
+def bits(buffer):
+    return "%08x" % (crc32(bytes(buffer)) & 0xFFFFFFFF)
+
+
+def answers(model, classes, seed=77):
+    out = []
+    for x, _ in pictures(classes, 2, seed):
+        label, confidence = model.predict(x)
+        out.append((label, int(confidence * 32768)))
+    return out
+
+
+def heap():
+    gc.collect()
+    return gc.mem_alloc() if MICROPYTHON else 0
+
+
+def growth(model, x):
+    """Heap that 100 predictions take for good, once they have run."""
+    for _ in range(2):
+        before = heap()
+        for _ in range(100):
+            model.predict(x)
+    return heap() - before
+
+
+def training(model, steps):
+    """Heap that teaching the last layer takes, garbage and all."""
+    samples = list(pictures(3, 2))
+    gc.collect()
+    gc.disable()
+    before = gc.mem_alloc()
+    model.adapt(samples, method="last_layer", steps=steps)
+    taken = gc.mem_alloc() - before
+    gc.enable()
+    return taken
+
+
+def sentence(kind, function, *arguments, **options):
+    """The words of the exception that a call must raise."""
+    try:
+        function(*arguments, **options)
+    except kind as e:
+        print("  ", kind.__name__, str(e))
+    else:
+        raise AssertionError("no " + kind.__name__)
+
+
+# ---- Checks ----------------------------------------------------------------------------------------------------------
+
+
+def check_predict(model):
+    print(model.labels, len(model.arena), bits(model.features(next(pictures(1, 1))[0])))
+    print(bits(model.run(next(pictures(1, 1))[0])), answers(model, 6))
+
+
+def check_inputs_agree(model):
+    """uint8, int8 and float32 of the same picture are the same sample."""
+    x, _ = next(pictures(1, 1))
+    expected = bits(model.features(x))
+    assert bits(model.features(bytearray(x))) == expected
+    assert bits(model.features(array("B", x))) == expected
+    assert bits(model.features(memoryview(x))) == expected
+    assert bits(model.features(array("b", (v - 128 for v in x)))) == expected
+    assert bits(model.features(array("f", (v / 255 for v in x)))) == expected
+    print(expected)
+
+
+def check_prototype(model):
+    samples = list(pictures(5, 3))
+    model.adapt(samples)
+    print(model.labels, bits(model.head.w), answers(model, 5))
+    model.adapt((x, "class " + str(k)) for x, k in pictures(12, 2, 5) if k >= 5)  # more classes, from a generator
+    print(model.labels, list(model.head.counts), bits(model.head.w), answers(model, 12))
+    model.adapt(pictures(2, 2, 9))  # more examples of two of them
+    print(list(model.head.counts), bits(model.head.w))
+    model.forget("class 7")
+    print(model.labels, bits(model.head.w), bits(model.head.sums), answers(model, 12))
+    model.reset()
+    model.adapt(samples, metric="euclidean")
+    print(bits(model.head.w), bits(model.head.b), list(model.head.params), answers(model, 5))
+    model.reset()
+
+
+def check_last_layer(model):
+    lines = []
+    model.adapt(list(pictures(5, 4)), method="last_layer", steps=12, on_step=lambda *a: lines.append(a))
+    print([(step, int(loss * 65536), int(right * 20 + 0.5)) for step, loss, right in lines])
+    print(bits(model.head.w), bits(model.head.b), answers(model, 5))
+    assert lines[-1][1] < lines[0][1], "the loss does not fall"
+    model.adapt(((x, k + 10) for x, k in pictures(2, 3, 4)), method="last_layer", steps=3)  # what was known is kept
+    print(model.labels, bits(model.head.w), answers(model, 5))
+    model.reset()
+    model.adapt(list(pictures(5, 4)), method="last_layer", steps=12, seed=2)
+    print("another seed", bits(model.head.w))
+    model.reset()
+
+
+def check_own_classes(model):
+    """Labels of the model's own extend it; wholly new ones are a new task, unless keep says otherwise."""
+    model.adapt((x, ("two", "new", "newer")[k]) for x, k in pictures(3, 3))
+    print(model.labels, list(model.head.counts), bits(model.head.sums), bits(model.head.w), answers(model, 6))
+    model.adapt(((x, "four") for x, k in pictures(1, 2)))  # a pseudo-prototype makes room for the real thing
+    print(list(model.head.counts), bits(model.head.sums))
+    model.reset()
+    model.adapt(pictures(2, 1), keep=True, method="last_layer", steps=5)
+    print(model.labels, bits(model.head.w))
+    model.reset()
+    model.adapt(pictures(2, 1))
+    print(model.labels)
+    model.reset()
+
+
+def check_plan(model):
+    for method in ("prototype", "last_layer"):
+        plan = model.plan(method, ways=5, shots=4)
+        print([getattr(plan, item) for item in ("method", "arena", "features", "head", "training")])
+        assert plan.bytes == plan.features + plan.head + plan.training + plan.code
+        assert 0 < plan.seconds < 60
+        print("#", plan)
+
+
+def check_bad_samples(model):
+    """A sentence for each, and the model predicts as before."""
+    good = list(pictures(3, 2))
+    model.adapt(good)
+    before = answers(model, 3)
+    x = good[0][0]
+
+    def breaks():
+        yield from good
+        raise OSError("the sensor is gone")
+
+    def stops():
+        yield good[0]
+        raise KeyboardInterrupt
+
+    sentence(ValueError, model.adapt, [])
+    sentence(TypeError, model.adapt, 3)
+    sentence(ValueError, model.adapt, [x])
+    sentence(ValueError, model.adapt, [(x[:-1], 0), (x, 1)])
+    sentence(ValueError, model.adapt, [(x, 0), (array("f", [float("nan")] + [0.0] * 63), 1)])
+    sentence(ValueError, model.adapt, [(x, 0), (array("f", [0.0] * 63 + [float("inf")]), 1)])
+    sentence(TypeError, model.adapt, [(x, 0), (None, 1)])
+    sentence(TypeError, model.adapt, [(x, 0), (array("h", [0] * 64), 1)])
+    sentence(TypeError, model.adapt, [(x, 1.5)])
+    sentence(TypeError, model.adapt, [(x, None)])
+    sentence(TypeError, model.adapt, [(x, True)])
+    sentence(ValueError, model.adapt, [(x, 1), (x, "1")])
+    sentence(OSError, model.adapt, breaks())
+    sentence(KeyboardInterrupt, model.adapt, stops())
+    sentence(ValueError, model.adapt, good, method="magic")
+    sentence(ValueError, model.adapt, good, steps=0)
+    sentence(ValueError, model.adapt, good, rate=-1)
+    sentence(ValueError, model.adapt, good, metric="manhattan")
+    sentence(TypeError, model.adapt, good, on_step=3)
+    sentence(ValueError, model.forget, "nobody")
+    sentence(ValueError, model.predict, x[:-1])
+    sentence(TypeError, model.predict, 3)
+    sentence(ValueError, model.plan, "magic")
+    assert answers(model, 3) == before
+
+    def interrupts(step, loss, accuracy):
+        raise KeyboardInterrupt
+
+    sentence(KeyboardInterrupt, model.adapt, good, method="last_layer", on_step=interrupts)
+    assert answers(model, 3) == before
+    model.reset()
+    sentence(ValueError, model.adapt, [(x, "only"), (x, "only")])
+    sentence(ValueError, model.adapt, [(x, "one"), (x, "one")])
+    sentence(ValueError, model.adapt, [(x, n) for n in range(257)])
+
+
+def check_heap(model):
+    """Predicting leaves nothing behind, training allocates nothing per step."""
+    x = next(pictures(1, 1))[0]
+    for _ in range(2):
+        assert growth(model, x) == 0
+        model.adapt(list(pictures(3, 2)))
+    if MICROPYTHON:
+        training(model, 1)  # imports
+        assert training(model, 45) - training(model, 5) < 40 * 8, "a step allocates"
+    model.reset()
+
+
+def check_ops(model):
+    random = Random(5)
+    x = array("b", (random.next(255) - 127 for _ in range(128)))
+    w = array("b", (random.next(255) - 127 for _ in range(4 * 9 * 2)))
+    b = array("i", (random.next(2000) - 1000 for _ in range(4)))
+    y = ops.conv2d(
+        x, (8, 8, 2), w, (4, 3, 3, 2), b, ops.requant([0.002] * 4), bytearray(64), (4, 4, 4), stride=(2, 2), x_zero=3
+    )
+    print("conv2d", bits(y))
+    w = array("b", (random.next(255) - 127 for _ in range(36)))
+    y = ops.depthwise_conv2d(
+        x, (8, 8, 2), w, (3, 3, 4), b, ops.requant([0.004] * 4), bytearray(256), (8, 8, 4), pad=(1, 1)
+    )
+    print("depthwise_conv2d", bits(y))
+    y = ops.fully_connected(x, array("b", x), None, ops.dense_scale([0.0005]), bytearray(1))
+    print("fully_connected", bits(y))
+    print("avg_pool", bits(ops.avg_pool(x, (8, 8, 2), bytearray(32), (4, 4, 2), (2, 2))))
+    print("max_pool", bits(ops.max_pool(x, (8, 8, 2), bytearray(32), (4, 4, 2), (2, 2))))
+    print("mean", bits(ops.mean(x, (8, 8, 2), bytearray(2))))
+    print("add", bits(ops.add(x, x, bytearray(128), (0.5, 0.5, 1.0))))
+    print("pad", bits(ops.pad(x, (8, 8, 2), bytearray(200), (10, 10, 2), (1, 1, 0), -7)))
+    print("clamp", bits(ops.clamp(x, bytearray(128), 0.5, limits=(0, 60))))
+    print("softmax", bits(ops.softmax(x, bytearray(128), 0.0625, rows=16)))
+    sentence(ValueError, ops.add, x, x, bytearray(127), (0.5, 0.5, 1.0))
+    sentence(ValueError, ops.avg_pool, x, (8, 8, 2), bytearray(32), (4, 4, 2), (0, 2))
+    sentence(ValueError, ops.max_pool, x, (8, 8, 0), bytearray(32), (4, 4, 2), (2, 2))
+
+
+def load_measured(path):
+    before = heap()
+    model = tinylearn.load(path)
+    taken = heap() - before
+    beyond = taken - len(model.arena) - (0 if model.mapped else len(model.file))
+    print("# load:", taken, "bytes of heap, of which beside the arena and the file", beyond)
+    assert beyond < 2048, beyond
+    return model
+
+
+def run(path="model.tlm"):
+    before = heap()
+    model = load_measured(path)
+    names = [name for name in globals() if name.startswith("check_")]
+    for name in sorted(names):
+        print(name)
+        globals()[name](model)
+    model = None
+    print("# heap that stays:", heap() - before, "bytes")

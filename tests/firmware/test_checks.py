@@ -1,0 +1,42 @@
+"""checks.py on CPython and on every emulated board: the very same lines, so board = simulator bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import checks
+import pytest
+from tinylearn_host import flash, transport
+
+SOURCE = Path(checks.__file__).read_text()
+
+
+def facts(text: str) -> list[str]:
+    return [line for line in text.replace("\r", "").split("\n") if line and not line.startswith("#")]
+
+
+@pytest.fixture(scope="session")
+def simulated(small) -> list[str]:
+    """What the checks print on CPython."""
+    lines: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            checks, "print", lambda *words: lines.append(" ".join(str(word) for word in words)), raising=False
+        )
+        checks.run(str(small))
+    return facts("\n".join(lines))
+
+
+def test_simulator(simulated):
+    assert [line for line in simulated if line.startswith("check_")] == sorted(
+        n for n in dir(checks) if n.startswith("check_")
+    )
+
+
+def test_board_equals_simulator(board_port, small, simulated):
+    with transport.connect(board_port, "mpremote") as board:
+        flash.flash(board, small)
+        board.soft_reset()
+        text = board.exec(SOURCE + "\nrun()\n", timeout=120)
+    print(text)  # the measurements, where pytest shows output
+    assert facts(text) == simulated
