@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-import reference_models
+from harness import reference_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinylearn_host import ir, planner

@@ -251,10 +251,10 @@ class _Translation:
         """The int8 activation tensor `index`, checked and made on first use; gives its name."""
         index = self.same_as.get(index, index)
         name, record = self.names[index], self.records[index]
-        if name in self.tensors:
-            return name
         if record.data:
             raise self._unsupported(f'"{name}" is a constant, an activation was expected', "fold it when exporting")
+        if name in self.tensors:
+            return name
         self._check_int8(name, record)
         if len(record.scales) != 1 or len(record.zero_points) != 1:
             raise self._bad(f'"{name}" has {len(record.scales)} quantisation scales; an activation has one')
