@@ -6,19 +6,21 @@ import subprocess
 from pathlib import Path
 
 import apt
-import firmware
 import sources
 from common import CACHE, ROOT, SetupError, build_once, fingerprint, link_firmware, make, run, say
+
+import firmware
 
 EMULATOR = ROOT / "boards" / "emulators" / "pico"
 BOOTROM = EMULATOR / "bootrom"
 LOG = CACHE / "logs" / "pico-emulated.log"
 PICO_SDK = "2.1.1"  # what MicroPython 1.25 and 1.26 are made for; its build tool has to be of the same version
 OLDEST_NODE = 18
-ROM_FLAGS = (
-    "-mcpu=cortex-m0plus -mthumb -std=c99 -Os -Wall -Wextra -Werror -ffreestanding -fno-builtin "
-    "-fno-tree-loop-distribute-patterns -ffunction-sections -fdata-sections -nostdlib -Wl,--gc-sections,-e,reset"
-).split()
+ROM_FLAGS = [
+    *("-mcpu=cortex-m0plus", "-mthumb", "-std=c99", "-Os", "-Wall", "-Wextra", "-Werror"),
+    *("-ffreestanding", "-fno-builtin", "-fno-tree-loop-distribute-patterns"),
+    *("-ffunction-sections", "-fdata-sections", "-nostdlib", "-Wl,--gc-sections,-e,reset"),
+]
 
 
 def prepare() -> Path:

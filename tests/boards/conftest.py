@@ -1,14 +1,5 @@
-import subprocess
-import sys
-
 import pytest
-from pico import ROOT, started
-
-
-@pytest.fixture(scope="session", autouse=True)
-def emulator():
-    """The firmware, the boot ROM and the emulator are built and installed if they are not there."""
-    subprocess.run([sys.executable, ROOT / "setup" / "prepare.py", "pico-emulated"], check=True)
+from pico import started
 
 
 @pytest.fixture(scope="module")

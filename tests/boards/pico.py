@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from mpremote.transport_serial import SerialTransport
@@ -14,10 +15,17 @@ sys.path.insert(0, str(EMULATOR))
 from control import Control  # noqa: E402
 
 
+@cache
+def prepare() -> None:
+    """Build the firmware and the boot ROM and install the emulator, where they are not there yet."""
+    subprocess.run([sys.executable, ROOT / "setup" / "prepare.py", "pico-emulated"], check=True)
+
+
 class Pico:
     """`port` is its serial port, `process` the emulator, `state` the folder with its flash."""
 
     def __init__(self, state: Path):
+        prepare()
         self.state = state
         self.process = subprocess.Popen(
             [sys.executable, EMULATOR / "start.py", "--state", state],

@@ -15,7 +15,8 @@ from pico import started
 
 
 def sha256_on_board(path: str) -> str:
-    return f"import hashlib, binascii; print(binascii.hexlify(hashlib.sha256(open({path!r}, 'rb').read()).digest()).decode())"
+    digest = f"hashlib.sha256(open({path!r}, 'rb').read()).digest()"
+    return f"import hashlib, binascii; print(binascii.hexlify({digest}).decode())"
 
 
 def test_boots_the_stock_firmware(pico):

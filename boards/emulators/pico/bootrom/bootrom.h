@@ -11,11 +11,11 @@
 typedef struct {
     uint32_t cycles_low; // read: the emulated core's cycle counter; latches cycles_high
     uint32_t cycles_high;
-    uint32_t flash_offset; // flash operation: offset from the start of the flash,
-    uint32_t flash_source; // for programming the address of the data,
-    uint32_t flash_length; // length in bytes,
+    uint32_t flash_offset;  // flash operation: offset from the start of the flash,
+    uint32_t flash_source;  // for programming the address of the data,
+    uint32_t flash_length;  // length in bytes,
     uint32_t flash_command; // and then the command, which is carried out by this write
-    uint32_t stop; // write: end the emulation, with one of the reasons below
+    uint32_t stop;          // write: end the emulation, with one of the reasons below
 } emulator_t;
 #define EMULATOR ((volatile emulator_t *)0x4f000000)
 enum { FLASH_ERASE = 1, FLASH_PROGRAM = 2 };

@@ -1,5 +1,5 @@
 // The elementary functions in double precision: reduce the argument to a small range, sum the power series.
-// Where a constant is split in two (_HIGH + _LOW), the high part has trailing zeros so that small multiples are exact.
+// Where a constant is split (_HIGH + _LOW), all parts but the last have trailing zeros: small multiples are exact.
 #include "bootrom.h"
 
 #define INFINITY_ (__builtin_inf())
@@ -9,7 +9,8 @@
 #define PI_4 0x1.921fb54442d18p-1
 #define PI_2_TAIL 0x1.1a62633145c07p-54
 #define PI_2_HIGH 0x1.921fb54400000p+0
-#define PI_2_LOW 0x1.0b4611a626331p-34
+#define PI_2_MIDDLE 0x1.0b4611a600000p-34
+#define PI_2_LOW 0x1.3198a2e037073p-69
 #define TWO_OVER_PI 0x1.45f306dc9c883p-1
 #define LN2_HIGH 0x1.62e42fee00000p-1
 #define LN2_LOW 0x1.a39ef35793c76p-33
@@ -108,8 +109,9 @@ sincos_t math_sincos(double x) {
     }
     // x = quadrant * pi/2 + r + tail, |r| <= pi/4
     int quadrant = nearest(x * TWO_OVER_PI);
-    double high = x - quadrant * PI_2_HIGH, low = quadrant * PI_2_LOW;
-    double r = high - low, tail = (high - r) - low, square = r * r;
+    double high = x - quadrant * PI_2_HIGH, middle = quadrant * PI_2_MIDDLE;
+    double rest = high - middle, low = quadrant * PI_2_LOW - ((high - rest) - middle);
+    double r = rest - low, tail = (rest - r) - low, square = r * r;
     double c = polynomial(square, COS, COUNT(COS));
     double s = r + (r * square * polynomial(square, SIN + 1, COUNT(SIN) - 1) + tail * c);
     c -= tail * r;
