@@ -19,7 +19,7 @@ int main(void) {
     for (;;) {
         gc_init(heap, heap + MP_ARRAY_SIZE(heap));
         mp_init();
-        mp_obj_list_append(mp_sys_path, MP_OBJ_NEW_QSTR(MP_QSTR__slash_lib));
+        mp_obj_list_append(mp_sys_path, mp_obj_new_str_from_cstr("/lib"));
         pyexec_frozen_module("_boot.py", false);
         int result = pyexec_file_if_exists("boot.py");
         if (!(result & PYEXEC_FORCED_EXIT) && pyexec_mode_kind == PYEXEC_MODE_FRIENDLY_REPL) {
