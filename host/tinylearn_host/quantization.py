@@ -14,7 +14,10 @@ _LIMITS = {NONE: (None, None), RELU: (0.0, None), RELU6: (0.0, 6.0), RELU_N1_TO_
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
-    """(multiplier, shift) with real = multiplier * 2**(shift - 31) and multiplier in [2**30, 2**31); zero is (0, 0)."""
+    """(multiplier, shift) with real = multiplier * 2**(shift - 31) and multiplier in [2**30, 2**31); zero is (0, 0).
+
+    Beyond 2**31, which no sound model reaches, it stays there.
+    """
     if real == 0.0:
         return 0, 0
     fraction, shift = math.frexp(real)
@@ -23,8 +26,8 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
         multiplier, shift = multiplier // 2, shift + 1
     if shift < -31:
         return 0, 0
-    if shift > 30:
-        return (1 << 31) - 1, 30
+    if shift > 31:
+        return (1 << 31) - 1, 31
     return multiplier, shift
 
 
@@ -32,7 +35,8 @@ def activation_range(activation: str, scale: float, zero_point: int) -> tuple[in
     """The int8 clamp (min, max) that does `activation` on an output of this scale and zero point."""
 
     def quantize(real: float) -> int:
-        steps = float(np.float32(real) / np.float32(scale))
+        with np.errstate(over="ignore"):
+            steps = float(np.clip(np.float32(real) / np.float32(scale), -1e9, 1e9))
         return zero_point + int(math.copysign(math.floor(abs(steps) + 0.5), steps))
 
     low, high = _LIMITS[activation]

@@ -399,7 +399,7 @@ class _Translation:
                 f"a grouped convolution ({x.hwc[2]} channels in, weights for {tensor.shape[3]})",
                 "only ordinary and depthwise ones are supported",
             )
-        bias = self._bias(call, tensor.shape[axis], x.scale * tensor.scale)
+        bias = self._bias(call, tensor.shape[axis], x.scale * np.float64(tensor.scale))
         attrs = self._window(call, tensor.shape[1:3])
         self._append(code, call, [x.name], weights, bias, **attrs)
 
@@ -421,7 +421,7 @@ class _Translation:
             raise self._unsupported(
                 f"a dense layer applied to each of {count // n_in} positions", "use a 1 x 1 convolution there"
             )
-        bias = self._bias(call, tensor.shape[0], x.scale * tensor.scale)
+        bias = self._bias(call, tensor.shape[0], x.scale * np.float64(tensor.scale))
         self._append(ir.FULLY_CONNECTED, call, [x.name], weights, bias, clamp=self._clamp(call))
 
     def pool(self, call: Call, code: str) -> None:
@@ -493,7 +493,10 @@ class _Translation:
 
     def rectify(self, call: Call, activation: int) -> None:
         x, y = self._x(call), self.tensors[self._activation(call.outputs[0])]
-        ratio = float(np.float32(x.scale) / np.float32(y.scale))
+        with np.errstate(over="ignore", under="ignore"):
+            ratio = float(np.float32(x.scale) / np.float32(y.scale))
+        if not np.isfinite(ratio):
+            raise self._bad(f"its input has scale {x.scale:g}, its output {y.scale:g}: too far apart")
         self._append(ir.CLAMP, call, [x.name], clamp=self._clamp(call, activation), ratio=ratio)
 
     def relu(self, call: Call) -> None:
