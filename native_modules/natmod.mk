@@ -3,7 +3,6 @@
 
 SRC = mod$(MOD).c $(shell cat $(MODULE_DIR)/kernels.txt)
 BUILD = $(MOD).objects
-LINK_RUNTIME = 1
 
 # Kernels for speed (native modules are built with -Os otherwise); what runs once per operator for size.
 CFLAGS_EXTRA = -O2 -Wextra -Wno-unused-parameter -I$(MODULE_DIR)/.. -I$(MODULE_DIR)/../kernels
@@ -16,3 +15,7 @@ $(SMALL): CFLAGS += -Os
 VPATH = $(MODULE_DIR) $(MODULE_DIR)/../kernels
 include $(MPY_DIR)/py/dynruntime.mk
 $(SRC_O): $(wildcard $(MODULE_DIR)/../*.h $(MODULE_DIR)/../kernels/*.h) $(MODULE_DIR)/../natmod.mk
+
+# 64-bit multiplication and the like, where the processor has none. Not LINK_RUNTIME: that also links picolibc's libc, whose memcpy
+# collides with binding.h's.
+MPY_LD_FLAGS += -l$(realpath $(shell $(CROSS)gcc $(CFLAGS) --print-libgcc-file-name))

@@ -1,7 +1,7 @@
-"""The C of tinylearn as a shared library, for the twins of the native modules: found, compiled when it must be, and called with buffers.
+"""The C of tinylearn as a shared library, for the twins of the native modules: found, compiled, called with buffers.
 
-In a checkout the library is ``build/host/libtinylearn.so``; installed, it lies in the user's cache. Either way it is compiled from
-the kernels beside this file by ``make host``, again whenever one of them is newer.
+In a checkout the library is ``build/host/libtinylearn.so``; installed, it lies in the user's cache. Either way it is
+compiled from the kernels beside this file by ``make host``, again whenever one of them is newer.
 """
 
 import ctypes
@@ -28,8 +28,8 @@ def _compile(library: Path) -> None:
     missing = [tool for tool in ("make", compiler) if shutil.which(tool) is None]
     if missing:
         raise ImportError(
-            f"the simulator is compiled from {NATIVE_MODULES / 'kernels'}, and there is no {' and no '.join(missing)} here: "
-            "install a C compiler and make (Debian, Ubuntu: apt install gcc make)"
+            f"the simulator is compiled from {NATIVE_MODULES / 'kernels'}, and there is no "
+            f"{' and no '.join(missing)} here: install a C compiler and make (Debian, Ubuntu: apt install gcc make)"
         )
     command = ["make", "--no-print-directory", "-C", str(NATIVE_MODULES), "host", f"BUILT={library.parent.parent}"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "CC": compiler})
@@ -84,7 +84,7 @@ class Spans:
     """Buffers held for the length of one C call: ``with Spans(read=(a, b), write=(c,)) as spans``.
 
     ``spans`` is an array of Span in the order given, those to read first. None is an empty span. Nothing is copied.
-    Raises TypeError, as MicroPython does, for what is no buffer, not contiguous, or read-only where it would be written.
+    Raises TypeError, as MicroPython does, for what is no buffer, not contiguous, or read-only where it must not be.
     """
 
     def __init__(self, read=(), write=()):
@@ -99,7 +99,7 @@ class Spans:
             view = _PyBuffer()
             try:
                 _get_buffer(wanted, view, flags)
-            except BufferError as error:
+            except (BufferError, ValueError) as error:
                 self.__exit__()
                 raise TypeError(str(error)) from None
             except TypeError:

@@ -1,4 +1,4 @@
-"""tl_infer for CPython: the native module's functions (native_modules/tl_infer/modtl_infer.c) on the same C. This is the simulator.
+"""tl_infer for CPython: the native module's functions (tl_infer/modtl_infer.c) on the same C. This is the simulator.
 
 Integers and buffers in, a status out: 0, or a code + 256 * the index of what it is about (kernels/program.h).
 Buffers are anything with the buffer protocol: bytes, bytearray, array, memoryview, a contiguous numpy array.
@@ -25,13 +25,13 @@ def check(model):
 
 
 def run(model, arena, first, last, places=None):
-    """Run operators first .. last-1. places: int32 per tensor, -1 = where the file says, else an offset in the arena."""
+    """Run operators first .. last-1. places: int32 per tensor: -1 = as the file says, else an offset in the arena."""
     with Spans(read=(model, places), write=(arena,)) as (file, moved, memory):
         return _run(file.at, file.bytes, memory.at, memory.bytes, first, last, moved.at, moved.bytes)
 
 
 def op(params, x, x2, w, b, requant, y, scratch):
-    """Run one operator on buffers. params: int32 code, then the fields of its geometry. None where it has no such buffer."""
+    """Run one operator. params: int32 code, then the fields of its geometry. None where it has no such buffer."""
     with Spans(read=(params, x, x2, w, b, requant), write=(y, scratch)) as spans:
         return _op(spans, after(spans, 1))
 

@@ -4,7 +4,7 @@
 
 // ---- Ranges: what each field of a geometry may be -------------------------------------------------------------------
 
-enum { DIM, WINDOW, PAD, BEFORE, INT8, MAX, MULT, SHIFT, LEFT, PIXELS, COUNT };
+enum { DIM, WINDOW, PAD, BEFORE, INT8, MAX, MULT, SHIFT, LEFT, UP, ROW, PIXELS, COUNT };
 
 static const int32_t range[][2] = {
     [DIM] = {1, 65535},
@@ -16,6 +16,8 @@ static const int32_t range[][2] = {
     [MULT] = {0, INT32_MAX},
     [SHIFT] = {-31, 30},
     [LEFT] = {0, 22},
+    [UP] = {0, 31},
+    [ROW] = {1, 4095}, // of a softmax
     [PIXELS] = {1, 1 << 23},
     [COUNT] = {1, INT32_MAX},
 };
@@ -34,7 +36,7 @@ static const uint8_t geometry[TL_CODES][1 + TL_MAX_FIELDS] = {
     [TL_ADD] = {13, COUNT, INT8, INT8, INT8, INT8, MAX, LEFT, MULT, SHIFT, MULT, SHIFT, MULT, SHIFT},
     [TL_PAD] = {10, DIM, DIM, DIM, DIM, DIM, DIM, BEFORE, BEFORE, BEFORE, INT8},
     [TL_CLAMP] = {7, COUNT, INT8, INT8, INT8, MAX, MULT, SHIFT},
-    [TL_SOFTMAX] = {2, COUNT, DIM},
+    [TL_SOFTMAX] = {4, COUNT, ROW, MULT, UP},
     [TL_RESHAPE] = {1, COUNT},
 };
 
@@ -59,8 +61,6 @@ static bool in_range(const tl_call_t *call) {
 // The sum over so many products of int8 and (int8 - zero point) fits an int32.
 enum { MAX_TAPS = 65535 };
 
-enum { SOFTMAX_TABLE = 256 * 4 }; // bytes of the exponentials
-
 typedef struct {
     uint64_t bytes[TL_SPANS];
     uint64_t taps; // products in one sum
@@ -70,11 +70,15 @@ static uint64_t volume(int32_t h, int32_t w, int32_t c) {
     return (uint64_t)((uint32_t)h * (uint32_t)w) * (uint32_t)c;
 }
 
-static void need_channels(need_t *need, int32_t channels, uint64_t taps) {
+uint32_t tl_requant_bytes(int32_t code) {
+    return code == TL_FULLY_CONNECTED ? 8 : 5;
+}
+
+static void need_channels(const tl_call_t *call, need_t *need, int32_t channels, uint64_t taps) {
     need->taps = taps;
     need->bytes[TL_W] = taps * (uint32_t)channels;
     need->bytes[TL_B] = 4 * (uint64_t)channels;
-    need->bytes[TL_REQUANT] = 5 * (uint64_t)channels;
+    need->bytes[TL_REQUANT] = (uint64_t)tl_requant_bytes(call->code) * (uint32_t)channels;
 }
 
 // Every position of the window along one axis holds an element of the image (or falls between two, when dilated).
@@ -91,10 +95,10 @@ static bool need_window(const tl_call_t *call, need_t *need) {
                  touches(g->in_w, g->out_w, g->k_w, g->stride_w, g->dilation_w, g->pad_left);
     switch (call->code) {
         case TL_CONV2D:
-            need_channels(need, g->out_c, volume(g->k_h, g->k_w, g->in_c));
+            need_channels(call, need, g->out_c, volume(g->k_h, g->k_w, g->in_c));
             return sound;
         case TL_DEPTHWISE_CONV2D:
-            need_channels(need, g->out_c, kernel);
+            need_channels(call, need, g->out_c, kernel);
             return sound && g->out_c % g->in_c == 0;
         default: // pools
             return sound && g->out_c == g->in_c && g->dilation_h == 1 && g->dilation_w == 1;
@@ -113,7 +117,7 @@ static bool find_need(const tl_call_t *call, need_t *need) {
     memset(need, 0, sizeof(*need));
     switch (call->code) {
         case TL_FULLY_CONNECTED:
-            need_channels(need, call->g.dense.n_out, call->g.dense.n_in);
+            need_channels(call, need, call->g.dense.n_out, call->g.dense.n_in);
             bytes[TL_X] = call->g.dense.n_in;
             bytes[TL_Y] = call->g.dense.n_out;
             return true;
@@ -128,7 +132,6 @@ static bool find_need(const tl_call_t *call, need_t *need) {
             return need_pad(&call->g.pad, need);
         case TL_SOFTMAX:
             bytes[TL_X] = bytes[TL_Y] = (uint64_t)call->g.softmax.rows * call->g.softmax.n;
-            bytes[TL_W] = SOFTMAX_TABLE;
             return true;
         case TL_CLAMP:
         case TL_RESHAPE:
@@ -189,30 +192,25 @@ tl_status_t tl_call_check(const tl_call_t *call) {
     return disjoint(call) ? TL_OK : TL_E_OVERLAP;
 }
 
-// float32 of 0 .. 1 as bits, the last one 1
-static bool exponentials_sound(const uint32_t *exps) {
-    const uint32_t one = 0x3f800000;
-    for (int i = 0; i < 256; i++) {
-        if (exps[i] > one) {
-            return false;
-        }
+// One channel's requantisation, of `channels`.
+static bool requant_sound(const tl_call_t *call, size_t channel, size_t channels) {
+    const int32_t *word = call->span[TL_REQUANT].at;
+    if (call->code == TL_FULLY_CONNECTED) { // by the high word: 2^-31 .. 2^16
+        uint32_t high = (uint32_t)word[2 * channel + 1];
+        return high >= (1023 - 31) << 20 && high < (1023 + 16) << 20;
     }
-    return exps[255] == one;
+    int8_t shift = ((const int8_t *)(word + channels))[channel];
+    return word[channel] >= 0 && shift >= range[SHIFT][0] && shift <= range[SHIFT][1];
 }
 
 tl_status_t tl_call_check_values(const tl_call_t *call) {
     need_t need;
     find_need(call, &need);
-    if (call->code == TL_SOFTMAX && !exponentials_sound(call->span[TL_W].at)) {
-        return TL_E_REQUANT;
-    }
-    size_t channels = call->span[TL_REQUANT].bytes / 5;
-    const int32_t *mult = call->span[TL_REQUANT].at;
-    const int8_t *shift = (const int8_t *)(mult + channels);
+    size_t channels = call->span[TL_REQUANT].bytes / tl_requant_bytes(call->code);
     const int32_t *b = call->span[TL_B].at;
     int32_t most = INT32_MAX - (int32_t)need.taps * (255 * 128);
     for (size_t i = 0; i < channels; i++) {
-        if (mult[i] < 0 || shift[i] < range[SHIFT][0] || shift[i] > range[SHIFT][1]) {
+        if (!requant_sound(call, i, channels)) {
             return TL_E_REQUANT;
         }
         if (b && (b[i] > most || b[i] < -most)) {
@@ -240,7 +238,7 @@ void tl_call_run(const tl_call_t *call) {
             tl_depthwise_conv2d_s8(window, x, w, b, mult, shift, y, scratch);
             break;
         case TL_FULLY_CONNECTED:
-            tl_fully_connected_s8(&call->g.dense, x, w, b, mult, shift, y, scratch);
+            tl_fully_connected_s8(&call->g.dense, x, w, b, span[TL_REQUANT].at, y, scratch);
             break;
         case TL_AVG_POOL:
             tl_avg_pool_s8(window, x, y);
@@ -248,8 +246,20 @@ void tl_call_run(const tl_call_t *call) {
         case TL_MAX_POOL:
             tl_max_pool_s8(window, x, y);
             break;
+        case TL_MEAN:
+            tl_mean_s8(&call->g.mean, x, y);
+            break;
         case TL_ADD:
             tl_add_s8(&call->g.add, x, x2, y);
+            break;
+        case TL_PAD:
+            tl_pad_s8(&call->g.pad, x, y);
+            break;
+        case TL_CLAMP:
+            tl_clamp_s8(&call->g.clamp, x, y);
+            break;
+        case TL_SOFTMAX:
+            tl_softmax_s8(&call->g.softmax, x, y);
             break;
         case TL_RESHAPE:
             memmove(y, x, span[TL_Y].bytes);

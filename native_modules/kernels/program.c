@@ -4,8 +4,10 @@
 
 // ---- The file, as docs/SPEC.md has it: every record is aligned, so it is read where it lies -------------------------
 
+#define TAG(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+
 typedef struct {
-    char magic[4];
+    uint32_t magic;
     uint16_t major, minor;
     uint32_t length, crc;
     uint8_t sha256[32];
@@ -14,7 +16,7 @@ typedef struct {
 } header_t;
 
 typedef struct {
-    char tag[4];
+    uint32_t tag;
     uint32_t offset, length, count;
 } section_t;
 
@@ -67,19 +69,19 @@ static bool inside(extent_t extent, uint32_t offset, uint32_t bytes) {
 
 static tl_status_t read_section(program_t *p, const section_t *section) {
     const void *records = p->base + section->offset;
-    if (memcmp(section->tag, "TENS", 4) == 0 && !p->tensors) {
+    if (section->tag == TAG('T', 'E', 'N', 'S') && !p->tensors) {
         p->tensors = records;
         p->n_tensors = section->count;
         return section->count <= MAX_RECORDS && section->length == section->count * sizeof(tensor_t) ? TL_OK
                                                                                                      : TL_E_COUNT;
     }
-    if (memcmp(section->tag, "OPS ", 4) == 0 && !p->operators) {
+    if (section->tag == TAG('O', 'P', 'S', ' ') && !p->operators) {
         p->operators = records;
         p->n_operators = section->count;
         return section->count <= MAX_RECORDS && section->length == section->count * sizeof(operator_t) ? TL_OK
                                                                                                        : TL_E_COUNT;
     }
-    if (memcmp(section->tag, "DATA", 4) == 0 && !p->data.begin) {
+    if (section->tag == TAG('D', 'A', 'T', 'A') && !p->data.begin) {
         p->data = (extent_t){section->offset, section->offset + section->length};
     }
     return TL_OK;
@@ -95,7 +97,7 @@ static tl_status_t open_program(program_t *p, const void *model, size_t length) 
     if (length < sizeof(header_t)) {
         return TL_E_LENGTH;
     }
-    if (memcmp(header->magic, "TLML", 4) != 0) {
+    if (header->magic != TAG('T', 'L', 'M', 'L')) {
         return TL_E_MAGIC;
     }
     if (header->major != 1) {
@@ -189,32 +191,16 @@ static bool has_shape(const tensor_t *t, int32_t a, int32_t b, int32_t c, int32_
 }
 
 static tl_window_t window_of(const operator_t *op, const tensor_t *x, const tensor_t *y) {
-    return (tl_window_t){
-        .in_h = x->shape[1],
-        .in_w = x->shape[2],
-        .in_c = x->shape[3],
-        .out_h = y->shape[1],
-        .out_w = y->shape[2],
-        .out_c = y->shape[3],
-        .k_h = op->k_h,
-        .k_w = op->k_w,
-        .stride_h = op->stride_h,
-        .stride_w = op->stride_w,
-        .dilation_h = op->dilation_h,
-        .dilation_w = op->dilation_w,
-        .pad_top = op->pad_top,
-        .pad_left = op->pad_left,
-        .x_zero = x->zero,
-        .y_zero = y->zero,
-        .y_min = op->y_min,
-        .y_max = op->y_max,
-    };
+    return (tl_window_t){x->shape[1], x->shape[2], x->shape[3], y->shape[1], y->shape[2], y->shape[3], op->k_h, op->k_w,
+        op->stride_h, op->stride_w, op->dilation_h, op->dilation_w, op->pad_top, op->pad_left, x->zero, y->zero,
+        op->y_min, op->y_max};
 }
 
 // Gathers the geometry of an operator from its record and the shapes of its tensors.
 static tl_status_t read_geometry(const operator_t *op, const tensor_t *t[TL_SPANS], tl_call_t *call) {
     const tensor_t *x = t[TL_X], *y = t[TL_Y], *w = t[TL_W];
     const tl_window_t *g = &call->g.window;
+    const int32_t *q = op->q, n = (int32_t)y->bytes;
     switch (op->code) {
         case TL_CONV2D:
             call->g.window = window_of(op, x, y);
@@ -226,18 +212,26 @@ static tl_status_t read_geometry(const operator_t *op, const tensor_t *t[TL_SPAN
             call->g.dense = (tl_dense_t){w->shape[3], w->shape[0], x->zero, y->zero, op->y_min, op->y_max};
             return has_shape(w, w->shape[0], 1, 1, w->shape[3]) ? TL_OK : TL_E_GEOMETRY;
         case TL_ADD:
-            call->g.add = (tl_add_t){.n = (int32_t)y->bytes,
-                .x1_zero = x->zero,
-                .x2_zero = t[TL_X2]->zero,
-                .y_zero = y->zero,
-                .y_min = op->y_min,
-                .y_max = op->y_max};
-            memcpy(&call->g.add.left_shift, op->q, 7 * sizeof(int32_t));
+            call->g.add = (tl_add_t){
+                n, x->zero, t[TL_X2]->zero, y->zero, op->y_min, op->y_max, q[0], q[1], q[2], q[3], q[4], q[5], q[6]};
+            return TL_OK;
+        case TL_MEAN:
+            call->g.mean = (tl_mean_t){x->shape[1] * x->shape[2], x->shape[3], x->zero, y->zero, q[0], q[1]};
+            return TL_OK;
+        case TL_PAD:
+            call->g.pad = (tl_pad_t){
+                x->shape[1], x->shape[2], x->shape[3], y->shape[1], y->shape[2], y->shape[3], q[1], q[2], q[3], q[0]};
+            return TL_OK;
+        case TL_CLAMP:
+            call->g.clamp = (tl_clamp_t){n, x->zero, y->zero, op->y_min, op->y_max, q[0], q[1]};
+            return TL_OK;
+        case TL_SOFTMAX:
+            call->g.softmax = (tl_softmax_t){x->shape[1] * x->shape[2], x->shape[3], q[0], q[1]};
             return TL_OK;
         case TL_RESHAPE:
-            call->g.n = (int32_t)y->bytes;
+            call->g.n = n;
             return TL_OK;
-        default:
+        default: // pools
             call->g.window = window_of(op, x, y);
             return TL_OK;
     }
@@ -249,15 +243,14 @@ static tl_status_t read_call(const program_t *p, uint32_t index, tl_call_t *call
     const uint16_t names[TL_SPANS] = {op->x, op->x2, op->w, op->b, NONE, op->y, op->scratch};
     const tensor_t *t[TL_SPANS];
     call->code = op->code;
+    if (tl_call_fields(op->code) == 0) {
+        return TL_E_CODE;
+    }
     if (op->variant != 0) {
         return TL_E_VARIANT;
     }
     for (int i = 0; i < TL_SPANS; i++) {
-        operand_t want = operands[i];
-        if (i == TL_W && op->code == TL_SOFTMAX) { // its exponentials
-            want.type = RAW;
-        }
-        tl_status_t status = find_operand(p, want, names[i], &t[i], &call->span[i]);
+        tl_status_t status = find_operand(p, operands[i], names[i], &t[i], &call->span[i]);
         if (status) {
             return status;
         }
@@ -267,7 +260,7 @@ static tl_status_t read_call(const program_t *p, uint32_t index, tl_call_t *call
         return status;
     }
     if (op->requant) {
-        size_t bytes = 5 * (size_t)t[TL_Y]->shape[3];
+        uint32_t bytes = tl_requant_bytes(op->code) * t[TL_Y]->shape[3];
         if (!inside(p->data, op->requant, bytes)) {
             return TL_E_REQUANT;
         }
@@ -305,7 +298,7 @@ static tl_status_t check_operator(const program_t *p, uint32_t index) {
         return status;
     }
     const operator_t *op = &p->operators[index];
-    if (op->requant && !scales_sound(p, &p->tensors[op->w], call.span[TL_REQUANT].bytes / 5)) {
+    if (op->requant && !scales_sound(p, &p->tensors[op->w], p->tensors[op->y].shape[3])) {
         return TL_E_SCALE;
     }
     return tl_call_check_values(&call);

@@ -1,0 +1,3 @@
+# Both modules built into a firmware: cmake -DUSER_C_MODULES=<this repository>/native_modules/micropython.cmake
+include(${CMAKE_CURRENT_LIST_DIR}/tl_infer/micropython.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/tl_train/micropython.cmake)
