@@ -1,11 +1,11 @@
 """Small .tflite models made by hand, and what LiteRT's reference kernels make of them.
 
-    model = Builder()
-    x = model.activation((1, 8, 8, 3), scale=0.1, zero_point=-4)
-    w = model.constant(weights, scale=[...], axis=0)
-    y = model.activation((1, 8, 8, 16), scale=0.2, zero_point=7)
-    model.operator("CONV_2D", [x, w], [y], Padding="SAME", StrideW=1, StrideH=1)
-    answer = reference(model.build([x], [y]), x_values)
+model = Builder()
+x = model.activation((1, 8, 8, 3), scale=0.1, zero_point=-4)
+w = model.constant(weights, scale=[...], axis=0)
+y = model.activation((1, 8, 8, 16), scale=0.2, zero_point=7)
+model.operator("CONV_2D", [x, w], [y], Padding="SAME", StrideW=1, StrideH=1)
+answer = reference(model.build([x], [y]), x_values)
 """
 
 from __future__ import annotations
