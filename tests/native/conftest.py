@@ -1,0 +1,3 @@
+from tinylearn_host import simulator
+
+simulator.on_path()  # `import tl_infer` is the simulator
