@@ -29,12 +29,9 @@ def check(model: tlm.Model, x: np.ndarray) -> np.ndarray:
     values = int(np.prod(shape))
     if x.dtype != np.int8:
         raise TinylearnError(f"the input is {x.dtype}; the model takes int8 (its own quantised values)", BAD_DATA)
-    squeezed = tuple(n for n in shape if n > 1)
-    for axes in (x.shape, x.shape[1:]):
-        if tuple(n for n in axes if n > 1) == squeezed and int(np.prod(axes)) == values and x.size % values == 0:
-            return np.ascontiguousarray(x.reshape(-1, values))
-    if x.ndim == 2 and x.shape[1] == values:
-        return np.ascontiguousarray(x)
+    forms = (shape, tuple(n for n in shape if n > 1), (values,))
+    if x.shape in forms or x.shape[1:] in forms:
+        return np.ascontiguousarray(x.reshape(-1, values))
     raise TinylearnError(
         f"the input has shape {x.shape}; the model takes {shape}, or a batch {('n', *shape)}".replace("'", ""), BAD_DATA
     )

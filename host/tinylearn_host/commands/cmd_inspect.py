@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -32,9 +31,12 @@ def command(model: Path, as_json: bool) -> None:
     console.print(f"[bold]{parsed.name or model.name}[/bold]  {model}, {kb(len(parsed.raw))}, arena {kb(parsed.arena)}")
     console.print(f"sha256 {parsed.sha256.hex()}")
     console.print(layer_table(parsed, layers))
-    console.print(board_table(fits))
+    if parsed.head < len(parsed.ops):
+        console.print(f"* the model's own classifier, on {parsed.tensors[parsed.features].bytes} features")
     if parsed.labels:
         console.print(f"labels: {', '.join(parsed.labels)}", markup=False)
+    console.print()
+    console.print(board_table(fits))
 
 
 def layer(model: tlm.Model, index: int) -> dict:
@@ -69,61 +71,65 @@ def parameter_bytes(model: tlm.Model, op: tlm.OperatorRecord) -> int:
 
 
 def layer_table(model: tlm.Model, layers: list[dict]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("#", justify="right")
-    for heading in ("operator", "window", "output"):
-        table.add_column(heading)
-    for heading in ("scale", "zero", "parameters", "MACs"):
-        table.add_column(heading, justify="right")
+    table = _table(["operator", "window", "output"], ["scale", "zero", "bytes", "MACs"])
     first = model.tensors[model.input]
-    table.add_row("", "input", "", _shape(first.shape[1:]), f"{first.scale:.6g}", str(first.zero_point), "", "")
+    table.add_row("", "input", "", _shape(first.shape[1:]), f"{first.scale:.4g}", str(first.zero_point), "", "")
     for row in layers:
         table.add_row(
             str(row["index"]),
-            row["operator"] + (" (classifier)" if row["classifier"] else ""),
+            row["operator"] + (" *" if row["classifier"] else ""),
             _window(row),
             _shape(row["output_shape"]),
-            f"{row['output_scale']:.6g}",
+            f"{row['output_scale']:.4g}",
             str(row["output_zero_point"]),
             f"{row['parameter_bytes']:,}" if row["parameter_bytes"] else "",
             f"{row['macs']:,}" if row["macs"] else "",
         )
-    table.add_section()
     parameters, macs = (sum(row[key] for row in layers) for key in ("parameter_bytes", "macs"))
-    table.add_row("", "", "", "", "", "", f"{parameters:,}", f"{macs:,}")
+    table.add_row("", "", "", "", "", "", f"{parameters:,}", f"{macs:,}", style="bold")
     return table
 
 
 def board_table(fits: list[sizes.Fit]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("board")
-    for heading in ("model", "arena", "tinylearn", "heap needed", "heap left", "flash left", "time"):
-        table.add_column(heading, justify="right")
+    table = _table(["board"], ["tinylearn", "heap needed", "heap left", "flash left", "time"], index=False)
     for fit in fits:
-        about = "" if fit.built else "~"
-        left = kb(fit.heap_free) if fit.heap_free >= 0 else f"[red]{kb(fit.heap_free)}[/red]"
-        flash_left = kb(fit.flash_free) if fit.flash_free >= 0 else f"[red]{kb(fit.flash_free)}[/red]"
         table.add_row(
             fit.board.name,
-            kb(fit.model),
-            kb(fit.arena),
-            about + kb(fit.native + fit.package),
+            ("" if fit.built else "~") + kb(fit.native + fit.package),
             kb(fit.heap_needed),
-            left,
-            flash_left,
+            _left(fit.heap_free),
+            _left(fit.flash_free),
             "" if fit.seconds is None else f"{fit.seconds * 1000:.0f} ms",
         )
     return table
 
 
+def _table(texts: list[str], numbers: list[str], index: bool = True) -> Table:
+    """Plain columns, narrow enough for a terminal of 80 characters and for a log file."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold underline")
+    if index:
+        table.add_column("#", justify="right", no_wrap=True)
+    for heading in texts:
+        table.add_column(heading, no_wrap=True)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _left(size: int) -> str:
+    return kb(size) if size >= 0 else f"[red]{kb(size)}[/red]"
+
+
 def _shape(shape) -> str:
     h, w, c = shape
-    return str(c) if h == w == 1 else f"{h} x {w} x {c}"
+    return str(c) if h == w == 1 else f"{h}x{w}x{c}"
 
 
 def _window(row: dict) -> str:
     if row["kernel"] is None:
         return ""
-    (h, w), (sh, sw), dilation = row["kernel"], row["stride"], row["dilation"]
-    text = f"{h} x {w}" + (f" / {sh}" if sh == sw != 1 else f" / {sh}, {sw}" if (sh, sw) != (1, 1) else "")
-    return text + (f" dilated {dilation[0]}, {dilation[1]}" if dilation != [1, 1] else "")
+    (h, w), (stride_h, stride_w), dilation = row["kernel"], row["stride"], row["dilation"]
+    text = f"{h}x{w}"
+    if (stride_h, stride_w) != (1, 1):
+        text += f" /{stride_h}" if stride_h == stride_w else f" /{stride_h},{stride_w}"
+    return text if dilation == [1, 1] else f"{text} dilated {dilation[0]},{dilation[1]}"
