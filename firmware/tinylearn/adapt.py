@@ -12,7 +12,7 @@ from .head import Head
 from .model import allocate, fail, float_parts
 
 STEPS, RATE = 40, 100
-MAX_CLASSES, MAX_SAMPLES, MAX_FEATURES = 256, 16384, 32768
+MAX_CLASSES, MAX_SAMPLES, MAX_FEATURES = 256, 16000, 32768
 _CONV2D, _FULLY_CONNECTED = 1, 3
 
 
@@ -57,13 +57,21 @@ def _call(function, *arguments):
         fail(status, "teaching")
 
 
+_TOO_MANY = "more than %d samples: adapt in several calls" % MAX_SAMPLES
+
+
 # ---- Samples ---------------------------------------------------------------------------------------------------------
 
 
 def collect(model, samples, labels):
     """(features int8 [samples, n], classes uint8 [samples]) of an iterable of (x, label); labels grows by new ones."""
     n, count = len(model.f), 0
-    room = len(samples) if hasattr(samples, "__len__") else 16
+    try:
+        room = len(samples)
+    except TypeError:  # a generator
+        room = 16
+    if room > MAX_SAMPLES:
+        raise ValueError(_TOO_MANY)
     cache, classes = allocate(room * n, "the features of %d samples" % room), bytearray(room)
     try:
         pairs = iter(samples)
@@ -76,8 +84,8 @@ def collect(model, samples, labels):
             raise ValueError("sample %d is not a pair (x, label)" % count)
         if count == room:
             if count >= MAX_SAMPLES:
-                raise ValueError("more than %d samples: adapt in several calls" % MAX_SAMPLES)
-            room += min(room, 64)
+                raise ValueError(_TOO_MANY)
+            room += min(max(room, 1), 64)
             cache = _grown(cache, room * n, "the features of %d samples" % room)
             classes = _grown(classes, room, "the classes of the samples")
         try:
@@ -218,7 +226,7 @@ def train(head, features, classes, steps, rate, on_step, seed):
     params.extend(array("i", (int(rate * 256 + 0.5), 256)))  # with 8 fractional bits: rate, clip
     scratch = allocate(scratch_bytes(n, k, samples), "training the last layer")
     mean = bytearray(2 * n)
-    state = array("i", ((seed & 0x3FFFFFFF) ^ 0x2545F491, 0, 0, 0))
+    state = array("i", ((seed * 2654435761 & 0x3FFFFFFF) | 1, 0, 0, 0))
     _call(tl_train.unit_mean, head.params, features, mean, memoryview(scratch)[: 4 * n])
     for step in range(steps):
         status = tl_train.head_step(params, features, classes, mean, head.w, head.b, state, scratch)

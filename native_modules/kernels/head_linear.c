@@ -265,8 +265,8 @@ tl_status_t tl_head_step(const tl_span_t *params, const tl_span_t spans[7]) {
         const int64_t factor = step_factor(&s, length, &shift);
         update(&s, factor, shift, &random);
     }
-    const uint64_t mean_length = length / (uint32_t)s.samples;
-    state[3] = clamp_int32(s.exponent > 16 ? (int64_t)(mean_length >> (s.exponent - 16)) : (int64_t)mean_length);
+    const int64_t mean_length = (int64_t)(length / (uint32_t)s.samples);
+    state[3] = clamp_int32(s.exponent >= 16 ? mean_length >> (s.exponent - 16) : mean_length << (16 - s.exponent));
     state[0] = (int32_t)random;
     return TL_OK;
 }

@@ -5,6 +5,7 @@ Lines that begin with # are measurements and may differ.
 """
 
 import gc
+import os
 import sys
 from array import array
 from binascii import crc32
@@ -76,17 +77,103 @@ def training(model, steps):
     return taken
 
 
-def sentence(kind, function, *arguments, **options):
+def sentence(kind, function, *arguments, say="  ", **options):
     """The words of the exception that a call must raise."""
     try:
         function(*arguments, **options)
     except kind as e:
-        print("  ", kind.__name__, str(e))
+        print(say, kind.__name__, str(e))
     else:
         raise AssertionError("no " + kind.__name__)
 
 
 # ---- Checks ----------------------------------------------------------------------------------------------------------
+
+
+def check_load(model):
+    """Files that are no models are refused with a sentence; nothing is allocated for them."""
+    good = bytes(model.file)
+    for name, content in (
+        ("empty", b""),
+        ("text", b"hello, this is no model but a text of more than the sixty-four bytes of a header"),
+        ("cut", good[:-8]),
+        ("header only", good[:64]),
+        ("damaged", good[:1000] + bytes([good[1000] ^ 1]) + good[1001:]),
+        ("newer", good[:4] + b"\x02" + good[5:]),
+    ):
+        with open("bad.tlm", "wb") as f:
+            f.write(content)
+        print("  ", name)
+        sentence(ValueError, tinylearn.load, "bad.tlm")
+    os.remove("bad.tlm")
+    try:
+        tinylearn.load("bad.tlm")
+    except OSError as e:
+        print("   OSError", e.args[0])
+    again = tinylearn.Model(bytearray(good))
+    assert again.labels == model.labels
+
+
+def check_little_memory(model):
+    """What is needed and what is free, before anything is allocated."""
+    if not MICROPYTHON:
+        return
+    many = [(bytes(64), k % 2) for k in range(3)] * 100
+    hogs = []
+    gc.collect()
+    while gc.mem_free() > 8000:
+        hogs.append(bytearray(512))
+        gc.collect()
+    sentence(MemoryError, model.adapt, many, say="#")
+    while gc.mem_free() > len(model.file) + len(model.arena):
+        hogs.append(bytearray(128))
+        gc.collect()
+    sentence(MemoryError, tinylearn.load, "model.tlm", say="#")
+    hogs = None
+    gc.collect()
+    print("#", model.predict(bytes(64)))
+
+
+def romfs_image(name, content, offset):
+    """A ROMFS with one file, whose bytes start `offset` bytes behind a multiple of 4."""
+
+    def number(v):
+        out = bytes([v & 127])
+        while v > 127:
+            v >>= 7
+            out = bytes([v & 127 | 128]) + out
+        return out
+
+    def record(kind, payload):
+        return number(kind) + number(len(payload)) + payload
+
+    for padding in range(4):
+        files = record(1, bytes(padding)) + record(5, number(len(name)) + name + record(2, content))
+        image = b"\xd2\xcd\x31" + number(len(files)) + files
+        if image.find(content) % 4 == offset:
+            return image
+
+
+def check_memory_mapped(model):
+    """A file of a memory-mapped file system is used where it lies; off a multiple of 4 it is copied, once."""
+    try:
+        import vfs
+
+        mapped = vfs.VfsRom
+    except (ImportError, AttributeError):
+        return print("# no ROMFS here")
+    for offset in (0, 1):
+        image = romfs_image(b"model.tlm", bytes(model.file), offset)
+        vfs.mount(mapped(memoryview(image)), "/mapped")
+        before = heap()
+        other = tinylearn.load("/mapped/model.tlm")
+        taken = heap() - before
+        print("# memory-mapped at", offset, "takes", taken, "bytes of heap, of which arena", len(other.arena))
+        assert other.mapped == (offset == 0)
+        assert taken < len(other.arena) + 2048 + offset * len(model.file)
+        assert bits(other.run(bytes(64))) == bits(model.run(bytes(64)))
+        other = None
+        vfs.umount("/mapped")
 
 
 def check_predict(model):

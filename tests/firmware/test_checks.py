@@ -12,7 +12,7 @@ SOURCE = Path(checks.__file__).read_text()
 
 
 def facts(text: str) -> list[str]:
-    return [line for line in text.replace("\r", "").split("\n") if line and not line.startswith("#")]
+    return [line for line in text.replace("\r", "").split("\n") if line and not line.startswith(("#", "tinylearn:"))]
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,8 @@ def simulated(small) -> list[str]:
         patch.setattr(
             checks, "print", lambda *words: lines.append(" ".join(str(word) for word in words)), raising=False
         )
-        checks.run(str(small))
+        patch.chdir(small.parent)
+        checks.run(small.name)
     return facts("\n".join(lines))
 
 
