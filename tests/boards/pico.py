@@ -24,11 +24,11 @@ def prepare() -> None:
 class Pico:
     """`port` is its serial port, `process` the emulator, `state` the folder with its flash."""
 
-    def __init__(self, state: Path):
+    def __init__(self, state: Path, *options: str):
         prepare()
         self.state = state
         self.process = subprocess.Popen(
-            [sys.executable, EMULATOR / "start.py", "--state", state],
+            [sys.executable, EMULATOR / "start.py", "--state", state, *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -50,7 +50,15 @@ class Pico:
             yield transport
             transport.exit_raw_repl()
         finally:
-            transport.close()
+            transport.serial.close()  # transport.close() would fail on a port that is gone
+
+    @contextmanager
+    def running(self, code: str):
+        """The same with `code` running on the board, which need not come back to its prompt."""
+        with self.repl() as transport:
+            transport.exec_raw_no_follow(code)
+            transport.exit_raw_repl = lambda: None
+            yield transport
 
     def run(self, code: str) -> str:
         """What `code` prints on the board."""
@@ -68,8 +76,8 @@ class Pico:
 
 
 @contextmanager
-def started(state: Path):
-    pico = Pico(state)
+def started(state: Path, *options: str):
+    pico = Pico(state, *options)
     try:
         yield pico
     finally:

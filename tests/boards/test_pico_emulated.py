@@ -10,7 +10,9 @@ import sys
 import time
 
 import pytest
+import serial
 from mpremote.transport import TransportError
+from mpremote.transport_serial import SerialTransport
 from pico import started
 
 
@@ -83,11 +85,23 @@ def test_slow_reader_loses_nothing(pico):
 
 
 def test_one_program_at_a_time(pico):
-    with pico.repl():
-        address = pico.port.removeprefix("socket://").split(":")
-        with socket.create_connection((address[0], int(address[1])), 5) as second:
-            second.settimeout(5)
-            assert second.recv(1) == b""
+    with pico.repl(), pytest.raises(TransportError, match="failed to access"):
+        SerialTransport(pico.port, wait=0)
+
+
+def test_as_a_tcp_port(tmp_path):
+    """For programs elsewhere: the same line on a socket, which a reset breaks, as unplugging breaks a USB port."""
+    with started(tmp_path, "--tcp", "0") as pico, pico.control() as control:
+        assert pico.run("print(1 + 1)") == "2\n"
+        with pico.repl():
+            host, port = pico.port.removeprefix("socket://").split(":")
+            with socket.create_connection((host, int(port)), 5) as second:
+                second.settimeout(5)
+                assert second.recv(1) == b""
+        with pico.running("import machine; machine.reset()") as transport, pytest.raises(serial.SerialException):
+            transport.serial.read(1000)
+        control.wait_until_up()
+        assert pico.run("print(1 + 1)") == "2\n"
 
 
 def test_same_program_takes_the_same_cycles(pico):
@@ -134,41 +148,33 @@ def test_soft_reset(pico):
             transport.exec("x")
 
 
-@pytest.mark.parametrize(
-    "how",
-    ["machine.reset()", "machine.WDT(timeout=100)\nwhile True: pass", "raise SystemExit"],
-    ids=["reset", "wdt", "exit"],
-)
+@pytest.mark.parametrize("how", ["machine.reset()", "machine.WDT(timeout=100)\nwhile True: pass"], ids=["reset", "wdt"])
 def test_board_comes_back_after(pico, how):
-    """A reset looks like the board being unplugged: the connection breaks, and the next one finds it booted."""
     with pico.control() as control:
         resets = control.status()["resets"]
-        with pico.repl() as transport:
-            transport.exec_raw_no_follow(f"import machine\n{how}")
-            time.sleep(0.5)
-            transport.exit_raw_repl = lambda: None
+        with pico.running(f"import machine\n{how}"):
+            wait_for(lambda: control.status()["resets"] == resets + 1)
         control.wait_until_up()
-        soft = "SystemExit" in how
-        assert control.status()["resets"] == resets + (not soft)
-    if not soft:
-        assert pico.run("import machine; print(machine.reset_cause() == machine.WDT_RESET)") == "True\n"
+    assert pico.run("import machine; print(machine.reset_cause() == machine.WDT_RESET)") == "True\n"
+
+
+def wait_for(condition) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_boot_loader_ends_the_emulation_with_a_word(tmp_path):
-    with started(tmp_path) as pico:
-        with pico.repl() as transport:
-            transport.exec_raw_no_follow("import machine; machine.bootloader()")
-            assert pico.process.wait(10) == 3
-            transport.exit_raw_repl = lambda: None
+    with started(tmp_path) as pico, pico.running("import machine; machine.bootloader()"):
+        assert pico.process.wait(10) == 3
         assert "BOOTSEL" in pico.process.stderr.read()
 
 
 def test_fault_ends_the_emulation_with_a_word(tmp_path):
-    with started(tmp_path) as pico:
-        with pico.repl() as transport:
-            transport.exec_raw_no_follow("import uctypes; print(uctypes.bytearray_at(0x30000000, 4)[0])")
-            assert pico.process.wait(10) == 3
-            transport.exit_raw_repl = lambda: None
+    code = "import uctypes; print(uctypes.bytearray_at(0x30000000, 4)[0])"
+    with started(tmp_path) as pico, pico.running(code):
+        assert pico.process.wait(10) == 3
         assert "HardFault: read at 0x30000000, where nothing is" in pico.process.stderr.read()
 
 
@@ -177,7 +183,7 @@ def test_fault_ends_the_emulation_with_a_word(tmp_path):
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL, None], ids=["SIGTERM", "SIGKILL", "stdin"])
 def test_nothing_is_left_behind(tmp_path, end):
-    with started(tmp_path) as pico:
+    with started(tmp_path, "--tcp", "0") as pico:
         host, port = pico.port.removeprefix("socket://").split(":")
         if end is None:
             assert pico.stop() == 0
@@ -219,12 +225,11 @@ READ = "d = open('delta', 'rb').read(); print(len(d), len(set(d)), chr(d[0]))"
 def test_killed_while_writing_leaves_the_old_file_or_the_new(tmp_path):
     with started(tmp_path) as pico:
         pico.run(WRITE % "a")
-    for delay in (0.0, 0.02, 0.05):
-        with started(tmp_path) as pico, pico.repl() as transport:
-            transport.exec_raw_no_follow("while True:\n " + WRITE % "b" + "\n " + WRITE % "a")
-            time.sleep(0.1 + delay)
+    for delay in (0.1, 0.12, 0.15):
+        code = "while True:\n " + WRITE % "b" + "\n " + WRITE % "a"
+        with started(tmp_path) as pico, pico.running(code):
+            time.sleep(delay)
             pico.kill()
-            transport.exit_raw_repl = lambda: None
         with started(tmp_path) as pico:
             assert pico.run(READ) in ("9000 1 a\n", "9000 1 b\n")
 
@@ -240,10 +245,8 @@ def test_power_cut_at_every_flash_operation(tmp_path, fraction):
         assert needed > 10
         for after in range(0, needed, 5):
             control.cut(after, fraction)
-            with pico.repl() as transport:
-                transport.exec_raw_no_follow(WRITE % "b")
+            with pico.running(WRITE % "b"):
                 control.wait_until_cut()
-                transport.exit_raw_repl = lambda: None
             control.reset()
             control.wait_until_up()
             assert pico.run(READ) in ("9000 1 a\n", "9000 1 b\n")

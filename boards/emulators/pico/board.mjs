@@ -1,11 +1,11 @@
-// The board in the world: its power, the pace at which it runs, and the cable to the one program that has it open.
+// The board in the world: its power, the pace at which it runs, and the line to the one program that has it open.
 import fs from 'node:fs';
 import { Flash, PowerCut } from './flash.mjs';
 import { Machine } from './machine.mjs';
 
 const SLICE_CYCLES = 500_000; // between two looks at the sockets
 const PROGRAM_NANOS = 10e9; // a program that main.py starts may never come to rest
-const SOCKET_HIGH_WATER = 64 * 1024;
+const HIGH_WATER = 16 * 1024; // bytes under way before the sender has to wait
 const SHORT_SLEEP_NANOS = 4e6; // sleeps are made up for together when there is this much of them
 
 export class Board {
@@ -15,7 +15,8 @@ export class Board {
     this.flash = new Flash(flashFile, fs.readFileSync(firmwareFile));
     this.machine = null;
     this.powerCut = false;
-    this.socket = null;
+    this.line = null;
+    this.lineStays = false;
     this.up = false; // at rest for the first time since power-on: at its prompt, waiting for a key
     this.resets = 0;
     this.cyclesBefore = 0; // of the machines before the last reset
@@ -49,8 +50,12 @@ export class Board {
   }
 
   unplug() {
-    this.socket?.destroy();
-    this.socket = null;
+    if (this.lineStays) {
+      this.line.pause();
+    } else {
+      this.line?.destroy();
+      this.line = null;
+    }
   }
 
   get cycles() {
@@ -121,7 +126,7 @@ export class Board {
 
   enumerated() {
     if (this.up) {
-      this.machine.usb.setOpen(this.socket !== null);
+      this.machine.usb.setOpen(this.line !== null);
     } else {
       this.patience = this.machine.clock.createAlarm(() => this.isUp());
       this.patience.schedule(PROGRAM_NANOS);
@@ -131,73 +136,74 @@ export class Board {
   isUp() {
     this.up = true;
     this.patience.cancel();
-    this.machine.usb.setOpen(this.socket !== null);
-    this.socket?.resume();
+    this.machine.usb.setOpen(this.line !== null);
+    this.line?.resume();
     this.onUp();
     this.onUp = () => {};
   }
 
   fromBoard(bytes) {
-    if (this.socket && this.up) {
-      this.socket.write(bytes);
-      if (this.socket.writableLength > SOCKET_HIGH_WATER) {
+    if (this.line && this.up) {
+      this.line.write(bytes);
+      if (this.line.writableLength > HIGH_WATER) {
         this.machine.usb.setTaking(false);
       }
     }
   }
 
-  // One program at a time, as with a serial port.
-  connect(socket) {
-    if (this.socket || this.powerCut) {
-      socket.destroy();
+  // A line is a stream: the terminal that stays whatever happens, or the socket of one program at a time.
+  connect(line, stays = false) {
+    if (this.line || this.powerCut) {
+      line.destroy();
       return;
     }
-    this.socket = socket;
-    socket.setNoDelay(true);
-    socket.on('data', (bytes) => this.fromSocket(socket, bytes));
-    socket.on('drain', () => this.setTaking(socket));
-    socket.on('error', () => {});
-    socket.on('close', () => {
-      if (this.socket === socket) {
-        this.setTaking(socket);
-        this.socket = null;
-        if (this.up) {
-          this.machine.usb.setOpen(false);
-        }
-      }
-    });
+    this.line = line;
+    this.lineStays = stays;
+    line.on('data', (bytes) => this.fromLine(line, bytes));
+    line.on('drain', () => this.setTaking(line));
+    line.on('error', () => {});
+    line.on('close', () => this.disconnected(line));
     if (this.up) {
       this.machine.usb.setOpen(true);
       this.wake();
     } else {
-      socket.pause(); // what it sends waits until the board is up
+      line.pause(); // what it sends waits until the board is up
     }
   }
 
-  setTaking(socket) {
-    if (this.socket === socket) {
+  disconnected(line) {
+    if (this.line === line) {
+      this.setTaking(line);
+      this.line = null;
+      if (this.up) {
+        this.machine.usb.setOpen(false);
+      }
+    }
+  }
+
+  setTaking(line) {
+    if (this.line === line) {
       this.machine.usb.setTaking(true);
       this.wake();
     }
   }
 
-  fromSocket(socket, bytes) {
-    if (this.socket !== socket) {
-      return;
-    }
-    this.machine.usb.send(bytes);
-    this.wake();
-    if (this.machine.usb.pendingBytes > SOCKET_HIGH_WATER) {
-      socket.pause();
-      this.resumeWhenTaken(socket);
+  fromLine(line, bytes) {
+    if (this.line === line && this.up) {
+      this.machine.usb.send(bytes);
+      this.wake();
+      if (this.machine.usb.pendingBytes > HIGH_WATER) {
+        line.pause();
+        this.resumeWhenTaken(line);
+      }
     }
   }
 
-  resumeWhenTaken(socket) {
-    if (this.socket === socket && this.machine.usb.pendingBytes > SOCKET_HIGH_WATER / 2) {
-      setTimeout(() => this.resumeWhenTaken(socket), 1);
-    } else {
-      socket.resume();
+  resumeWhenTaken(line) {
+    if (this.line === line && this.machine.usb.pendingBytes > HIGH_WATER / 2) {
+      setTimeout(() => this.resumeWhenTaken(line), 1);
+    } else if (this.up) {
+      line.resume();
     }
   }
 }

@@ -1,16 +1,18 @@
-// The emulated Pico as a serial port: its USB serial on a TCP socket, a control channel on another one.
+// The emulated Pico as a serial port, and the control channel on a TCP socket.
 //
-//   node bridge.mjs BOOTROM FIRMWARE STATE [PORT]
+//   node bridge.mjs BOOTROM FIRMWARE STATE pty FD NAME      on the pseudo-terminal whose master is FD
+//   node bridge.mjs BOOTROM FIRMWARE STATE tcp PORT         on a TCP socket
 //
 // STATE is a folder: flash.bin is the board's flash, control.json says where the control channel is. Prints the
-// port's address when the board is up; ends when stdin closes, on SIGTERM, and when the board stops for good.
+// port's name when the board is up; ends when stdin closes, on SIGTERM, and when the board stops for good.
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import tty from 'node:tty';
 import { Board } from './board.mjs';
 import { ControlServer } from './control.mjs';
 
-const [, , bootrom, firmware, state, port = '0'] = process.argv;
+const [, , bootrom, firmware, state, kind, where, terminal] = process.argv;
 const controlFile = path.join(state, 'control.json');
 
 function quit(code) {
@@ -35,20 +37,25 @@ try {
 } catch (error) {
   fail(error);
 }
-const serial = net.createServer((socket) => board.connect(socket));
-const control = new ControlServer(board);
-
-board.onUp = () => console.log(`socket://127.0.0.1:${serial.address().port}`);
 board.onStop = (reason) => {
   console.error(`pico-emulated: ${reason}`);
   quit(3);
 };
 
-serial.on('error', fail);
-serial.listen({ host: '127.0.0.1', port: Number(port) }, () => {
-  control.listen((controlPort) => {
-    const about = { pid: process.pid, serial: serial.address().port, control: controlPort };
-    fs.writeFileSync(controlFile, `${JSON.stringify(about)}\n`);
+function start(name) {
+  board.onUp = () => console.log(name);
+  const control = new ControlServer(board);
+  control.listen((port) => {
+    fs.writeFileSync(controlFile, `${JSON.stringify({ pid: process.pid, control: port })}\n`);
     board.powerOn();
   });
-});
+}
+
+if (kind === 'pty') {
+  board.connect(new tty.ReadStream(Number(where)), true);
+  start(terminal);
+} else {
+  const server = net.createServer({ noDelay: true }, (socket) => board.connect(socket));
+  server.on('error', fail);
+  server.listen({ host: '127.0.0.1', port: Number(where) }, () => start(`socket://127.0.0.1:${server.address().port}`));
+}

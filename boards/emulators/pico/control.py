@@ -53,7 +53,7 @@ class Control:
         return self._ask("cycles")["nanos"]
 
     def status(self) -> dict:
-        """up, power, sleeping: bool; resets, erased_sectors, programmed_pages: counts since the emulator was started."""
+        """up, power, sleeping: bool; resets, erased_sectors, programmed_pages: since the emulator was started."""
         return self._ask("status")
 
     def reset(self) -> None:
