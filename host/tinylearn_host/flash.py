@@ -156,7 +156,7 @@ def _send(board: Transport, file: File, progress: Progress) -> None:
         board.put(part, file.data, lambda sent: progress(file.path, sent, len(file.data)))
     except BoardError as error:
         board.remove(part)
-        if "ENOSPC" in error.exception:
+        if "ENOSPC" in error.exception or error.exception == "OSError: 28":
             raise TinylearnError(
                 f"the board's flash became full while {file.path} was written", NOT_ENOUGH_FLASH
             ) from None

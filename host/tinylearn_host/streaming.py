@@ -33,7 +33,8 @@ class Outcome:
     before, after:     predicted label of each query; `before` is empty where the model does not know the classes
     confidence:        0..1 per query, after
     chance:            accuracy of guessing: what `accuracy_before` is then
-    peak_heap_bytes:   most heap in use for the model, its arena and all that adapting needs; None in the simulator
+    peak_heap_bytes:   most of the board's heap in use at a time, by everything; None in the simulator
+    code_heap_bytes:   what of it was in use before the model was loaded: tinylearn itself, as native code and bytecode
     """
 
     query: Samples
@@ -45,6 +46,7 @@ class Outcome:
     predict_seconds: float = 0.0
     arena_bytes: int = 0
     peak_heap_bytes: int | None = None
+    code_heap_bytes: int | None = None
 
     @property
     def accuracy_before(self) -> float:
@@ -66,6 +68,7 @@ class Outcome:
             "seconds_per_predict": round(self.predict_seconds / max(len(self.after), 1), 6),
             "arena_bytes": self.arena_bytes,
             "peak_heap_bytes": self.peak_heap_bytes,
+            "code_heap_bytes": self.code_heap_bytes,
             "queries": len(self.query),
             "predictions": self.after,
             "confidences": [round(c, 6) for c in self.confidence],
@@ -133,7 +136,7 @@ def adapt(
 
     if board is None:
         _simulate(path, arguments, rows, hear)
-        outcome.peak_heap_bytes = None
+        outcome.peak_heap_bytes = outcome.code_heap_bytes = None
     else:
         _stream(board, on_board, arguments, rows, hear)
     return outcome
@@ -156,7 +159,7 @@ def _note(outcome: Outcome, event: str, values: tuple) -> None:
     elif event == "adapted":
         outcome.seconds, outcome.arena_bytes = values[0] / 1e6, values[1]
     elif event == "heap":
-        outcome.peak_heap_bytes = values[0]
+        outcome.peak_heap_bytes, outcome.code_heap_bytes = values
 
 
 def _stream(board: Transport, on_board: str, arguments: tuple, rows: Iterator[bytes], hear: Callable) -> None:
@@ -170,10 +173,11 @@ def _stream(board: Transport, on_board: str, arguments: tuple, rows: Iterator[by
                 else:
                     hear(*ast.literal_eval(line))
     except BoardError as error:
-        if error.exception.startswith("MemoryError"):
-            raise TinylearnError(
-                f"the board ran out of RAM: {error.exception}. Take a smaller model.", NOT_ENOUGH_RAM
-            ) from None
+        kind, _, sentence = error.exception.partition(": ")
+        if kind == "MemoryError":
+            raise TinylearnError(f"the board ran out of RAM: {sentence}", NOT_ENOUGH_RAM) from None
+        if kind in ("TypeError", "ValueError"):
+            raise TinylearnError(f"the board refuses: {sentence}", BOARD_ERROR) from None
         raise
 
 

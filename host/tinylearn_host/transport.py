@@ -38,7 +38,7 @@ class BoardError(TinylearnError):
     def __init__(self, port: str, traceback: str):
         self.traceback = traceback.replace("\r", "").strip()
         self.exception = self.traceback.rsplit("\n", 1)[-1]  # "OSError: [Errno 28] ENOSPC"
-        super().__init__(f"the program on the board at {port} failed: {self.exception}", BOARD_ERROR)
+        super().__init__(f"the program on the board at {port} failed:\n{self.traceback}", BOARD_ERROR)
 
 
 class Transport(ABC):

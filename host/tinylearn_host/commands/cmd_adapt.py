@@ -16,9 +16,15 @@ METHODS = ("prototype", "last_layer")
 @click.command("adapt")
 @click.argument("model", type=click.Path(path_type=Path))
 @board_options
-@click.option("--support", required=True, type=click.Path(path_type=Path), help="What to teach: .npz with x [N,H,W,C], y [N].")
-@click.option("--query", required=True, type=click.Path(path_type=Path), help="What to ask afterwards: the same kind of file.")
-@click.option("--method", type=click.Choice(METHODS), default="prototype", show_default=True, help="How the board learns.")
+@click.option(
+    "--support", required=True, type=click.Path(path_type=Path), help="What to teach: .npz with x [N,H,W,C], y [N]."
+)
+@click.option(
+    "--query", required=True, type=click.Path(path_type=Path), help="What to ask afterwards: the same kind of file."
+)
+@click.option(
+    "--method", type=click.Choice(METHODS), default="prototype", show_default=True, help="How the board learns."
+)
 @click.option("--steps", type=click.IntRange(1), help="Training steps (last_layer).")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate (last_layer).")
 @json_option
@@ -39,11 +45,12 @@ def command(model, board, port, transport, support, query, method, steps, rate, 
     before = "" if outcome.before else " (chance: the model does not know these classes)"
     print(f"accuracy before   {outcome.accuracy_before:7.1%}{before}")
     print(f"accuracy after    {outcome.accuracy_after:7.1%}  of {len(asked)} queries")
-    print(f"adapting          {outcome.seconds:7.3f} s on the board, {len(taught)} examples, {method}")
+    where = "in the simulator" if link is None else "on the board"
+    print(f"adapting          {outcome.seconds:7.3f} s {where}, {len(taught)} examples, {method}")
     print(f"one query         {outcome.predict_seconds / len(asked) * 1000:7.1f} ms")
     print(f"arena             {kb(outcome.arena_bytes):>10}")
     if outcome.peak_heap_bytes is not None:
-        print(f"peak heap         {kb(outcome.peak_heap_bytes):>10}")
+        print(f"peak heap         {kb(outcome.peak_heap_bytes):>10}  tinylearn itself: {kb(outcome.code_heap_bytes)}")
 
 
 def adapt_on(link, model: Path, support, query, show, **options) -> streaming.Outcome:

@@ -96,7 +96,7 @@ def _print(console: Console, board: str, outcome: Outcome, wall: float) -> None:
 
 
 def _heap(outcome: Outcome) -> str:
-    return f"; {kb(outcome.peak_heap_bytes)} with the model and all else, at most" if outcome.peak_heap_bytes else ""
+    return f"; {kb(outcome.peak_heap_bytes)} of heap in all, at most" if outcome.peak_heap_bytes else ""
 
 
 def _gallery(outcome: Outcome, most: int = 10) -> list[Text]:

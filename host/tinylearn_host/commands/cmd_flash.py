@@ -38,7 +38,13 @@ def command(model: Path | None, board: str, port: str | None, transport: str, dr
                 flash.carry_out(link, todo, show)
         seconds = time.monotonic() - start
         if as_json:
-            head = {"board": board, "port": link.port, "model": str(model), "dry_run": dry_run, "seconds": round(seconds, 3)}
+            head = {
+                "board": board,
+                "port": link.port,
+                "model": str(model),
+                "dry_run": dry_run,
+                "seconds": round(seconds, 3),
+            }
             print_json({**head, **todo.as_json()})
         else:
             print(f"{'Nothing was sent.' if dry_run else 'Flashed and verified.'} {seconds:.1f} s")

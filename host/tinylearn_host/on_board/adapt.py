@@ -36,13 +36,13 @@ class Session:
         self.outside = 0  # microseconds spent on the link and on looking at the heap
         self.peak = 0
         gc.collect()
-        self.start = heap()
+        self.code = heap()  # native modules and bytecode, this program's included, and the interpreter's own
         self.model = tinylearn.load(model)
         self.look()
 
     def look(self):
         """Note the heap in use, then collect: a peak is too high by one sample's garbage at most, never too low."""
-        self.peak = max(self.peak, heap() - self.start)
+        self.peak = max(self.peak, heap())
         gc.collect()
 
     def sample(self):
@@ -73,16 +73,17 @@ class Session:
         self.say("adapted", microseconds, len(self.model.arena))
 
     def on_step(self, *progress):
-        self.peak = max(self.peak, heap() - self.start)
+        before = now_us()
+        self.look()
         self.say("step", *progress)
+        self.outside += since(now_us(), before)
 
 
 def session(model, typecode, nbytes, before, classes, labels, queries, options, **link):
     s = Session(model, typecode, nbytes, **link)
-    s.say("loaded", s.peak)
     if before:
         s.predict("before", queries)
     s.adapt(classes, labels, options)
     s.predict("after", queries)
     s.look()
-    s.say("heap", s.peak)
+    s.say("heap", s.peak, s.code)
