@@ -34,7 +34,7 @@ def test_all_files_load():
 
 
 def test_unknown_board_names_those_there_are():
-    with pytest.raises(TinylearnError, match="'picp'.*pico-emulated") as refused, boards.opened("picp"):
+    with pytest.raises(TinylearnError, match=r"'picp'.*pico-emulated") as refused, boards.opened("picp"):
         pass
     assert refused.value.exit_code == USAGE
 

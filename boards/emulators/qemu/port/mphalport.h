@@ -1,3 +1,5 @@
+#include <stddef.h>
+
 #include "shared/runtime/interrupt_char.h"
 
 // Moves received bytes into the input buffer and acts on Ctrl-C. The virtual machine calls it now and then.
