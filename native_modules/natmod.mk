@@ -9,8 +9,8 @@ CFLAGS_EXTRA = -O2 -Wextra -Wno-unused-parameter -I$(MODULE_DIR)/.. -I$(MODULE_D
 ifneq ($(filter armv%,$(ARCH)),)
 CFLAGS_EXTRA += -masm-syntax-unified
 endif
-SMALL = $(BUILD)/mod$(MOD).o $(BUILD)/operator.o $(BUILD)/program.o $(BUILD)/crc32.o $(BUILD)/quantize.o
-$(SMALL): CFLAGS += -Os
+SMALL = mod$(MOD) operator program crc32 quantize softmax pool mean pad clamp head_prototype
+$(SMALL:%=$(BUILD)/%.o): CFLAGS += -Os
 
 VPATH = $(MODULE_DIR) $(MODULE_DIR)/../kernels
 include $(MPY_DIR)/py/dynruntime.mk

@@ -129,23 +129,40 @@ static void align(step_t *s) {
     s->exponent = 45 - e - shift; // 15 of p - y, 30 of inv / 2
 }
 
-// row = sum_i error_ik x_i - pull_k m
+// sums[0..3] = sum_i error_i x_i of four features: the sums stay in registers
+static void four_columns(const step_t *s, const int32_t *error, const int8_t *x, int32_t *sums) {
+    int32_t a = 0, b = 0, c = 0, d = 0;
+    for (int32_t i = 0; i < s->samples; i++, error += s->h.k, x += s->h.n) {
+        const int32_t e = *error;
+        a += e * x[0];
+        b += e * x[1];
+        c += e * x[2];
+        d += e * x[3];
+    }
+    sums[0] = a;
+    sums[1] = b;
+    sums[2] = c;
+    sums[3] = d;
+}
+
+// row = sum_i error_ik (x_i - zero) - pull_k m
 static void gradient(step_t *s, int32_t k) {
     const int32_t n = s->h.n, left = s->exponent - 15 - UNIT_BITS;
-    for (int32_t j = 0; j < n; j++) {
-        s->row[j] = 0;
+    int32_t zero = 0, j = 0;
+    for (; j + 4 <= n; j += 4) {
+        four_columns(s, s->error + k, s->x + j, s->row + j);
     }
     for (int32_t i = 0; i < s->samples; i++) {
-        const int32_t error = s->error[i * s->h.k + k];
-        const int8_t *x = s->x + i * n;
-        for (int32_t j = 0; error && j < n; j++) {
-            s->row[j] += error * (x[j] - s->h.zero);
+        const int32_t e = s->error[i * s->h.k + k];
+        zero += e * s->h.zero;
+        for (int32_t rest = j; rest < n; rest++) {
+            s->row[rest] = (i ? s->row[rest] : 0) + e * s->x[i * n + rest];
         }
     }
-    for (int32_t j = 0; j < n; j++) {
+    for (j = 0; j < n; j++) {
         int64_t pull = (int64_t)s->pull[k] * s->mean[j];
         pull = left >= 0 ? pull * ((int64_t)1 << left) : shift_right(pull, -left);
-        s->row[j] = clamp_int32(s->row[j] - pull);
+        s->row[j] = clamp_int32((int64_t)s->row[j] - zero - pull);
     }
 }
 
