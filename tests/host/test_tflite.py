@@ -390,3 +390,31 @@ def test_changed_bytes_never_crash_the_importer(tmp_path_factory, data):
 
 def test_the_reference_agrees_that_the_good_model_is_good():
     assert reference(GOOD, np.zeros((1, 9, 7, 3), np.int8)).shape == (1, 4)
+
+
+# ---- the last bit --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["RELU", "RELU6", "QUANTIZE", "MEAN"])
+def test_ratios_of_scales_have_the_precision_of_litert(tmp_path, name):
+    """TFLite divides scales in float32 here and in float64 there; the scales below tell one from the other."""
+    chance, found = np.random.default_rng(0), 0
+    while found < 6:
+        y_scale = np.float32(chance.uniform(0.05, 0.5))
+        x_scale = np.float32(y_scale * np.float32(chance.integers(1, 99) * 0.5 / chance.integers(1, 99)))
+        ratios = float(x_scale) / float(y_scale), float(np.float32(x_scale / y_scale))
+        answers = [np.round(np.arange(1, 128) * ratio + 1e-12) for ratio in ratios]
+        exact = [np.abs(np.arange(1, 128) * ratio % 1 - 0.5).min() < 1e-5 for ratio in ratios]
+        if ratios[0] == ratios[1] or not any(exact) or np.array_equal(*answers):
+            continue
+        b = Builder()
+        x, y = (b.activation(shape, scale) for shape, scale in (((1, 1, 1, 127), x_scale), ((1, 127), y_scale)))
+        if name == "MEAN":
+            b.operator(name, [x, b.constant(np.array([1, 2], np.int32))], [y], KeepDims=False)
+        else:
+            b.tensors[y].shape = [1, 1, 1, 127]
+            b.operator(name, [x], [y])
+        values, raw = np.arange(1, 128, dtype=np.int8).reshape(1, 1, 1, 127), b.build([x], [y])
+        runner = simulator.Simulator(tlm.build(load(raw, tmp_path)))
+        np.testing.assert_array_equal(runner.run(values).reshape(-1), reference(raw, values).reshape(-1))
+        found += 1
