@@ -23,7 +23,8 @@ static inline int32_t tl_high_multiply(int32_t a, int32_t b) {
     uint32_t a_low = a & 0xffff, b_low = b & 0xffff;
     int32_t one = a_high * (int32_t)b_low;
     int32_t two = (int32_t)a_low * b_high + (int32_t)((a_low * b_low) >> 16) + (1 << 14);
-    return a_high * b_high * 2 + (one >> 15) + (two >> 15) + (((one & 0x7fff) + (two & 0x7fff)) >> 15);
+    int32_t middle = (one >> 15) + (two >> 15) + (((one & 0x7fff) + (two & 0x7fff)) >> 15);
+    return (int32_t)((uint32_t)(a_high * b_high) * 2 + (uint32_t)middle);
 #else
     return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
 #endif

@@ -1,4 +1,4 @@
-"""One operator in one shape, twice: as a .tflite for LiteRT, and as the call of tl_infer.op that must give the same bits.
+"""One operator in one shape, twice: as a .tflite for LiteRT, and as the call of tl_infer.op that must give its bits.
 
 Every function makes a `Case` from plain numbers, so that property tests and the golden vectors share them.
 `factor` moves the output's scale: 1 spreads the answers over the int8 range, more squeezes them, less saturates them.
@@ -132,11 +132,18 @@ def convolution(
     zeros = np.zeros(out_c, np.int32)  # LiteRT's convolutions need a bias, ours do not
     inputs.append(builder.constant(b if bias else zeros, w_scales * np.float32(x_scale)))
     last = builder.activation((1, out_h, out_w, out_c), y_scale, y_zero)
-    options = dict(StrideH=stride[0], StrideW=stride[1], DilationHFactor=dilation[0], DilationWFactor=dilation[1])
-    if depthwise:
-        options["DepthMultiplier"] = channels
-    options.update(Padding="SAME" if padding == "SAME" else "VALID", FusedActivationFunction=activation)
-    builder.operator("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", inputs, [last], **options)
+    builder.operator(
+        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
+        inputs,
+        [last],
+        StrideH=stride[0],
+        StrideW=stride[1],
+        DilationHFactor=dilation[0],
+        DilationWFactor=dilation[1],
+        Padding="SAME" if padding == "SAME" else "VALID",
+        FusedActivationFunction=activation,
+        **({"DepthMultiplier": channels} if depthwise else {}),
+    )
 
     clamp = quantization.activation_range(ACTIVATIONS[activation], y_scale, y_zero)
     code = DEPTHWISE_CONV2D if depthwise else CONV2D

@@ -35,14 +35,13 @@ def windows(draw, explicit=True, dilated=True):
     if dilated:
         dilation = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     if padding == "VALID":
-        kernel = tuple(min(k, (s - 1) // d + 1) for k, s, d in zip(kernel, shape, dilation))
-    reach = [(k - 1) * d for k, d in zip(kernel, dilation)]
+        kernel = tuple(min(k, (s - 1) // d + 1) for k, s, d in zip(kernel, shape, dilation, strict=False))
+    reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
     if padding == "explicit":
         padding = tuple(draw(st.integers(0, r)) for r in (*reach, *reach))
         for axis in range(2):  # at least one position
             if shape[axis] + padding[axis] + padding[axis + 2] <= reach[axis]:
                 padding = tuple(reach[i % 2] if i % 2 == axis else p for i, p in enumerate(padding))
-    # TFLite has no stride with dilation under SAME padding that we would not have; both are free.
     stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     return {"shape": shape, "kernel": kernel, "stride": stride, "dilation": dilation, "padding": padding}
 
