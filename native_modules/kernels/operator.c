@@ -62,23 +62,30 @@ static bool in_range(const tl_call_t *call) {
 enum { MAX_TAPS = 65535 };
 
 typedef struct {
-    uint64_t bytes[TL_SPANS];
-    uint64_t taps; // products in one sum
+    uint32_t bytes[TL_SPANS];
+    uint32_t channels, taps; // output channels with a requantisation each; products in one sum
 } need_t;
 
-static uint64_t volume(int32_t h, int32_t w, int32_t c) {
-    return (uint64_t)((uint32_t)h * (uint32_t)w) * (uint32_t)c;
+// a * b, or UINT32_MAX, which no buffer has
+static uint32_t times(uint32_t a, uint32_t b) {
+    uint64_t product = (uint64_t)a * b;
+    return product < UINT32_MAX ? (uint32_t)product : UINT32_MAX;
+}
+
+static uint32_t volume(uint32_t h, uint32_t w, uint32_t c) {
+    return times(times(h, w), c);
 }
 
 uint32_t tl_requant_bytes(int32_t code) {
     return code == TL_FULLY_CONNECTED ? 8 : 5;
 }
 
-static void need_channels(const tl_call_t *call, need_t *need, int32_t channels, uint64_t taps) {
+static void need_channels(const tl_call_t *call, need_t *need, uint32_t channels, uint32_t taps) {
+    need->channels = channels;
     need->taps = taps;
-    need->bytes[TL_W] = taps * (uint32_t)channels;
-    need->bytes[TL_B] = 4 * (uint64_t)channels;
-    need->bytes[TL_REQUANT] = (uint64_t)tl_requant_bytes(call->code) * (uint32_t)channels;
+    need->bytes[TL_W] = times(taps, channels);
+    need->bytes[TL_B] = 4 * channels;
+    need->bytes[TL_REQUANT] = tl_requant_bytes(call->code) * channels;
 }
 
 // Every position of the window along one axis holds an element of the image (or falls between two, when dilated).
@@ -113,7 +120,7 @@ static bool need_pad(const tl_pad_t *g, need_t *need) {
 
 // Fills in what the operator needs; false where shapes, window and padding do not fit together.
 static bool find_need(const tl_call_t *call, need_t *need) {
-    uint64_t *bytes = need->bytes;
+    uint32_t *bytes = need->bytes;
     memset(need, 0, sizeof(*need));
     switch (call->code) {
         case TL_FULLY_CONNECTED:
@@ -122,7 +129,7 @@ static bool find_need(const tl_call_t *call, need_t *need) {
             bytes[TL_Y] = call->g.dense.n_out;
             return true;
         case TL_MEAN:
-            bytes[TL_X] = (uint64_t)call->g.mean.n * call->g.mean.c;
+            bytes[TL_X] = times(call->g.mean.n, call->g.mean.c);
             bytes[TL_Y] = call->g.mean.c;
             return true;
         case TL_ADD:
@@ -131,7 +138,7 @@ static bool find_need(const tl_call_t *call, need_t *need) {
         case TL_PAD:
             return need_pad(&call->g.pad, need);
         case TL_SOFTMAX:
-            bytes[TL_X] = bytes[TL_Y] = (uint64_t)call->g.softmax.rows * call->g.softmax.n;
+            bytes[TL_X] = bytes[TL_Y] = times(call->g.softmax.rows, call->g.softmax.n);
             return true;
         case TL_CLAMP:
         case TL_RESHAPE:
@@ -182,7 +189,7 @@ tl_status_t tl_call_check(const tl_call_t *call) {
     for (int i = 0; i < TL_SPANS; i++) {
         const tl_span_t *span = &call->span[i];
         bool optional = i == TL_B && span->bytes == 0;
-        if (span->bytes != need.bytes[i] && !optional) {
+        if ((span->bytes != need.bytes[i] || span->bytes > INT32_MAX) && !optional) {
             return TL_E_BYTES;
         }
         if ((uintptr_t)span->at & 3) {
@@ -206,11 +213,10 @@ static bool requant_sound(const tl_call_t *call, size_t channel, size_t channels
 tl_status_t tl_call_check_values(const tl_call_t *call) {
     need_t need;
     find_need(call, &need);
-    size_t channels = call->span[TL_REQUANT].bytes / tl_requant_bytes(call->code);
     const int32_t *b = call->span[TL_B].at;
     int32_t most = INT32_MAX - (int32_t)need.taps * (255 * 128);
-    for (size_t i = 0; i < channels; i++) {
-        if (!requant_sound(call, i, channels)) {
+    for (uint32_t i = 0; i < need.channels; i++) {
+        if (!requant_sound(call, i, need.channels)) {
             return TL_E_REQUANT;
         }
         if (b && (b[i] > most || b[i] < -most)) {
@@ -227,18 +233,17 @@ void tl_call_run(const tl_call_t *call) {
     const tl_window_t *window = &call->g.window;
     const int8_t *x = span[TL_X].at, *x2 = span[TL_X2].at, *w = span[TL_W].at;
     const int32_t *b = span[TL_B].at, *mult = span[TL_REQUANT].at;
-    const int8_t *shift = (const int8_t *)(mult + span[TL_REQUANT].bytes / 5);
     int8_t *y = span[TL_Y].at;
     void *scratch = span[TL_SCRATCH].at;
     switch (call->code) {
         case TL_CONV2D:
-            tl_conv2d_s8(window, x, w, b, mult, shift, y, scratch);
+            tl_conv2d_s8(window, x, w, b, mult, (const int8_t *)(mult + window->out_c), y, scratch);
             break;
         case TL_DEPTHWISE_CONV2D:
-            tl_depthwise_conv2d_s8(window, x, w, b, mult, shift, y, scratch);
+            tl_depthwise_conv2d_s8(window, x, w, b, mult, (const int8_t *)(mult + window->out_c), y, scratch);
             break;
         case TL_FULLY_CONNECTED:
-            tl_fully_connected_s8(&call->g.dense, x, w, b, span[TL_REQUANT].at, y, scratch);
+            tl_fully_connected_s8(&call->g.dense, x, w, b, (const uint32_t *)mult, y, scratch);
             break;
         case TL_AVG_POOL:
             tl_avg_pool_s8(window, x, y);

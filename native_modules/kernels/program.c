@@ -32,7 +32,7 @@ typedef struct {
 
 typedef struct {
     uint8_t code, variant;
-    uint8_t k_h, k_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    uint8_t window[8]; // height and width of kernel, stride, dilation; padding top, left: as in tl_window_t
     int8_t y_min, y_max;
     uint16_t x, x2, y, w, b, scratch;
     uint32_t requant, macs;
@@ -190,51 +190,74 @@ static bool has_shape(const tensor_t *t, int32_t a, int32_t b, int32_t c, int32_
     return t->shape[0] == a && t->shape[1] == b && t->shape[2] == c && t->shape[3] == d;
 }
 
-static tl_window_t window_of(const operator_t *op, const tensor_t *x, const tensor_t *y) {
-    return (tl_window_t){x->shape[1], x->shape[2], x->shape[3], y->shape[1], y->shape[2], y->shape[3], op->k_h, op->k_w,
-        op->stride_h, op->stride_w, op->dilation_h, op->dilation_w, op->pad_top, op->pad_left, x->zero, y->zero,
-        op->y_min, op->y_max};
+// The shapes of x and y without the batch, as tl_window_t and tl_pad_t begin.
+static int32_t *put_shapes(int32_t *field, const tensor_t *x, const tensor_t *y) {
+    for (int i = 1; i < 4; i++) {
+        field[i - 1] = x->shape[i];
+        field[i + 2] = y->shape[i];
+    }
+    return field + 6;
+}
+
+// The end of tl_window_t, tl_dense_t and more: zero points and clamp.
+static int32_t *put_clamp(int32_t *field, const operator_t *op, const tensor_t *x, const tensor_t *y) {
+    field[0] = x->zero;
+    field[1] = y->zero;
+    field[2] = op->y_min;
+    field[3] = op->y_max;
+    return field + 4;
 }
 
 // Gathers the geometry of an operator from its record and the shapes of its tensors.
 static tl_status_t read_geometry(const operator_t *op, const tensor_t *t[TL_SPANS], tl_call_t *call) {
     const tensor_t *x = t[TL_X], *y = t[TL_Y], *w = t[TL_W];
     const tl_window_t *g = &call->g.window;
-    const int32_t *q = op->q, n = (int32_t)y->bytes;
+    const int32_t *q = op->q;
+    int32_t *field = call->g.fields;
     switch (op->code) {
-        case TL_CONV2D:
-            call->g.window = window_of(op, x, y);
-            return has_shape(w, g->out_c, g->k_h, g->k_w, g->in_c) ? TL_OK : TL_E_GEOMETRY;
-        case TL_DEPTHWISE_CONV2D:
-            call->g.window = window_of(op, x, y);
-            return has_shape(w, 1, g->k_h, g->k_w, g->out_c) ? TL_OK : TL_E_GEOMETRY;
         case TL_FULLY_CONNECTED:
-            call->g.dense = (tl_dense_t){w->shape[3], w->shape[0], x->zero, y->zero, op->y_min, op->y_max};
+            field[0] = w->shape[3];
+            field[1] = w->shape[0];
+            put_clamp(field + 2, op, x, y);
             return has_shape(w, w->shape[0], 1, 1, w->shape[3]) ? TL_OK : TL_E_GEOMETRY;
         case TL_ADD:
-            call->g.add = (tl_add_t){
-                n, x->zero, t[TL_X2]->zero, y->zero, op->y_min, op->y_max, q[0], q[1], q[2], q[3], q[4], q[5], q[6]};
+            field[0] = (int32_t)y->bytes;
+            put_clamp(field + 2, op, t[TL_X2], y);
+            field[1] = x->zero;
+            memcpy(field + 6, q, 7 * sizeof(*q));
             return TL_OK;
         case TL_MEAN:
             call->g.mean = (tl_mean_t){x->shape[1] * x->shape[2], x->shape[3], x->zero, y->zero, q[0], q[1]};
             return TL_OK;
         case TL_PAD:
-            call->g.pad = (tl_pad_t){
-                x->shape[1], x->shape[2], x->shape[3], y->shape[1], y->shape[2], y->shape[3], q[1], q[2], q[3], q[0]};
+            field = put_shapes(field, x, y);
+            memcpy(field, q + 1, 3 * sizeof(*q));
+            field[3] = q[0];
             return TL_OK;
         case TL_CLAMP:
-            call->g.clamp = (tl_clamp_t){n, x->zero, y->zero, op->y_min, op->y_max, q[0], q[1]};
+            field[0] = (int32_t)y->bytes;
+            field = put_clamp(field + 1, op, x, y);
+            memcpy(field, q, 2 * sizeof(*q));
             return TL_OK;
         case TL_SOFTMAX:
             call->g.softmax = (tl_softmax_t){x->shape[1] * x->shape[2], x->shape[3], q[0], q[1]};
             return TL_OK;
         case TL_RESHAPE:
-            call->g.n = n;
-            return TL_OK;
-        default: // pools
-            call->g.window = window_of(op, x, y);
+            call->g.n = (int32_t)y->bytes;
             return TL_OK;
     }
+    field = put_shapes(field, x, y);
+    for (int i = 0; i < 8; i++) {
+        *field++ = op->window[i];
+    }
+    put_clamp(field, op, x, y);
+    bool sound = true;
+    if (op->code == TL_CONV2D) {
+        sound = has_shape(w, g->out_c, g->k_h, g->k_w, g->in_c);
+    } else if (op->code == TL_DEPTHWISE_CONV2D) {
+        sound = has_shape(w, 1, g->k_h, g->k_w, g->out_c);
+    }
+    return sound ? TL_OK : TL_E_GEOMETRY;
 }
 
 // Makes an operator ready to run: everything it names found, its geometry checked.
