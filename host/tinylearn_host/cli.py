@@ -12,6 +12,7 @@ from tinylearn_host.commands import (
     cmd_demo,
     cmd_flash,
     cmd_inspect,
+    cmd_quantize,
     cmd_run,
     cmd_sizes,
 )
@@ -49,7 +50,7 @@ def main() -> None:
     """
 
 
-for module in (cmd_convert, cmd_inspect, cmd_sizes, cmd_run, cmd_boards, cmd_flash, cmd_adapt, cmd_demo):
+for module in (cmd_quantize, cmd_convert, cmd_inspect, cmd_sizes, cmd_run, cmd_boards, cmd_flash, cmd_adapt, cmd_demo):
     main.add_command(module.command)
 
 if __name__ == "__main__":

@@ -272,7 +272,8 @@ class _Translation:
             return
         if record.dtype in ("float32", "float16", "bfloat16", "float64"):
             raise self._bad(
-                f'"{name}" is {record.dtype}: this is not an int8 model. Quantise it first: tinylearn quantize --help'
+                f'"{name}" is {record.dtype}: this is not an int8 model. Export it with full integer quantisation, or '
+                "export it as .onnx and use `tinylearn quantize`"
             )
         if record.dtype == "uint8":
             raise self._bad(f'"{name}" is uint8, TensorFlow\'s old quantisation; export it again with int8 operators')
