@@ -21,11 +21,9 @@ from tinylearn_host.errors import USAGE, TinylearnError
     "--calibration",
     required=True,
     type=click.Path(path_type=Path),
-    help="Typical inputs: a .npy [N, H, W, C], 100 or more.",
+    help="Typical inputs: .npy [N, H, W, C], 100 or more.",
 )
-@click.option(
-    "--percentile", type=click.FloatRange(90, 100), help="Clip activations to this percentage of their values."
-)
+@click.option("--percentile", type=click.FloatRange(90, 100), help="Clip activations to this part of their values.")
 @json_option
 def command(source: Path, output: Path, calibration: Path, percentile: float | None, as_json: bool) -> None:
     """Quantise MODEL, a float .onnx, to int8, ready for `tinylearn convert`.
@@ -43,11 +41,10 @@ def command(source: Path, output: Path, calibration: Path, percentile: float | N
         quantize.quantize(source, samples, output, input_step=step, percentile=percentile)
         graph = importers.load(output)
     except ModuleNotFoundError as error:
-        raise TinylearnError(f'{error.name} is not installed: pip install "tinylearn[onnx]"') from None
+        raise importers.missing(error) from None
     if as_json:
-        print_json(
-            {"model": str(output), "operators": len(graph.ops), "samples": len(samples), "pixels": step is not None}
-        )
+        report = {"model": str(output), "operators": len(graph.ops), "samples": len(samples)}
+        print_json({**report, "pixels": step is not None})
         return
     print(f"{source} -> {output}: {kb(output.stat().st_size)}, {len(graph.ops)} operators, {len(samples)} samples seen")
     print(f"next: tinylearn convert {output} -o {output.with_suffix('.tlm')}")

@@ -18,7 +18,15 @@ def load(path: Path) -> ir.Graph:
     if suffix == ".onnx":
         from tinylearn_host.importers import onnx_qdq
 
-        return onnx_qdq.load(path)
+        try:
+            return onnx_qdq.load(path)
+        except ModuleNotFoundError as error:
+            raise missing(error) from None
     if suffix == ".tlm":
         raise TinylearnError(f"{path} is a .tlm already: flash it, run it or inspect it", BAD_MODEL)
     raise TinylearnError(f"{path}: a .tflite or .onnx model was expected", BAD_MODEL)
+
+
+def missing(error: ModuleNotFoundError) -> TinylearnError:
+    """What to say where an optional package is not there."""
+    return TinylearnError(f'{error.name} is not installed: pip install "tinylearn[onnx]"')
