@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +45,9 @@ def load(path: Path, inputs: int | None = None) -> Samples:
     Raises: exit code 13, saying which array is wrong and what was expected.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with zipfile.ZipFile(path):  # np.load takes other files too
+            file = np.load(path, allow_pickle=False)
+        with file:
             missing = {"x", "y"} - set(file.files)
             if missing:
                 raise TinylearnError(
@@ -51,7 +55,7 @@ def load(path: Path, inputs: int | None = None) -> Samples:
                     BAD_DATA,
                 )
             x, y = file["x"], file["y"]
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise TinylearnError(f"{path} is not an .npz file that can be read: {error}", BAD_DATA) from None
     return check(x, y, inputs, str(path))
 

@@ -1,7 +1,10 @@
 """Flashing a real board: what is sent, what is not, and what is left when it goes wrong."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -258,3 +261,14 @@ def test_two_boards(monkeypatch, own_board, tmp_path, model):
 def test_there_is_no_such_board(model):
     assert tinylearn("flash", model, "--board", "toaster").exit_code == errors.USAGE
     assert tinylearn("flash", model, "--board", "sim").exit_code == errors.USAGE
+
+
+@pytest.mark.parametrize("flags", [(), ("-S",)])
+def test_straight_from_a_clone(flags, model, tmp_path):
+    """host/flash.py with any Python: one without the packages (-S hides them) takes the clone's .venv."""
+    command = [sys.executable, *flags, paths.ROOT / "host" / "flash.py", model, "--board", "unix", "--json"]
+    environment = {**os.environ, "TINYLEARN_STATE": str(tmp_path)}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "model.tlm" in json.loads(result.stdout)["sent"]
+    assert (tmp_path / "unix" / "files" / "model.tlm").read_bytes() == model.read_bytes()

@@ -90,13 +90,13 @@ def _print(console: Console, board: str, outcome: Outcome, wall: float) -> None:
     console.print(
         f"{board}: learned in {outcome.seconds:.2f} s of its own time, then "
         f"{1000 * outcome.predict_seconds / len(outcome.after):.1f} ms per answer.\n"
-        f"RAM: arena {kb(outcome.arena_bytes)}{_heap(outcome)}. All of it took {wall:.1f} s here.",
+        f"RAM: arena {kb(outcome.arena_bytes)}{_heap(outcome)}. {wall:.1f} s in all.",
         highlight=False,
     )
 
 
 def _heap(outcome: Outcome) -> str:
-    return f"; {kb(outcome.peak_heap_bytes)} of heap in all, at most" if outcome.peak_heap_bytes else ""
+    return f", all of the heap in use {kb(outcome.peak_heap_bytes)} at most" if outcome.peak_heap_bytes else ""
 
 
 def _gallery(outcome: Outcome, most: int = 10) -> list[Text]:

@@ -13,7 +13,7 @@ import tinylearn
 
 now_us = getattr(time, "ticks_us", None) or (lambda: time.perf_counter_ns() // 1000)
 since = getattr(time, "ticks_diff", None) or (lambda end, start: end - start)
-heap = getattr(gc, "mem_alloc", None) or (lambda: 0)
+heap = getattr(gc, "mem_alloc", None)  # None on CPython, which has no such thing to tell
 
 
 def read_line(buffer):
@@ -35,15 +35,16 @@ class Session:
         self.buffer = bytearray(nbytes)
         self.outside = 0  # microseconds spent on the link and on looking at the heap
         self.peak = 0
-        gc.collect()
-        self.code = heap()  # native modules and bytecode, this program's included, and the interpreter's own
+        self.look()
+        self.code = heap and heap()  # native modules and bytecode, this program's included, and the interpreter's own
         self.model = tinylearn.load(model)
         self.look()
 
     def look(self):
         """Note the heap in use, then collect: a peak is too high by one sample's garbage at most, never too low."""
-        self.peak = max(self.peak, heap())
-        gc.collect()
+        if heap:
+            self.peak = max(self.peak, heap())
+            gc.collect()
 
     def sample(self):
         before = now_us()

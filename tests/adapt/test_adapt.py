@@ -1,0 +1,193 @@
+"""Teaching a board over its serial port: the board's answers are the simulator's, and the report is true."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tinylearn_host import cli, errors, flash, samples, streaming, tlm
+from tinylearn_host.errors import TinylearnError
+from tinylearn_host.transport import connect
+
+from firmware import small_model
+
+KEYS = ("accuracy_before", "accuracy_after", "seconds", "arena_bytes", "peak_heap_bytes", "method", "board")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """With a classifier of six classes, named as small_model.LABELS."""
+    return small_model.write(tmp_path_factory.mktemp("model") / "model.tlm")
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    """Without a classifier."""
+    return small_model.write(tmp_path_factory.mktemp("model") / "backbone.tlm", head=False)
+
+
+def task(dtype=np.uint8, names=("cat", "dog", "owl"), shots=4, queries=5, seed=0):
+    """Noisy copies of one picture per class, as a support and a query set."""
+    random = np.random.default_rng(seed)
+    pictures = random.integers(0, 256, (len(names), 8, 8))
+
+    def draw(count):
+        y = np.repeat(np.arange(len(names)), count)
+        pixels = np.clip(pictures[y] + random.normal(0, 30, (len(y), 8, 8)), 0, 255).astype(np.uint8)
+        x = {"uint8": pixels, "int8": (pixels.astype(int) - 128).astype(np.int8), "float32": pixels / np.float32(255)}
+        return x[np.dtype(dtype).name], np.array(names)[y]
+
+    return draw(shots), draw(queries)
+
+
+def sets(*args, **options):
+    return [samples.check(x, y) for x, y in task(*args, **options)]
+
+
+def on_board(port, model, support, query, **options):
+    with connect(port) as board:
+        flash.flash(board, model)
+        return streaming.adapt(board, model, flash.MODEL, support, query, **options)
+
+
+def simulated(model, support, query, **options):
+    return streaming.adapt(None, model, flash.MODEL, support, query, **options)
+
+
+@pytest.mark.parametrize("method", ["prototype", "last_layer"])
+def test_the_board_answers_as_the_simulator(board_port, backbone, method):
+    support, query = sets()
+    board = on_board(board_port, backbone, support, query, method=method, steps=5)
+    sim = simulated(backbone, support, query, method=method, steps=5)
+    assert board.after == sim.after
+    assert board.confidence == pytest.approx(sim.confidence, abs=1e-6)
+    assert board.accuracy_after > 0.8  # else equal answers would say little
+    assert board.accuracy_before == pytest.approx(1 / 3)
+    assert board.seconds > 0
+    assert board.arena_bytes == tlm.read(backbone).arena
+
+
+@pytest.mark.boards("unix", "pico-emulated")
+def test_every_kind_of_sample_teaches_the_same(board_port, backbone):
+    """The same pictures as pixels, as int8 and as real values, whose quantisation is the board's own work."""
+    answers = [on_board(board_port, backbone, *sets(dtype)) for dtype in (np.uint8, np.int8, np.float32)]
+    assert answers[0].after == answers[1].after == answers[2].after
+    assert answers[0].confidence == answers[1].confidence == answers[2].confidence
+
+
+@pytest.mark.boards("unix", "qemu-m3")
+def test_before_is_the_model_as_it_came_where_it_knows_the_classes(board_port, model):
+    support, query = sets(names=("one", "two", "five"))
+    board = on_board(board_port, model, support, query)
+    sim = simulated(model, support, query)
+    assert len(board.before) == len(query)
+    assert board.before == sim.before
+    assert set(board.before) <= set(small_model.LABELS)
+    assert board.after == sim.after
+    right = [said == y for said, y in zip(board.before, query.y, strict=True)]
+    assert board.accuracy_before == pytest.approx(np.mean(right))
+
+
+def test_classes_that_are_numbers(backbone):
+    support, query = sets(names=(30, 7, 11))
+    outcome = simulated(backbone, support, query)
+    assert set(outcome.after) == {7, 11, 30}
+    assert outcome.accuracy_after > 0.8
+
+
+@pytest.mark.boards("unix")
+def test_more_examples_than_the_board_has_ram_for(board_port, tmp_path):
+    """Real values of one set fill 1.2 times the heap; one sample of it is there at a time."""
+    backbone = small_model.write(tmp_path / "backbone.tlm", head=False)
+    support, query = sets(np.float32, shots=820, queries=3)
+    with connect(board_port) as board:
+        flash.flash(board, backbone)
+        free = board.eval("gc.mem_free()", "import gc\ngc.collect()")
+        assert support.x.nbytes > 1.2 * free
+        outcome = streaming.adapt(board, backbone, flash.MODEL, support, query)
+    assert outcome.accuracy_after > 0.8
+
+
+def test_peak_heap_is_what_the_board_used(board_port, backbone):
+    support, query = sets()
+    outcome = on_board(board_port, backbone, support, query)
+    with connect(board_port) as board:
+        heap = board.eval("gc.mem_free() + gc.mem_alloc()", "import gc")
+        model_and_arena = backbone.stat().st_size + tlm.read(backbone).arena
+        assert outcome.code_heap_bytes + model_and_arena <= outcome.peak_heap_bytes < heap
+
+
+def test_the_command(board_name, board_port, backbone, tmp_path):
+    for name, (x, y) in zip(("s", "q"), task(), strict=True):
+        np.savez(tmp_path / f"{name}.npz", x=x, y=y)
+    files = ("--support", tmp_path / "s.npz", "--query", tmp_path / "q.npz", "--json")
+    reports = []
+    for where in (("--board", board_name, "--port", board_port), ("--board", "sim")):
+        result = CliRunner().invoke(cli.main, [str(a) for a in ("adapt", backbone, *where, *files)])
+        assert result.exit_code == 0, result.output
+        reports.append(json.loads(result.stdout))
+    board, sim = reports
+    assert set(KEYS) <= set(board)
+    assert board["board"] == board_name
+    assert board["method"] == "prototype"
+    assert board["before"] == "chance"
+    for key in ("accuracy_before", "accuracy_after", "arena_bytes", "predictions", "confidences"):
+        assert board[key] == sim[key]
+
+
+def _replace(task, **arrays):
+    return {**dict(zip(("x", "y"), task, strict=True)), **arrays}
+
+
+GOOD_X, GOOD_Y = task()[0]
+BAD_SETS = {
+    "no y": ({"x": GOOD_X}, "has no array y"),
+    "an x of objects": ({"x": np.array([{}]), "y": GOOD_Y}, "not an .npz file that can be read"),
+    "complex values": ({"x": GOOD_X.astype(complex), "y": GOOD_Y}, "expected uint8"),
+    "int64 pixels": ({"x": GOOD_X.astype(int), "y": GOOD_Y}, "expected uint8"),
+    "another number of labels": ({"x": GOOD_X, "y": GOOD_Y[1:]}, "has shape"),
+    "no example": ({"x": GOOD_X[:0], "y": GOOD_Y[:0]}, "no example"),
+    "labels that are reals": ({"x": GOOD_X, "y": np.arange(len(GOOD_X)) / 2}, "labels are whole numbers or strings"),
+    "not a number": ({"x": np.full(GOOD_X.shape, np.nan, np.float32), "y": GOOD_Y}, "not finite, first in example 0"),
+    "another size": ({"x": GOOD_X[:, 1:], "y": GOOD_Y}, "has 56 values, the model takes 64"),
+    "one class": ({"x": GOOD_X[:2], "y": GOOD_Y[:2]}, "has 1 classes"),
+    "another type than the queries": ({"x": GOOD_X.astype(np.float32), "y": GOOD_Y}, "both must be of one type"),
+    "classes that are not asked about": ({"x": GOOD_X[:8], "y": GOOD_Y[:8]}, "does not teach: owl"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_SETS)
+def test_bad_data_is_refused_before_a_board_is_looked_for(what, backbone, tmp_path):
+    arrays, sentence = BAD_SETS[what]
+    np.savez(tmp_path / "s.npz", **arrays)
+    x, y = task()[1]
+    np.savez(tmp_path / "q.npz", x=x, y=y)
+    arguments = ("adapt", backbone, "--board", "pico", "--support", tmp_path / "s.npz", "--query", tmp_path / "q.npz")
+    result = CliRunner().invoke(cli.main, [str(a) for a in arguments])
+    assert result.exit_code == errors.BAD_DATA
+    assert sentence in result.stderr
+
+
+# An .npy: one array without a name.
+NPY = (
+    b"\x93NUMPY\x01\x00v\x00{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }".ljust(127) + b"\n123"
+)  # one array
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 but no more", NPY])
+def test_a_file_that_is_no_npz(content, tmp_path):
+    path = tmp_path / "x.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(TinylearnError) as error:
+        samples.load(path)
+    assert error.value.exit_code == errors.BAD_DATA
+
+
+@pytest.mark.boards("unix")
+def test_the_board_s_own_refusal_comes_through(board_port, backbone):
+    support, query = sets()
+    with connect(board_port) as board, pytest.raises(TinylearnError, match="the board refuses: ") as error:
+        flash.flash(board, backbone)
+        streaming.adapt(board, backbone, flash.MODEL, support, query, method="hypnosis")
+    assert error.value.exit_code == errors.BOARD_ERROR
