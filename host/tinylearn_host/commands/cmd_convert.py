@@ -41,9 +41,7 @@ def command(source: Path, output: Path, board: str | None, labels: str | None, n
         print_json({**report, "fit": fit.as_json() if fit else None})
         return
     print(f"{source} -> {output}: {kb(len(model.raw))}, {len(model.ops)} operators, {_head(graph)}")
-    print(
-        f"arena {kb(model.arena)} (no layout can do with less than {kb(bound)}), {sizes.macs(model) / 1e6:.2f} million MACs"
-    )
+    print(f"arena {kb(model.arena)} (the least possible: {kb(bound)}), {sizes.macs(model) / 1e6:.2f} million MACs")
     if fit:
         print(fit.sentence())
 
