@@ -28,19 +28,24 @@ def mpy_cross() -> Path:
     return build_once("mpy-cross", sources.micropython_version(), build) / "mpy-cross"
 
 
-def unix() -> Path:
-    """MicroPython's unix port, in the variant that speaks the boards' REPL on a terminal."""
+def unix(built_in: bool = False) -> Path:
+    """MicroPython's unix port, in the variant that speaks the boards' REPL on a terminal.
+
+    built_in: with the native modules linked into it, as unix-built-in.
+    """
     apt.need("compiler")
+    name, modules = ("unix-built-in", [ROOT / "native_modules"]) if built_in else ("unix", [])
     tree = sources.micropython()
     variant = EMULATORS / "unix" / "variant"
 
     def build(scratch: Path) -> None:
-        make(tree / "ports" / "unix", f"VARIANT_DIR={variant}", f"BUILD={scratch}/build", log=_log("unix"))
+        options = [f"VARIANT_DIR={variant}", f"BUILD={scratch}/build", *(f"USER_C_MODULES={m}" for m in modules)]
+        make(tree / "ports" / "unix", *options, log=_log(name))
         shutil.copy(scratch / "build" / "micropython", scratch)
         shutil.rmtree(scratch / "build")
 
-    key = fingerprint(sources.micropython_version(), variant, EMULATORS / "common")
-    return link_firmware("unix", build_once("firmware/unix", key, build))
+    key = fingerprint(sources.micropython_version(), variant, EMULATORS / "common", *modules)
+    return link_firmware(name, build_once(f"firmware/{name}", key, build))
 
 
 def qemu(board: str) -> Path:

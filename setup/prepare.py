@@ -19,10 +19,10 @@ from environment import venv
 import firmware
 
 
-def pico_emulated() -> Path:
+def pico(built_in: bool) -> Path:
     import rp2
 
-    return rp2.prepare()
+    return rp2.prepare(built_in)
 
 
 TARGETS = {
@@ -34,7 +34,10 @@ TARGETS = {
     "qemu-m3": lambda: firmware.qemu("qemu-m3"),
     "qemu-m4": lambda: firmware.qemu("qemu-m4"),
     "qemu-rv32": lambda: firmware.qemu("qemu-rv32"),
-    "pico-emulated": pico_emulated,
+    "pico-emulated": lambda: pico(built_in=False),
+    # Firmwares with the native modules linked in: nothing to flash but Python, and no RAM for code.
+    "unix-built-in": lambda: firmware.unix(built_in=True),
+    "pico-built-in": lambda: pico(built_in=True),
 }
 # A real board's firmware comes from micropython.org: only its native modules are built here.
 for path in sorted((ROOT / "boards").glob("*.toml")):

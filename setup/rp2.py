@@ -23,11 +23,15 @@ ROM_FLAGS = [
 ]
 
 
-def prepare() -> Path:
-    """build/firmware/pico-emulated with firmware.bin, firmware.uf2 and bootrom.bin; the emulator is installed, too."""
+def prepare(built_in: bool = False) -> Path:
+    """build/firmware/pico-emulated with firmware.bin, firmware.uf2 and bootrom.bin; the emulator is installed, too.
+
+    built_in: pico-built-in, with the native modules linked into the firmware, where their code takes no RAM.
+    """
+    name, modules = ("pico-built-in", [ROOT / "native_modules"]) if built_in else ("pico-emulated", [])
     apt.need("compiler", "arm-gcc", "arm-newlib", "arm-c++", "cmake", "node", "npm")
     install_emulator()
-    parts = [rp2_firmware("RPI_PICO"), bootrom()]
+    parts = [rp2_firmware("RPI_PICO", modules), bootrom()]
 
     def build(scratch: Path) -> None:
         for part in parts:
@@ -35,7 +39,7 @@ def prepare() -> Path:
                 shutil.copy(file, scratch)
 
     key = fingerprint(*(part.name for part in parts))
-    return link_firmware("pico-emulated", build_once("firmware/pico-emulated", key, build))
+    return link_firmware(name, build_once(f"firmware/{name}", key, build))
 
 
 def install_emulator() -> None:
@@ -63,8 +67,11 @@ def bootrom() -> Path:
     return build_once("pico-bootrom", fingerprint(BOOTROM, *ROM_FLAGS), build)
 
 
-def rp2_firmware(board: str) -> Path:
-    """Folder with firmware.bin (the flash image) and firmware.uf2 (for a real board) of MicroPython's rp2 port."""
+def rp2_firmware(board: str, modules: list[Path]) -> Path:
+    """Folder with firmware.bin (the flash image) and firmware.uf2 (for a real board) of MicroPython's rp2 port.
+
+    modules: folders of C modules to link into it.
+    """
     tree = sources.micropython()
     manifest = EMULATOR / "manifest.py"
 
@@ -72,6 +79,7 @@ def rp2_firmware(board: str) -> Path:
         work = scratch / "work"
         shutil.copytree(tree, work / "micropython", symlinks=True)
         options = [f"-DMICROPY_BOARD={board}", f"-Dpicotool_DIR={picotool()}"]
+        options += [f"-DUSER_C_MODULES={module}/micropython.cmake" for module in modules]
         if not (tree / "lib" / "pico-sdk" / "src").is_dir():
             options += _fill_submodules(work / "micropython", manifest)
         port = work / "micropython" / "ports" / "rp2"
@@ -82,7 +90,7 @@ def rp2_firmware(board: str) -> Path:
             shutil.copy(work / "build" / name, scratch)
         shutil.rmtree(work)
 
-    key = fingerprint(sources.micropython_version(), PICO_SDK, manifest)
+    key = fingerprint(sources.micropython_version(), PICO_SDK, manifest, *modules)
     return build_once(f"rp2-{board}", key, build)
 
 

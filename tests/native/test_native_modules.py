@@ -1,14 +1,12 @@
 """The native modules on every emulated board, of each of its architectures: on_board.py prints what it prints here."""
 
 import contextlib
-import io
 import subprocess
 from pathlib import Path
 
 import on_board
 import pytest
-from examples import every_operator_file
-from tinylearn_host import boards, tlm
+from tinylearn_host import boards
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("tl_infer", "tl_train")
@@ -25,27 +23,6 @@ def archs_of(board) -> list[str]:
     return list(board.mpy_archs) or [board.arch]
 
 
-@pytest.fixture(scope="session")
-def model(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "native.tlm"
-    path.write_bytes(every_operator_file())
-    return path
-
-
-def arguments(model: Path) -> tuple[int, int, int]:
-    parsed = tlm.read(model)
-    assert parsed.tensors[parsed.input].place == 0
-    return parsed.tensors[parsed.input].bytes, parsed.arena, len(parsed.ops)
-
-
-@pytest.fixture(scope="session")
-def simulated(model) -> str:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        on_board.everything(model, *arguments(model))
-    return out.getvalue()
-
-
 def test_simulator(simulated):
     """The lines are worth comparing."""
     lines = simulated.splitlines()
@@ -54,9 +31,8 @@ def test_simulator(simulated):
     assert "quantize 0 [-3, -3, -2, 0, -8, 61, -128, -3, 127, -2, -2]" in lines
 
 
-def test_board_equals_simulator(board, modules, model, simulated):
+def test_board_equals_simulator(board, modules, model, call, simulated):
     source = Path(on_board.__file__).read_text()
-    call = "everything('/native.tlm', {}, {}, {})".format(*arguments(model))
     board.fs_writefile("/native.tlm", model.read_bytes())
     try:
         for arch in archs_of(board.spec):
@@ -65,7 +41,7 @@ def test_board_equals_simulator(board, modules, model, simulated):
             board.exit_raw_repl()
             board.enter_raw_repl(soft_reset=True)
             board.exec("import sys; sys.path.insert(0, '/')")
-            assert board.run(f"{source}\n{call}\n") == simulated, arch
+            assert board.run(source + call.format(path="/native.tlm")) == simulated, arch
     finally:
         for name in ("native.tlm", "tl_infer.mpy", "tl_train.mpy"):
             with contextlib.suppress(Exception):
