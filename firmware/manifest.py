@@ -1,5 +1,5 @@
-# Freezes the Python half of tinylearn into a firmware:
-#     make BOARD=RPI_PICO FROZEN_MANIFEST=.../firmware/manifest.py USER_C_MODULES=.../native_modules
-# with the native modules linked in beside it, so that neither takes RAM.
-include("$(PORT_DIR)/boards/manifest.py")
-package("tinylearn", base_path=".")
+# Freezes the Python half of tinylearn into a firmware, where it takes no RAM. From the manifest of your board:
+#     include("$(BOARD_DIR)/manifest.py")  # or the port's
+#     include(".../tinylearn/firmware/manifest.py")
+# and link the native half in with USER_C_MODULES=.../tinylearn/native_modules.
+package("tinylearn", base_path=".")  # noqa: F821

@@ -20,6 +20,7 @@ def need(nbytes, what):
 
 
 _ADVICE = "del what is not used, teach with fewer samples, or take a smaller model"
+_PIECES = "%s needs %d bytes of RAM in one piece, and what is free is in smaller ones: load the model first in main.py"
 
 
 def allocate(nbytes, what):
@@ -27,10 +28,7 @@ def allocate(nbytes, what):
     try:
         return bytearray(nbytes)
     except MemoryError:
-        raise MemoryError(
-            "%s needs %d bytes of RAM in one piece, and the free memory is in smaller ones: load the model "
-            "first in main.py" % (what, nbytes)
-        )
+        raise MemoryError(_PIECES % (what, nbytes))
 
 
 def fail(status, what):
@@ -45,7 +43,12 @@ def load(path="model.tlm"):
     On a memory-mapped file system (ROMFS) it is used where it lies; else it is read into one bytearray of its size.
     ValueError says what is wrong with the file, MemoryError what it needs and what is free.
     """
-    with open(path, "rb") as f:
+    need(2048, "opening " + path)
+    try:
+        f = open(path, "rb")
+    except MemoryError:
+        raise MemoryError(_PIECES % ("opening " + path, 2048))
+    with f:
         try:
             mapped = memoryview(f)
         except TypeError:
@@ -213,14 +216,14 @@ class Model:
 
         Adapting again adds classes and refines the ones there are; forget(label) and reset() take away.
         """
-        from .adapt import teach
+        from .teaching import teach
 
         self.head = teach(self, samples, method, steps, rate, on_step, seed, metric, keep)
         return self
 
     def forget(self, label):
         """Take one taught class away."""
-        from .adapt import without
+        from .teaching import without
 
         self.head = without(self.head, label)
 

@@ -13,7 +13,7 @@ from .model import fail
 Plan = namedtuple("Plan", ("method", "bytes", "seconds", "model", "arena", "features", "head", "training", "code"))
 
 _CYCLES_PER_MAC = 16  # of the heads on a Cortex-M0+, measured
-_MODULES = ("adapt", "head", "tl_train")
+_MODULES = ("teaching", "head", "tl_train")
 
 
 def plan(model, method, ways, shots, steps):

@@ -83,6 +83,7 @@ def sentence(kind, function, *arguments, say="  ", **options):
         function(*arguments, **options)
     except kind as e:
         print(say, kind.__name__, str(e))
+        return str(e)
     else:
         raise AssertionError("no " + kind.__name__)
 
@@ -114,21 +115,29 @@ def check_load(model):
     assert again.labels == model.labels
 
 
+def fill(leave):
+    """Something that takes all heap but about `leave` bytes, and leaves pieces large enough for a sentence."""
+    hogs, size = None, 65536
+    while size >= 512:
+        gc.collect()
+        try:
+            if gc.mem_free() - size < leave - 512:
+                raise MemoryError
+            hogs = bytearray(size), hogs
+        except MemoryError:
+            size //= 2
+    return hogs
+
+
 def check_little_memory(model):
     """What is needed and what is free, before anything is allocated."""
     if not MICROPYTHON:
         return
     many = [(bytes(64), k % 2) for k in range(3)] * 100
-    hogs = []
-    gc.collect()
-    while gc.mem_free() > 8000:
-        hogs.append(bytearray(512))
-        gc.collect()
-    sentence(MemoryError, model.adapt, many, say="#")
-    while gc.mem_free() > len(model.file) + len(model.arena):
-        hogs.append(bytearray(128))
-        gc.collect()
-    sentence(MemoryError, tinylearn.load, "model.tlm", say="#")
+    hogs = fill(8000)
+    assert "samples needs" in sentence(MemoryError, model.adapt, many, say="#")
+    hogs = hogs, fill(2400)
+    assert "model.tlm needs" in sentence(MemoryError, tinylearn.load, "model.tlm", say="#")
     hogs = None
     gc.collect()
     print("#", model.predict(bytes(64)))
@@ -308,6 +317,15 @@ def check_heap(model):
         training(model, 1)  # imports
         assert training(model, 45) - training(model, 5) < 40 * 8, "a step allocates"
     model.reset()
+
+
+def check_module(model):
+    """The functions of the package itself, on the model that was flashed."""
+    tinylearn.adapt(pictures(2, 2))
+    print(tinylearn.adapt(((x, k + 1) for x, k in pictures(2, 1)), method="last_layer", steps=2).labels)
+    x, _ = next(pictures(1, 1))
+    print(tinylearn.predict(x)[0])
+    tinylearn._model = None
 
 
 def check_ops(model):
