@@ -1,5 +1,6 @@
 """The network: a 3 x 3 convolution of stride 2, then depthwise-separable blocks, and a global mean. No ReLU at the end:
-features of both signs tell more by their angle than positive ones (digits +3 points, speech spectrograms +10)."""
+features of both signs carry further from the drawings it learned on. Measured after 1,500 episodes with one seed:
+digits +1.4 points, speech spectrograms +4.4, but unseen characters 20-way 1-shot -1.4."""
 
 from collections import OrderedDict
 

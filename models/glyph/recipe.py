@@ -2,7 +2,7 @@
 
     python models/glyph/recipe.py --data ../shared/data/omniglot_background.npz
 
-Needs the extra [train]. About ten minutes on one core; the seed is fixed. Prototypical networks (Snell et al. 2017,
+Needs the extra [train]. Seven minutes on one core; the seed is fixed. Prototypical networks (Snell et al. 2017,
 arXiv 1703.05175) with the cosine at temperature 10 (Hu et al. 2022, arXiv 2204.07305): what the board computes.
 """
 
