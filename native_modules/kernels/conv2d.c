@@ -1,54 +1,45 @@
-#include "dot.h"
-#include "requantize.h"
-#include "window.h"
+#include "channel.h"
 
-// sum of w * (x - zero) over the taps inside the image
-static inline int32_t window_dot(
-    const tl_window_t *g, const int8_t *x, const int8_t *w, tl_taps_t rows, tl_taps_t columns, int32_t zero) {
-    int32_t x_row = g->dilation_h * g->in_w * g->in_c, x_tap = g->dilation_w * g->in_c;
-    int32_t n = g->in_c, taps = columns.last - columns.first;
-    if (g->dilation_w == 1) { // the taps of a row are neighbours
-        n *= taps;
-        taps = 1;
+TL_ALONE int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t acc) {
+    for (; n >= 4; n -= 4) {
+        acc += w[0] * x[0];
+        acc += w[1] * x[1];
+        acc += w[2] * x[2];
+        acc += w[3] * x[3];
+        x += 4;
+        w += 4;
     }
-    x += (rows.start * g->in_w + columns.start) * g->in_c;
-    w += (rows.first * g->k_w + columns.first) * g->in_c;
-    int32_t acc = 0;
-    for (int32_t row = rows.first; row < rows.last; row++) {
-        for (int32_t tap = 0; tap < taps; tap++) {
-            acc += tl_dot(x + tap * x_tap, w + tap * n, n, zero);
-        }
-        x += x_row;
-        w += g->k_w * g->in_c;
+    for (; n > 0; n--) {
+        acc += *w++ * *x++;
     }
     return acc;
 }
 
-// One output channel. Where the whole window is inside the image, the zero point's part is the same for all pixels:
-// sum of w * (x - zero) = sum of w * x - zero * sum of w.
-static void one_channel(
-    const tl_window_t *g, const int8_t *x, const int8_t *w, int32_t bias, int32_t mult, int32_t shift, int8_t *y) {
-    int32_t all_bias = bias;
-    for (int32_t i = g->k_h * g->k_w * g->in_c; i > 0; i--) {
-        all_bias -= w[i - 1] * g->x_zero;
+TL_ALONE int32_t products(
+    const tl_steps_t *s, const int8_t *x, const int8_t *w, int32_t rows, int32_t taps, int32_t acc) {
+    int32_t n = s->n;
+    if (s->x_tap == n) { // the taps of a row are neighbours
+        n *= taps;
+        taps = 1;
     }
-    for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy++, top += g->stride_h) {
-        tl_taps_t rows = tl_taps(top, g->in_h, g->k_h, g->dilation_h);
-        for (int32_t ox = 0, left = -g->pad_left; ox < g->out_w; ox++, left += g->stride_w) {
-            tl_taps_t columns = tl_taps(left, g->in_w, g->k_w, g->dilation_w);
-            int32_t acc = rows.all && columns.all ? all_bias + window_dot(g, x, w, rows, columns, 0)
-                                                  : bias + window_dot(g, x, w, rows, columns, g->x_zero);
-            *y = tl_clamp(tl_requantize(acc, mult, shift), g->y_zero, g->y_min, g->y_max);
-            y += g->out_c;
+    for (; rows > 0; rows--) {
+        for (int32_t tap = 0; tap < taps; tap++) {
+            acc = dot(x + tap * s->x_tap, w + tap * n, n, acc);
         }
+        x += s->x_row;
+        w += s->w_row;
     }
+    return acc;
 }
 
 void tl_conv2d_s8(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const int32_t *mult,
     const int8_t *shift, int8_t *y, void *scratch) {
     (void)scratch;
+    const int32_t c = g->in_c;
+    const tl_steps_t steps = {
+        .x_row = g->dilation_h * g->in_w * c, .x_tap = g->dilation_w * c, .w_row = g->k_w * c, .w_tap = c, .n = c};
     for (int32_t o = 0; o < g->out_c; o++) {
-        one_channel(g, x, w, b ? b[o] : 0, mult[o], shift[o], y + o);
-        w += g->k_h * g->k_w * g->in_c;
+        tl_channel(g, &steps, x, w, b ? b[o] : 0, mult[o], shift[o], y + o, products);
+        w += g->k_h * steps.w_row;
     }
 }

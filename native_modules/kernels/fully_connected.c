@@ -1,4 +1,3 @@
-#include "dot.h"
 #include "requantize.h"
 #include "tl.h"
 
@@ -25,11 +24,28 @@ static int32_t scale_as_float64(int32_t acc, uint32_t low, uint32_t high) {
     return acc < 0 ? -y : y;
 }
 
+// sum of w * (x - zero) over n neighbours
+static int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero) {
+    int32_t acc = 0;
+    for (; n >= 4; n -= 4) {
+        acc += w[0] * (x[0] - zero);
+        acc += w[1] * (x[1] - zero);
+        acc += w[2] * (x[2] - zero);
+        acc += w[3] * (x[3] - zero);
+        x += 4;
+        w += 4;
+    }
+    for (; n > 0; n--) {
+        acc += *w++ * (*x++ - zero);
+    }
+    return acc;
+}
+
 void tl_fully_connected_s8(const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
     const uint32_t *scale, int8_t *y, void *scratch) {
     (void)scratch;
     for (int32_t o = 0; o < g->n_out; o++) {
-        int32_t acc = (b ? b[o] : 0) + tl_dot(x, w, g->n_in, g->x_zero);
+        int32_t acc = (b ? b[o] : 0) + dot(x, w, g->n_in, g->x_zero);
         y[o] = tl_clamp(scale_as_float64(acc, scale[2 * o], scale[2 * o + 1]), g->y_zero, g->y_min, g->y_max);
         w += g->n_in;
     }
