@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +48,7 @@ class Board:
     serial: dict[str, list[str]]
     cycles_per_mac: dict[str, float] = field(default_factory=dict)
     needs: dict[str, list[str]] = field(default_factory=dict)
+    counter: dict = field(default_factory=dict)
 
     @property
     def emulated(self) -> bool:
@@ -113,16 +114,17 @@ def find(name: str) -> Board:
 
 
 @contextmanager
-def opened(name: str, port: str | None = None) -> Iterator[str]:
+def opened(name: str, port: str | None = None, options: Sequence[str] = ()) -> Iterator[str]:
     """The serial port of the board called `name`, or `port` if that is given. An emulated board runs inside the block.
 
+    options: more words for the command that starts it
     Raises: exit code 2 for an unknown board, 3 where there is none or it does not start, 4 where several match.
     """
     board = find(name)
     if port:
         yield port
     elif board.emulated:
-        with _started(board) as address:
+        with _started(board, options) as address:
             yield address
     else:
         yield _plugged_in(board)
@@ -145,7 +147,7 @@ def _plugged_in(board: Board) -> str:
 
 
 @contextmanager
-def _started(board: Board) -> Iterator[str]:
+def _started(board: Board, options: Sequence[str]) -> Iterator[str]:
     missing = board.missing()
     if missing:
         raise TinylearnError(
@@ -155,7 +157,11 @@ def _started(board: Board) -> Iterator[str]:
         )
     with tempfile.TemporaryFile("w+") as complaints:
         emulator = subprocess.Popen(
-            board.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True
+            [*board.command, *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            start_new_session=True,
         )
         try:
             address = _first_line(emulator)

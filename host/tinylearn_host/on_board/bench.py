@@ -1,0 +1,55 @@
+"""What calls cost, and what they answer, so that the host can compare it with the simulator, where this runs too.
+
+`measure(f, *args)` gives (ticks, calls). Each function answers (status, empty, call, result): `empty` is the measure of
+a call that does nothing but be called, result is bytes.
+"""
+
+from array import array
+
+import tinylearn
+import tl_infer
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def nothing(*args):
+    pass
+
+
+def kernel(measure, path, sample):
+    """The forward program alone, as Model calls it."""
+    model = tinylearn.load(path)
+    model.x[:] = read(sample)
+    run, program = tl_infer.run, (model.file, model.arena)
+    status = run(*program, 0, model.operators)
+    result = bytes(model.y)
+    return status, measure(run, *program, 0, 0), measure(run, *program, 0, model.operators), result
+
+
+def predict(measure, path, sample):
+    """A whole answer; the features where the model has no classes of its own."""
+    model = tinylearn.load(path)
+    x = array("b", read(sample))
+    own = model.first_of_head < model.operators
+    f = model.predict if own else model.features
+    f(x)
+    result = bytes(model.y if own else model.f)
+    return 0, measure(nothing, x), measure(f, x), result
+
+
+def adapt(measure, path, samples, labels, options):
+    """A whole adaptation, from samples in memory; the result is the head, and its answer to the first of them."""
+    model = tinylearn.load(path)
+    data, size = memoryview(read(samples)), len(model.x)
+    pairs = [(data[i * size : (i + 1) * size], label) for i, label in enumerate(labels)]
+
+    def f(pairs):
+        model.reset()
+        model.adapt(pairs, **options)
+
+    f(pairs)
+    result = bytes(model.head.w) + bytes(model.head.b)
+    return 0, measure(nothing, pairs), measure(f, pairs), result
