@@ -8,9 +8,9 @@ import graphs
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from harness import reference_models
 from onnx_builder import Net
 from tinylearn_host import errors, tlm
+from tinylearn_host.bench import reference_models
 from tinylearn_host.cli import main
 from tinylearn_host.simulator import Simulator
 

@@ -6,10 +6,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from harness import reference_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinylearn_host import ir, planner
+from tinylearn_host.bench import reference_models
 from tinylearn_host.importers import tflite
 
 blocks = st.lists(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from harness import reference_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tflite_builder import Builder, reference
 from tinylearn_host import fuse, ir, simulator, tlm
+from tinylearn_host.bench import reference_models
+from tinylearn_host.bench.tflite_builder import Builder, reference
 from tinylearn_host.errors import BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnError
 from tinylearn_host.importers import tflite
 

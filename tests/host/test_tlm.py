@@ -8,8 +8,8 @@ import zlib
 import graphs
 import numpy as np
 import pytest
-from harness import reference_models
 from tinylearn_host import importers, ir, planner, simulator, tlm
+from tinylearn_host.bench import reference_models
 from tinylearn_host.errors import BAD_DATA, BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnError
 
 

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from tflite_builder import Builder, reference
 from tinylearn_host import quantization, simulator
+from tinylearn_host.bench.tflite_builder import Builder, reference
 
 CONV2D, DEPTHWISE_CONV2D, FULLY_CONNECTED, AVG_POOL, MAX_POOL, MEAN, ADD, PAD, CLAMP, SOFTMAX, RESHAPE = range(1, 12)
 ACTIVATIONS = {"NONE": "none", "RELU": "relu", "RELU6": "relu6", "RELU_N1_TO_1": "relu_n1_to_1"}

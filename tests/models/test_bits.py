@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from click.testing import CliRunner
-from harness import reference_models
 from tinylearn_host import tlm
+from tinylearn_host.bench import reference_models
 from tinylearn_host.cli import main
 from tinylearn_host.simulator import Simulator
 

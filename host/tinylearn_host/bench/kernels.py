@@ -1,4 +1,4 @@
-"""The layers that forward kernels are compared on, each a model of one operator with weights of the whole int8 range."""
+"""The layers that kernels are compared on, each a model of one operator with weights of the whole int8 range."""
 
 from __future__ import annotations
 

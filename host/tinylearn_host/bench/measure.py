@@ -61,10 +61,10 @@ class Meter:
     def opened(cls, name: str, port: str | None = None, transport: str = "mpremote") -> Iterator[Meter]:
         """The board called `name`; an emulated one starts with an empty flash of its own. Raises as boards.opened."""
         board = boards.find(name)
-        with _fresh_state(), boards.opened(name, port, board.counter.get("options", ())) as device:
-            with connect(device, transport) as link:
-                flash.flash(link, flash.default_model())
-                yield cls(board, link)
+        options = board.counter.get("options", ())
+        with _fresh_state(), boards.opened(name, port, options) as device, connect(device, transport) as link:
+            flash.flash(link, flash.default_model())
+            yield cls(board, link)
 
     def figure(self, work: Workload) -> Figure:
         """Measure one workload, on a freshly reset board."""

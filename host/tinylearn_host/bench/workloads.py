@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinylearn_host import digits, importers, ir, paths, tlm
+from tinylearn_host import importers, paths, tlm
 from tinylearn_host.bench import kernels
 
 WAYS, SHOTS = 10, 5

@@ -1,4 +1,6 @@
-"""Small .tflite models made by hand, and what LiteRT's reference kernels make of them.
+"""Small .tflite models made by hand, and what LiteRT's reference kernels make of them: for tests and comparisons.
+
+Needs ai-edge-litert.
 
 model = Builder()
 x = model.activation((1, 8, 8, 3), scale=0.1, zero_point=-4)

@@ -10,7 +10,9 @@ import os
 import urllib.request
 from pathlib import Path
 
-BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data" / "models"
+from tinylearn_host import paths
+
+BESIDE = paths.ROOT.parent / "shared" / "data" / "models"
 CACHE = Path(os.environ.get("TINYLEARN_CACHE") or Path.home() / ".cache" / "tinylearn") / "models"
 MLPERF = "https://raw.githubusercontent.com/mlcommons/tiny/master/benchmark/training"
 TFLITE_MICRO = "https://raw.githubusercontent.com/tensorflow/tflite-micro/main/tensorflow/lite/micro/examples"
@@ -45,7 +47,7 @@ def _fetch(name: str, target: Path) -> Path:
     with urllib.request.urlopen(url, timeout=60) as answer:
         raw = answer.read()
     if hashlib.sha256(raw).hexdigest() != sha256:
-        raise RuntimeError(f"{url} is not the file that the tests know")
+        raise RuntimeError(f"{url} is not the file that we know")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(raw)
     return target
