@@ -9,7 +9,7 @@ CFLAGS_EXTRA = -O2 -Wextra -Wno-unused-parameter -I$(MODULE_DIR)/.. -I$(MODULE_D
 ifneq ($(filter armv%,$(ARCH)),)
 CFLAGS_EXTRA += -masm-syntax-unified
 endif
-SMALL = mod$(MOD) operator program crc32 quantize softmax pool mean pad clamp head_prototype
+SMALL = mod$(MOD) operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype
 $(SMALL:%=$(BUILD)/%.o): CFLAGS += -Os
 
 VPATH = $(MODULE_DIR) $(MODULE_DIR)/../kernels

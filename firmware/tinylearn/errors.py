@@ -29,6 +29,8 @@ _SENTENCES = {
     52: "buffer %d is missing, has the wrong size, or does not start on a multiple of its element",
     53: "value %d is NaN or infinite, or the scale is not a positive number",
     54: "entry %d names a class that the head does not have",
+    55: "masks has not one int32 per operator, or that of operator %d lies outside the arena",
+    56: "record %d of the training plan does not fit its operator or the arena",
 }
 
 

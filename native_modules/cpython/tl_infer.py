@@ -9,7 +9,7 @@ from ctypes import c_int32, c_size_t, c_uint32, c_void_p
 from tinylearn_library import SPANS, Span, Spans, after, function
 
 _check = function("tl_check", c_void_p, c_size_t)
-_run = function("tl_run", c_void_p, c_size_t, c_void_p, c_size_t, c_int32, c_int32, c_void_p, c_size_t)
+_run = function("tl_run", c_void_p, c_size_t, Span, c_int32, c_int32, Span, Span)
 _op = function("tl_op", SPANS, SPANS)
 _quantize = function("tl_quantize", SPANS, c_int32)
 _pixels = function("tl_pixels", SPANS)
@@ -24,10 +24,14 @@ def check(model):
         return _check(file.at, file.bytes)
 
 
-def run(model, arena, first, last, places=None):
-    """Run operators first .. last-1. places: int32 per tensor: -1 = as the file says, else an offset in the arena."""
-    with Spans(read=(model, places), write=(arena,)) as (file, moved, memory):
-        return _run(file.at, file.bytes, memory.at, memory.bytes, first, last, moved.at, moved.bytes)
+def run(model, arena, first, last, places=None, masks=None):
+    """Run operators first .. last-1.
+
+    places: int32 per tensor: -1 = as the file says, else an offset in the arena. masks: int32 per operator: -1, or an
+    offset in the arena where it leaves its clip bits.
+    """
+    with Spans(read=(model, places, masks), write=(arena,)) as (file, moved, clips, memory):
+        return _run(file.at, file.bytes, memory, first, last, moved, clips)
 
 
 def op(params, x, x2, w, b, requant, y, scratch):

@@ -46,6 +46,8 @@ enum {
     TL_E_BUFFER,     // op: a buffer is missing, or does not start on a multiple of 4
     TL_E_NUMBER,     // element: NaN or infinity; or a scale that is not a positive number
     TL_E_LABEL,      // sample or row: a class that the head does not have
+    TL_E_MASKS,      // operator: its mask is outside the arena; or masks has not one int32 per operator (index 0)
+    TL_E_PLAN,       // record of a backward plan: what it asks for does not fit its operator or the arena
 };
 
 // A buffer of somebody else's: where, and how many bytes.
@@ -113,11 +115,12 @@ void tl_call_run(const tl_call_t *call);
 // Verifies a whole file: checksum, tables, and every operator's geometry against the tensors that it names.
 tl_status_t tl_check(const void *model, size_t length);
 
-// Runs operators first .. last-1. places: NULL, or one int32 per tensor: -1 = where the record says, else an offset in
-// the arena. Every tensor, place and geometry it uses is checked again, so that a wrong argument or an unchecked file
-// gives a status.
-tl_status_t tl_run(const void *model, size_t length, void *arena, size_t arena_length, int32_t first, int32_t last,
-    const int32_t *places, size_t places_bytes);
+// Runs operators first .. last-1. places: none, or one int32 per tensor: -1 = where the record says, else an offset in
+// the arena. masks: none, or one int32 per operator: -1, or the offset in the arena where it leaves its clip bits: bit
+// i of byte i / 8 is 1 where output i lies strictly inside the clamp. Every tensor, place and geometry it uses is
+// checked again, so that a wrong argument or an unchecked file gives a status.
+tl_status_t tl_run(
+    const void *model, size_t length, tl_span_t arena, int32_t first, int32_t last, tl_span_t places, tl_span_t masks);
 
 // One operator on buffers. params: the operator's code (docs/SPEC.md), then the fields of its geometry struct in order.
 tl_status_t tl_op(const tl_span_t *params, const tl_span_t spans[TL_SPANS]);

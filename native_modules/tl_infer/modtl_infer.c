@@ -11,16 +11,16 @@ static mp_obj_t tl_infer_check(mp_obj_t model_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(tl_infer_check_obj, tl_infer_check);
 
-// run(model, arena, first, last, places=None) -> status
+// run(model, arena, first, last, places=None, masks=None) -> status
 static mp_obj_t tl_infer_run(size_t n_args, const mp_obj_t *args) {
     tl_span_t model = tl_span(args[0], MP_BUFFER_READ);
     tl_span_t arena = tl_span(args[1], MP_BUFFER_RW);
     tl_span_t places = tl_span(n_args > 4 ? args[4] : mp_const_none, MP_BUFFER_READ);
+    tl_span_t masks = tl_span(n_args > 5 ? args[5] : mp_const_none, MP_BUFFER_READ);
     int32_t first = mp_obj_get_int(args[2]), last = mp_obj_get_int(args[3]);
-    return MP_OBJ_NEW_SMALL_INT(
-        tl_run(model.at, model.bytes, arena.at, arena.bytes, first, last, places.at, places.bytes));
+    return MP_OBJ_NEW_SMALL_INT(tl_run(model.at, model.bytes, arena, first, last, places, masks));
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_run_obj, 4, 5, tl_infer_run);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_run_obj, 4, 6, tl_infer_run);
 
 // op(params, x, x2, w, b, requant, y, scratch) -> status. None where the operator has no such buffer.
 static mp_obj_t tl_infer_op(size_t n_args, const mp_obj_t *args) {

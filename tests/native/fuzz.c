@@ -47,9 +47,10 @@ static void run(const uint8_t *file, size_t n, uint32_t arena_bytes) {
         arena_bytes = ARENA_LIMIT;
     }
     uint8_t *arena = calloc(1, arena_bytes ? arena_bytes : 1);
+    const tl_span_t none = {NULL, 0};
     int32_t i = 0;
     for (tl_status_t status = 0; (status & 255) != TL_E_RANGE; i++) { // each by itself: behind a bad one, too
-        status = tl_run(file, n, arena, arena_bytes, i, i + 1, NULL, 0);
+        status = tl_run(file, n, (tl_span_t){arena, arena_bytes}, i, i + 1, none, none);
         if (status && (status & 255) < TL_E_TYPE) { // no file at all
             break;
         }

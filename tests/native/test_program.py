@@ -14,7 +14,7 @@ KERNELS = ROOT / "native_modules" / "kernels"
 tl_infer = simulator.module()
 
 ALIGN, LENGTH, MAGIC, VERSION, CRC, SECTION, COUNT, HEADER = range(1, 9)
-TENSOR, OVERLAP, RANGE, PLACES, ARENA = 34, 39, 48, 49, 50
+TENSOR, OVERLAP, RANGE, PLACES, ARENA, MASKS = 34, 39, 48, 49, 50, 55
 OPERATOR_SIZE = 64
 
 
@@ -170,12 +170,32 @@ def test_moved_tensors_give_the_same(file):
     assert (moved[: model.arena] != arena).any()
 
 
+def test_masks_say_what_lies_inside_the_clamp(file):
+    """As numpy sees the outputs, each operator run by itself; what is beside a mask stays."""
+    model = tlm.read(bytes(file))
+    arena = bytearray(model.arena + 4096)
+    np.frombuffer(arena, np.int8)[: model.arena] = np.random.default_rng(5).integers(-128, 128, model.arena)
+    for i, op in enumerate(model.ops):
+        arena[model.arena :] = b"\x55" * 4096
+        y = model.tensors[op.y]
+        masks = np.full(len(model.ops), -1, np.int32)
+        masks[i] = model.arena + 4
+        assert tl_infer.run(file, arena, i, i + 1, None, masks) == 0
+        value = np.frombuffer(arena, np.int8)[y.place : y.place + y.bytes]
+        low, high = op.clamp if op.code in (1, 2, 3, 4, 5, 7, 9) else (-128, 127)
+        expected = np.packbits((value > low) & (value < high), bitorder="little").tobytes()
+        assert bytes(arena[model.arena :]) == b"\x55" * 4 + expected + b"\x55" * (4092 - len(expected)), op
+
+
 def test_wrong_arguments_have_a_status(file):
     model = tlm.read(bytes(file))
     arena, n = arena_of(model), len(model.ops)
     for first, last in ((-1, 1), (0, n + 1), (2, 1), (n + 5, n + 9)):
         assert tl_infer.run(file, arena, first, last) == RANGE
     assert tl_infer.run(file, arena, 0, 1, bytes(8)) == PLACES
+    assert tl_infer.run(file, arena, 0, 1, None, bytes(8)) == MASKS
+    for place in (model.arena, model.arena - 4, 2):
+        assert tl_infer.run(file, arena, 0, n, None, np.full(n, place, np.int32)) == MASKS
     assert tl_infer.run(file, memoryview(bytearray(model.arena + 1))[1:], 0, n) == ARENA
     assert code(tl_infer.run(file, bytearray(16), 0, n)) != 0
     places = np.full(len(model.tensors), -1, np.int32)

@@ -1,0 +1,72 @@
+#include <string.h>
+
+#include "program.h"
+
+void tl_call_run(const tl_call_t *call) {
+    const tl_span_t *span = call->span;
+    const tl_window_t *window = &call->g.window;
+    const int8_t *x = span[TL_X].at, *x2 = span[TL_X2].at, *w = span[TL_W].at;
+    const int32_t *b = span[TL_B].at, *mult = span[TL_REQUANT].at;
+    int8_t *y = span[TL_Y].at;
+    void *scratch = span[TL_SCRATCH].at;
+    switch (call->code) {
+        case TL_CONV2D:
+            tl_conv2d_s8(window, x, w, b, mult, (const int8_t *)(mult + window->out_c), y, scratch);
+            break;
+        case TL_DEPTHWISE_CONV2D:
+            tl_depthwise_conv2d_s8(window, x, w, b, mult, (const int8_t *)(mult + window->out_c), y, scratch);
+            break;
+        case TL_FULLY_CONNECTED:
+            tl_fully_connected_s8(&call->g.dense, x, w, b, (const uint32_t *)mult, y, scratch);
+            break;
+        case TL_AVG_POOL:
+            tl_avg_pool_s8(window, x, y);
+            break;
+        case TL_MAX_POOL:
+            tl_max_pool_s8(window, x, y);
+            break;
+        case TL_MEAN:
+            tl_mean_s8(&call->g.mean, x, y);
+            break;
+        case TL_ADD:
+            tl_add_s8(&call->g.add, x, x2, y);
+            break;
+        case TL_PAD:
+            tl_pad_s8(&call->g.pad, x, y);
+            break;
+        case TL_CLAMP:
+            tl_clamp_s8(&call->g.clamp, x, y);
+            break;
+        case TL_SOFTMAX:
+            tl_softmax_s8(&call->g.softmax, x, y);
+            break;
+        case TL_RESHAPE:
+            memmove(y, x, span[TL_Y].bytes);
+            break;
+    }
+}
+
+tl_status_t tl_op(const tl_span_t *params, const tl_span_t spans[TL_SPANS]) {
+    const int32_t *param = params->at;
+    if (params->bytes < 4 || (uintptr_t)param & 3) {
+        return TL_E_PARAMS;
+    }
+    tl_call_t call = {.code = param[0]};
+    int32_t fields = tl_call_fields(call.code);
+    if (fields == 0) {
+        return TL_E_CODE;
+    }
+    if (params->bytes != 4 * (1 + (size_t)fields)) {
+        return TL_E_PARAMS;
+    }
+    memcpy(&call.g, param + 1, 4 * fields);
+    memcpy(call.span, spans, sizeof(call.span));
+    tl_status_t status = tl_call_check(&call);
+    if (status == TL_OK) {
+        status = tl_call_check_values(&call);
+    }
+    if (status == TL_OK) {
+        tl_call_run(&call);
+    }
+    return status;
+}

@@ -1,0 +1,247 @@
+#include <string.h>
+
+#include "tlm.h"
+
+#define TAG(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+
+bool tl_inside(tl_extent_t extent, uint32_t offset, uint32_t bytes) {
+    return offset % 4 == 0 && offset >= extent.begin && offset <= extent.end && bytes <= extent.end - offset;
+}
+
+// ---- Header and sections --------------------------------------------------------------------------------------------
+
+static tl_status_t read_section(tl_program_t *p, const tl_section_t *section) {
+    const void *records = p->base + section->offset;
+    if (section->tag == TAG('T', 'E', 'N', 'S') && !p->tensors) {
+        p->tensors = records;
+        p->n_tensors = section->count;
+        return section->count <= TL_MAX_RECORDS && section->length == section->count * sizeof(tl_tensor_t) ? TL_OK
+                                                                                                           : TL_E_COUNT;
+    }
+    if (section->tag == TAG('O', 'P', 'S', ' ') && !p->operators) {
+        p->operators = records;
+        p->n_operators = section->count;
+        return section->count <= TL_MAX_RECORDS && section->length == section->count * sizeof(tl_operator_t)
+                   ? TL_OK
+                   : TL_E_COUNT;
+    }
+    if (section->tag == TAG('D', 'A', 'T', 'A') && !p->data.begin) {
+        p->data = (tl_extent_t){section->offset, section->offset + section->length};
+    }
+    return TL_OK;
+}
+
+tl_status_t tl_open_program(tl_program_t *p, const void *model, size_t length) {
+    const tl_header_t *header = model;
+    memset(p, 0, sizeof(*p));
+    if ((uintptr_t)model & 3) {
+        return TL_E_ALIGN;
+    }
+    if (length < sizeof(tl_header_t)) {
+        return TL_E_LENGTH;
+    }
+    if (header->magic != TAG('T', 'L', 'M', 'L')) {
+        return TL_E_MAGIC;
+    }
+    if (header->major != 1) {
+        return TL_E_VERSION;
+    }
+    uint32_t tables = sizeof(tl_header_t) + header->n_sections * sizeof(tl_section_t);
+    if (header->length > length || header->length > INT32_MAX || header->length < tables) {
+        return TL_E_LENGTH;
+    }
+    p->base = model;
+    p->header = header;
+    const tl_section_t *section = (const tl_section_t *)(header + 1);
+    for (uint32_t i = 0; i < header->n_sections; i++) {
+        tl_status_t status = TL_E_SECTION;
+        if (section[i].offset % 8 == 0 &&
+            tl_inside((tl_extent_t){tables, header->length}, section[i].offset, section[i].length)) {
+            status = read_section(p, &section[i]);
+        }
+        if (status) {
+            return status + 256 * i;
+        }
+    }
+    return p->tensors && p->operators && p->data.begin ? TL_OK : TL_E_SECTION + 256 * header->n_sections;
+}
+
+tl_status_t tl_open_arena(tl_program_t *p, tl_span_t arena, tl_span_t places) {
+    if ((uintptr_t)arena.at & 3) {
+        return TL_E_ARENA;
+    }
+    if (places.at && (places.bytes != 4 * p->n_tensors || (uintptr_t)places.at & 3)) {
+        return TL_E_PLACES;
+    }
+    p->arena = arena.at;
+    p->arena_length = arena.bytes < INT32_MAX ? arena.bytes : INT32_MAX;
+    p->places = places.at;
+    return TL_OK;
+}
+
+// ---- Tensors --------------------------------------------------------------------------------------------------------
+
+tl_status_t tl_find_tensor(const tl_program_t *p, uint32_t index, tl_span_t *span) {
+    const tl_tensor_t *t = &p->tensors[index];
+    bool moved = p->places && p->places[index] >= 0;
+    uint32_t place = moved ? (uint32_t)p->places[index] : t->place;
+    if (t->type > TL_RAW || t->region > TL_IN_ARENA) {
+        return TL_E_TYPE;
+    }
+    if (t->type != TL_RAW) {
+        uint64_t elements = (uint64_t)((uint32_t)t->shape[0] * t->shape[1]) * ((uint32_t)t->shape[2] * t->shape[3]);
+        if (elements == 0 || elements > INT32_MAX || elements * (t->type == TL_INT32 ? 4 : 1) != t->bytes) {
+            return TL_E_SHAPE;
+        }
+    }
+    bool in_arena = moved || t->region == TL_IN_ARENA;
+    if (!tl_inside(in_arena ? (tl_extent_t){0, p->arena_length} : p->data, place, t->bytes)) {
+        return TL_E_PLACE;
+    }
+    span->at = (in_arena ? p->arena : (uint8_t *)p->base) + place;
+    span->bytes = t->bytes;
+    return TL_OK;
+}
+
+// ---- Operators ------------------------------------------------------------------------------------------------------
+
+// What an operator's operand must be.
+typedef struct {
+    uint8_t type, region;
+} operand_t;
+
+enum { ANYWHERE = TL_IN_ARENA + 1 };
+
+static const operand_t operands[TL_SPANS] = {
+    [TL_X] = {TL_INT8, ANYWHERE},
+    [TL_X2] = {TL_INT8, ANYWHERE},
+    [TL_W] = {TL_INT8, TL_IN_FILE},
+    [TL_B] = {TL_INT32, TL_IN_FILE},
+    [TL_Y] = {TL_INT8, TL_IN_ARENA},
+    [TL_SCRATCH] = {TL_RAW, TL_IN_ARENA},
+};
+
+static const tl_tensor_t no_tensor;
+
+// An operator's operand: its record and its bytes, or no_tensor and none.
+static tl_status_t find_operand(
+    const tl_program_t *p, operand_t want, uint16_t index, const tl_tensor_t **t, tl_span_t *span) {
+    *t = &no_tensor;
+    *span = (tl_span_t){NULL, 0};
+    if (index == TL_NONE) {
+        return TL_OK;
+    }
+    if (index >= p->n_tensors) {
+        return TL_E_TENSOR;
+    }
+    *t = &p->tensors[index];
+    if ((*t)->type != want.type || (want.region != ANYWHERE && (*t)->region != want.region)) {
+        return TL_E_TENSOR;
+    }
+    return tl_find_tensor(p, index, span);
+}
+
+static bool has_shape(const tl_tensor_t *t, int32_t a, int32_t b, int32_t c, int32_t d) {
+    return t->shape[0] == a && t->shape[1] == b && t->shape[2] == c && t->shape[3] == d;
+}
+
+// The shapes of x and y without the batch, as tl_window_t and tl_pad_t begin.
+static int32_t *put_shapes(int32_t *field, const tl_tensor_t *x, const tl_tensor_t *y) {
+    for (int i = 1; i < 4; i++) {
+        field[i - 1] = x->shape[i];
+        field[i + 2] = y->shape[i];
+    }
+    return field + 6;
+}
+
+// The end of tl_window_t, tl_dense_t and more: zero points and clamp.
+static int32_t *put_clamp(int32_t *field, const tl_operator_t *op, const tl_tensor_t *x, const tl_tensor_t *y) {
+    field[0] = x->zero;
+    field[1] = y->zero;
+    field[2] = op->y_min;
+    field[3] = op->y_max;
+    return field + 4;
+}
+
+// Gathers the geometry of an operator from its record and the shapes of its tensors.
+static tl_status_t read_geometry(const tl_operator_t *op, const tl_tensor_t *t[TL_SPANS], tl_call_t *call) {
+    const tl_tensor_t *x = t[TL_X], *y = t[TL_Y], *w = t[TL_W];
+    const tl_window_t *g = &call->g.window;
+    const int32_t *q = op->q;
+    int32_t *field = call->g.fields;
+    switch (op->code) {
+        case TL_FULLY_CONNECTED:
+            field[0] = w->shape[3];
+            field[1] = w->shape[0];
+            put_clamp(field + 2, op, x, y);
+            return has_shape(w, w->shape[0], 1, 1, w->shape[3]) ? TL_OK : TL_E_GEOMETRY;
+        case TL_ADD:
+            field[0] = (int32_t)y->bytes;
+            put_clamp(field + 2, op, t[TL_X2], y);
+            field[1] = x->zero;
+            memcpy(field + 6, q, 7 * sizeof(*q));
+            return TL_OK;
+        case TL_MEAN:
+            call->g.mean = (tl_mean_t){x->shape[1] * x->shape[2], x->shape[3], x->zero, y->zero, q[0], q[1]};
+            return TL_OK;
+        case TL_PAD:
+            field = put_shapes(field, x, y);
+            memcpy(field, q + 1, 3 * sizeof(*q));
+            field[3] = q[0];
+            return TL_OK;
+        case TL_CLAMP:
+            field[0] = (int32_t)y->bytes;
+            field = put_clamp(field + 1, op, x, y);
+            memcpy(field, q, 2 * sizeof(*q));
+            return TL_OK;
+        case TL_SOFTMAX:
+            call->g.softmax = (tl_softmax_t){x->shape[1] * x->shape[2], x->shape[3], q[0], q[1]};
+            return TL_OK;
+        case TL_RESHAPE:
+            call->g.n = (int32_t)y->bytes;
+            return TL_OK;
+    }
+    field = put_shapes(field, x, y);
+    for (int i = 0; i < 8; i++) {
+        *field++ = op->window[i];
+    }
+    put_clamp(field, op, x, y);
+    bool sound = true;
+    if (op->code == TL_CONV2D) {
+        sound = has_shape(w, g->out_c, g->k_h, g->k_w, g->in_c);
+    } else if (op->code == TL_DEPTHWISE_CONV2D) {
+        sound = has_shape(w, 1, g->k_h, g->k_w, g->out_c);
+    }
+    return sound ? TL_OK : TL_E_GEOMETRY;
+}
+
+tl_status_t tl_read_call(const tl_program_t *p, uint32_t index, tl_call_t *call) {
+    const tl_operator_t *op = &p->operators[index];
+    const uint16_t names[TL_SPANS] = {op->x, op->x2, op->w, op->b, TL_NONE, op->y, op->scratch};
+    const tl_tensor_t *t[TL_SPANS];
+    call->code = op->code;
+    if (tl_call_fields(op->code) == 0) {
+        return TL_E_CODE;
+    }
+    if (op->variant != 0) {
+        return TL_E_VARIANT;
+    }
+    for (int i = 0; i < TL_SPANS; i++) {
+        tl_status_t status = find_operand(p, operands[i], names[i], &t[i], &call->span[i]);
+        if (status) {
+            return status;
+        }
+    }
+    tl_status_t status = read_geometry(op, t, call);
+    if (status) {
+        return status;
+    }
+    if (op->requant) {
+        uint32_t bytes = tl_requant_bytes(op->code) * t[TL_Y]->shape[3];
+        if (!tl_inside(p->data, op->requant, bytes)) {
+            return TL_E_REQUANT;
+        }
+        call->span[TL_REQUANT] = (tl_span_t){(void *)(p->base + op->requant), bytes};
+    }
+    return tl_call_check(call);
+}
