@@ -35,7 +35,7 @@ NATIVE = ("tl_infer", "tl_train")
 TEMPORARY = ".part"
 SPARE_HEAP = 12 * 1024  # bytes left to the REPL and the user's own program
 
-Progress = Callable[[str, int, int], None]  # file, bytes sent of it, its size
+Progress = Callable[[str, int, int], None]  # "flashing", bytes sent, bytes in all
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def plan(board: Transport, model: Path) -> Plan:
     )
 
 
-def flash(board: Transport, model: Path, progress: Progress = lambda path, sent, size: None) -> tuple[Plan, float]:
+def flash(board: Transport, model: Path, progress: Progress = lambda what, sent, size: None) -> tuple[Plan, float]:
     """Do all of it; the plan that was carried out and the seconds it took. The board ends freshly reset."""
     start = time.monotonic()
     todo = plan(board, model)
@@ -138,22 +138,24 @@ def flash(board: Transport, model: Path, progress: Progress = lambda path, sent,
     return todo, time.monotonic() - start
 
 
-def carry_out(board: Transport, todo: Plan, progress: Progress = lambda path, sent, size: None) -> None:
+def carry_out(board: Transport, todo: Plan, progress: Progress = lambda what, sent, size: None) -> None:
     """Send what a checked plan says."""
     if todo.send:
         board.mkdir(PACKAGE)
+    done = 0
     for file in todo.send:
-        _send(board, file, progress)
+        _send(board, file, lambda sent, done=done: progress("flashing", done + sent, todo.bytes))
+        done += len(file.data)
     for path in todo.stale:
         board.remove(path)
     if todo.send:
         board.soft_reset()
 
 
-def _send(board: Transport, file: File, progress: Progress) -> None:
+def _send(board: Transport, file: File, progress: Callable[[int], None]) -> None:
     part = file.path + TEMPORARY
     try:
-        board.put(part, file.data, lambda sent: progress(file.path, sent, len(file.data)))
+        board.put(part, file.data, progress)
     except BoardError as error:
         board.remove(part)
         if "ENOSPC" in error.exception or error.exception == "OSError: 28":

@@ -128,7 +128,11 @@ def test_a_busy_repl_is_interrupted(board_port, transport):
 
 def test_a_transfer_that_was_broken_off_leaves_a_board_that_answers(board_port, transport):
     with connect(board_port) as board:
-        board.start(transports.source("upload", "upload('t.bin', 1000)")).send(b"AAAA")
+        program = board.start(transports.source("upload", "upload('t.bin', 1000)"))
+        asks = program.requests()
+        next(asks)
+        program.send(b"AAAA")
+        next(asks)
         board._serial.close()
     with connect(board_port, transport) as board:
         assert board.size("t.bin") < 1000
@@ -136,26 +140,24 @@ def test_a_transfer_that_was_broken_off_leaves_a_board_that_answers(board_port, 
 
 
 @pytest.mark.parametrize("says", ["", "print(1)"])
-def test_a_program_that_ignores_ctrl_c(own_board, transport, says):
+def test_a_program_that_ignores_ctrl_c(own_board, says):
     port = own_board("unix").port
     with connect(port) as board:
         board.start(f"import micropython, time\nmicropython.kbd_intr(-1)\nwhile True:\n time.sleep(0.1)\n {says}")
         time.sleep(0.3)
         board._serial.close()
     with pytest.raises(TinylearnError, match="does not stop at Ctrl-C" if says else "nothing answers") as error:
-        connect(port, transport)
+        connect(port)
     assert error.value.exit_code == NO_ANSWER
 
 
-def test_nobody_answers(silence, transport):
+def test_nobody_answers(silence):
     with pytest.raises(TinylearnError, match=f"nothing answers at {silence[1]}") as error:
-        connect(silence[1], transport)
+        connect(silence[1])
     assert error.value.exit_code == NO_ANSWER
 
 
 def test_the_port_is_busy(board_port, transport):
-    if "://" in board_port:
-        pytest.skip("only device files can be locked")
     with connect(board_port), pytest.raises(TinylearnError, match="in use by another program") as error:
         connect(board_port, transport)
     assert error.value.exit_code == PORT_BUSY
@@ -166,6 +168,14 @@ def test_no_such_port(transport, name):
     with pytest.raises(TinylearnError, match="cannot open") as error:
         connect(name, transport)
     assert error.value.exit_code == NO_BOARD
+
+
+def test_a_port_may_be_a_url(own_board, transport):
+    port = own_board("pico-emulated", "--tcp", "0").port
+    assert port.startswith("socket://")
+    with connect(port, transport) as board:
+        board.put("t.bin", EVERY_BYTE)
+        assert board.get("t.bin") == EVERY_BYTE
 
 
 def test_the_cable_is_pulled(own_board, transport):
