@@ -190,7 +190,7 @@ def native_modules(device: Device) -> tuple[str, list[File]]:
     raise TinylearnError(
         f"the board ({device.machine}) runs native modules for {', '.join(device.runs)}; "
         f"there are {', '.join(have) if have else 'none built'} in {paths.NATIVE}. "
-        f"`make native ARCH={device.architecture}` builds what is missing, where its compiler exists.",
+        f"Build them in the clone of tinylearn: make -C native_modules native ARCHS={device.architecture}",
         WRONG_ARCHITECTURE,
     )
 
