@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,13 +128,12 @@ def plan(board: Transport, model: Path) -> Plan:
     )
 
 
-def flash(board: Transport, model: Path, progress: Progress = lambda what, sent, size: None) -> tuple[Plan, float]:
-    """Do all of it; the plan that was carried out and the seconds it took. The board ends freshly reset."""
-    start = time.monotonic()
+def flash(board: Transport, model: Path, progress: Progress = lambda what, sent, size: None) -> Plan:
+    """Do all of it; gives the plan that was carried out. The board ends freshly reset."""
     todo = plan(board, model)
     todo.check()
     carry_out(board, todo, progress)
-    return todo, time.monotonic() - start
+    return todo
 
 
 def carry_out(board: Transport, todo: Plan, progress: Progress = lambda what, sent, size: None) -> None:

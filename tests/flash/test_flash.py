@@ -65,11 +65,11 @@ def test_flash_and_then_adapt_at_the_repl(board_port, model):
 def test_only_what_differs_is_sent(board_port, model, other):
     with connect(board_port) as board:
         flash.flash(board, model)
-        assert flash.flash(board, model)[0].send == []
-        assert [file.path for file in flash.flash(board, other)[0].send] == ["model.tlm"]
+        assert flash.flash(board, model).send == []
+        assert [file.path for file in flash.flash(board, other).send] == ["model.tlm"]
         board.put("lib/tinylearn/head.mpy", b"not what it was")
         board.put("lib/tinylearn/model.py", b"raise SystemExit")  # would be imported instead of our model.mpy
-        todo, _ = flash.flash(board, other)
+        todo = flash.flash(board, other)
         assert [file.path for file in todo.send] == ["lib/tinylearn/head.mpy"]
         assert todo.stale == ["lib/tinylearn/model.py"]
         assert "model.py" not in board.listdir("lib/tinylearn")
@@ -217,7 +217,7 @@ def test_the_wrong_architecture(board_name, board_port, model, only):
 def test_the_next_best_architecture(board_port, model, only, built, taken):
     only(*built)
     with connect(board_port) as board:
-        assert flash.flash(board, model)[0].code == taken
+        assert flash.flash(board, model).code == taken
         assert board.eval("tinylearn.load().predict(bytes(64))[0]", "import tinylearn") in small_model.LABELS
 
 
