@@ -5,7 +5,7 @@ SRC = mod$(MOD).c $(shell cat $(MODULE_DIR)/kernels.txt)
 BUILD = $(MOD).objects
 
 # Kernels for speed (native modules are built with -Os otherwise); what runs once per operator for size.
-CFLAGS_EXTRA = -O2 -Wextra -Wno-unused-parameter -I$(MODULE_DIR)/.. -I$(MODULE_DIR)/../kernels
+CFLAGS_EXTRA = -O2 -I$(MODULE_DIR)/.. -I$(MODULE_DIR)/../kernels
 ifneq ($(filter armv%,$(ARCH)),)
 CFLAGS_EXTRA += -masm-syntax-unified
 endif

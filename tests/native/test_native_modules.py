@@ -6,9 +6,11 @@ from pathlib import Path
 
 import on_board
 import pytest
+from mpremote.transport import TransportError
 from tinylearn_host import boards
 
 ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "golden"
 MODULES = ("tl_infer", "tl_train")
 
 
@@ -31,18 +33,33 @@ def test_simulator(simulated):
     assert "quantize 0 [-3, -3, -2, 0, -8, 61, -128, -3, 127, -2, -2]" in lines
 
 
-def test_board_equals_simulator(board, modules, model, call, simulated):
-    source = Path(on_board.__file__).read_text()
-    board.fs_writefile("/native.tlm", model.read_bytes())
+@pytest.fixture
+def loaded(board, modules, model):
+    """Gives loaded(arch): the board, freshly reset, with the modules of that architecture and the tests' files in /."""
+
+    def load(arch):
+        for module in MODULES:
+            board.load_native(module, arch)
+        board.exit_raw_repl()
+        board.enter_raw_repl(soft_reset=True)
+        board.exec("import sys; sys.path.insert(0, '/')")
+        return board
+
+    files = {"native.tlm": model, "replay.py": GOLDEN / "replay.py", "forward.bin": GOLDEN / "forward.bin"}
     try:
-        for arch in archs_of(board.spec):
-            for module in MODULES:
-                board.load_native(module, arch)
-            board.exit_raw_repl()
-            board.enter_raw_repl(soft_reset=True)
-            board.exec("import sys; sys.path.insert(0, '/')")
-            assert board.run(source + call.format(path="/native.tlm")) == simulated, arch
+        for name, file in files.items():
+            board.fs_writefile(f"/{name}", file.read_bytes())
+        yield load
     finally:
-        for name in ("native.tlm", "tl_infer.mpy", "tl_train.mpy"):
-            with contextlib.suppress(Exception):
+        for name in (*files, "tl_infer.mpy", "tl_train.mpy"):
+            with contextlib.suppress(TransportError):
                 board.fs_rmfile(f"/{name}")
+
+
+def test_board_equals_simulator_and_litert(loaded, board, call, simulated):
+    source = Path(on_board.__file__).read_text()
+    for arch in archs_of(board.spec):
+        loaded(arch)
+        assert board.run(source + call.format(path="/native.tlm")) == simulated, arch
+        count, wrong = board.eval("__import__('replay').run('/forward.bin')")  # what LiteRT answered
+        assert count > 100 and wrong == [], arch
