@@ -17,9 +17,9 @@ MACHINES = {
     "qemu-rv32": ["qemu-system-riscv32", "-machine", "virt,memory-backend=flash", "-bios", "none"],
 }
 MEMORY = "16M"
-# With --count-instructions, the emulated time of each instruction is more than two ticks of any timer (40 or 100 ns), so
-# that two readings of a timer give their exact number.
-COUNT = ["-icount", "shift=8"]  # 256 ns
+# With --count-instructions an instruction takes 2^shift nanoseconds, more than two ticks of the board's timer (40 and
+# 100 ns), so that two readings of it give the exact number of instructions between.
+SHIFT = {"qemu-m3": 7, "qemu-m4": 7, "qemu-rv32": 8}
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--board", required=True, choices=MACHINES)
     parser.add_argument("--firmware", required=True, type=Path, help="folder with the built firmware.elf")
     parser.add_argument("--state", required=True, type=Path, help="folder in which the flash is kept")
-    parser.add_argument("--count-instructions", action="store_true", help="time goes by instructions: 256 ns for each")
+    parser.add_argument("--count-instructions", action="store_true", help="time goes by instructions, not by the clock")
     options = parser.parse_args()
     serial_port.claim(options.state)
     flash = options.state / "flash.img"
@@ -37,7 +37,7 @@ def main() -> None:
         process = subprocess.Popen(
             [
                 *MACHINES[options.board],
-                *(COUNT if options.count_instructions else ()),
+                *(("-icount", f"shift={SHIFT[options.board]}") if options.count_instructions else ()),
                 *("-object", f"memory-backend-file,id=flash,size={MEMORY},mem-path={flash},share=on", "-m", MEMORY),
                 *("-kernel", options.firmware / "firmware.elf", "-semihosting"),
                 *(

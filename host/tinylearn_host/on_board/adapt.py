@@ -41,7 +41,7 @@ class Session:
         self.look()
 
     def look(self):
-        """Note the heap in use with all garbage since the last look, then collect. Looks: around each sample and step."""
+        """Note the heap in use with all garbage since the last look, then collect: around each sample and step."""
         if heap:
             self.peak = max(self.peak, heap())
             gc.collect()
