@@ -63,3 +63,8 @@ def test_board_equals_simulator_and_litert(loaded, board, call, simulated):
         assert board.run(source + call.format(path="/native.tlm")) == simulated, arch
         count, wrong = board.eval("__import__('replay').run('/forward.bin')")  # what LiteRT answered
         assert count > 100 and wrong == [], arch
+
+
+def test_inference_is_small(modules):
+    """A native module's code lies in RAM: who only infers on a Pico pays this much of its 264 KB."""
+    assert (boards.paths.NATIVE / "armv6m" / "tl_infer.mpy").stat().st_size <= 14 * 1024
