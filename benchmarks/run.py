@@ -1,34 +1,90 @@
-"""Measure tinylearn on emulated boards: `make bench`. See --help."""
+"""Measure tinylearn on the emulated boards: `make bench`.
+
+    benchmarks/run.py                       everything; writes benchmarks/results/*.json and docs/benchmarks.md
+    benchmarks/run.py --board pico-emulated --only L     one board, names that begin so: prints, writes nothing
+    benchmarks/run.py --check               writes nothing; exit code 1 where a committed figure got worse
+    benchmarks/run.py --table               docs/benchmarks.md from the results; measures nothing
+
+What is measured is what is built: `make bench` builds first. Any answer that is not exact ends in exit code 1.
+"""
 
 from __future__ import annotations
 
 import argparse
-import fnmatch
-import json
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "host")]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "host")]
 
+import results  # noqa: E402
+import table  # noqa: E402
+from tinylearn_host import boards  # noqa: E402
 from tinylearn_host.bench import workloads  # noqa: E402
-from tinylearn_host.bench.measure import Meter  # noqa: E402
+from tinylearn_host.bench.measure import Figure, Meter  # noqa: E402
+from tinylearn_host.errors import TinylearnError  # noqa: E402
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--board", default="pico-emulated")
-    parser.add_argument("--only", default="")
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--board", action="append", metavar="B", help="may be given again; default: all emulated ones")
+    parser.add_argument("--only", default="", metavar="PATTERN", help="names that begin so; * and ? as in file names")
+    parser.add_argument("--check", action="store_true", help="compare with the committed figures")
+    parser.add_argument("--table", action="store_true", help="write docs/benchmarks.md and nothing else")
     options = parser.parse_args()
-    chosen = [
-        w
-        for w in workloads.layers() + [workloads.model(p) for p in workloads.zoo()]
-        if fnmatch.fnmatch(w.name, options.only + "*")
-    ]
-    with Meter.opened(options.board) as meter:
+    complaints = []
+    try:
+        if not options.table:
+            complaints = _measure(options)
+        if options.table or not (options.check or options.only):
+            table.write()
+    except TinylearnError as error:
+        print(f"benchmarks/run.py: error: {error}", file=sys.stderr)
+        return error.exit_code
+    for complaint in complaints:
+        print(complaint, file=sys.stderr)
+    return 1 if complaints else 0
+
+
+def _measure(options: argparse.Namespace) -> list[str]:
+    """Measure, and save unless this only checks or looks; what is wrong with the figures."""
+    chosen = workloads.choose(options.only)
+    if not chosen:
+        raise TinylearnError(f"nothing is called {options.only!r}; there are: {', '.join(workloads.names())}", 2)
+    complaints = []
+    for name in options.board or _emulated(deterministic=options.check):
+        before = results.load(name)
+        after = [figure.as_json() for figure in _figures(name, chosen, before)]
+        complaints += results.inexact(after)
+        if options.check:
+            complaints += results.worse([row for row in before if row["name"] in {w.name for w in chosen}], after)
+        elif not options.only:
+            results.save(name, after)
+    if options.check:
+        complaints += results.worse(results.load("sizes"), results.sizes())
+    elif not options.only and not options.board:
+        results.save("sizes", results.sizes())
+    return complaints
+
+
+def _emulated(deterministic: bool) -> list[str]:
+    """All emulated boards, or those that count instead of timing."""
+    known = boards.load_all().values()
+    return [board.name for board in known if board.emulated and (board.counter or not deterministic)]
+
+
+def _figures(board: str, chosen: list[workloads.Workload], before: list[dict]) -> list[Figure]:
+    """Measure on one board, printing each figure with how it differs from what is committed."""
+    known = {row["name"]: row for row in before}
+    figures = []
+    with Meter.opened(board) as meter:
         for work in chosen:
-            print(json.dumps(meter.figure(work).as_json()), flush=True)
+            for figure in meter.figures(work):
+                figures.append(figure)
+                change = results.change(known.get(figure.name), figure.as_json())
+                print(figure.line() + ("" if change is None else f"  {change:+.1%}"), flush=True)
+    return figures
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,6 +7,7 @@ import click
 from tinylearn_host import __version__
 from tinylearn_host.commands import (
     cmd_adapt,
+    cmd_bench,
     cmd_boards,
     cmd_convert,
     cmd_demo,
@@ -50,7 +51,18 @@ def main() -> None:
     """
 
 
-for module in (cmd_quantize, cmd_convert, cmd_inspect, cmd_sizes, cmd_run, cmd_boards, cmd_flash, cmd_adapt, cmd_demo):
+for module in (
+    cmd_quantize,
+    cmd_convert,
+    cmd_inspect,
+    cmd_sizes,
+    cmd_run,
+    cmd_boards,
+    cmd_flash,
+    cmd_adapt,
+    cmd_demo,
+    cmd_bench,
+):
     main.add_command(module.command)
 
 if __name__ == "__main__":

@@ -5,16 +5,17 @@ from __future__ import annotations
 import ast
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from tinylearn_host import boards, flash, simulator
+from tinylearn_host.bench import litert
 from tinylearn_host.bench.workloads import Workload
 from tinylearn_host.errors import BOARD_ERROR, TinylearnError
-from tinylearn_host.on_board import source
+from tinylearn_host.on_board import source, stopwatch
 from tinylearn_host.transport import Transport, connect
 
 PATIENCE = 600  # seconds that one measurement may take
@@ -24,7 +25,7 @@ PATIENCE = 600  # seconds that one measurement may take
 class Figure:
     """What one workload cost on one board.
 
-    unit:      "cycles", "instructions" or "seconds" of one call
+    unit:      "cycles", "instructions" or "seconds", of one call
     overhead:  of a call that does nothing, in the same unit; `value` is without it
     exact:     whether the answer has the simulator's bits
     """
@@ -37,87 +38,112 @@ class Figure:
     overhead: float
     exact: bool
 
+    @property
+    def per_mac(self) -> float:
+        return self.value / self.macs
+
     def as_json(self) -> dict:
-        per_mac = self.value / self.macs if self.macs else None
         return {
             "name": self.name,
             "board": self.board,
             "macs": self.macs,
-            self.unit: self.value,
-            "per_mac": per_mac and float(f"{per_mac:.4g}"),
-            "overhead": self.overhead,
+            self.unit: _short(self.value),
+            "per_mac": _short(self.per_mac),
+            "overhead": _short(self.overhead),
             "exact": self.exact,
         }
 
+    def line(self) -> str:
+        """For people."""
+        if self.unit == "seconds":
+            cost, per_mac = f"{self.value * 1e6:,.2f} us", f"{self.per_mac * 1e9:.3f} ns"
+        else:
+            cost, per_mac = f"{self.value:,} {self.unit}", f"{self.per_mac:.2f}"
+        exact = "exact" if self.exact else "not exact"
+        return f"{self.board:14} {self.name:42} {cost:>28}  {per_mac:>9} per MAC  {exact}"
+
+
+def _short(value: float) -> float:
+    """Seconds are not known to more than four digits; counts are."""
+    return value if isinstance(value, int) else float(f"{value:.4g}")
+
 
 class Meter:
-    """A board with tinylearn on it, ready to measure."""
+    """A board with tinylearn on it, ready to measure. link None: the simulator."""
 
-    def __init__(self, board: boards.Board, link: Transport):
-        self.board, self.link = board, link
+    def __init__(self, name: str, counter: dict, link: Transport | None):
+        self.name, self.counter, self.link = name, counter, link
 
     @classmethod
     @contextmanager
     def opened(cls, name: str, port: str | None = None, transport: str = "mpremote") -> Iterator[Meter]:
         """The board called `name`; an emulated one starts with an empty flash of its own. Raises as boards.opened."""
-        board = boards.find(name)
-        options = board.counter.get("options", ())
-        with _fresh_state(), boards.opened(name, port, options) as device, connect(device, transport) as link:
+        if name == "sim":
+            yield cls(name, {}, None)
+            return
+        counter = boards.find(name).counter
+        words = counter.get("options", ())
+        with _fresh_state(), boards.opened(name, port, words) as device, connect(device, transport) as link:
             flash.flash(link, flash.default_model())
-            yield cls(board, link)
+            yield cls(name, counter, link)
 
-    def figure(self, work: Workload) -> Figure:
-        """Measure one workload, on a freshly reset board."""
-        link = self.link
-        link.soft_reset()
-        for name, data in work.files.items():
-            link.put(name, data)
-        link.exec(self._measure())
-        link.exec(source("bench"))
-        answer = link.exec(f"print({work.call}(measure, *{work.call_arguments!r}))", PATIENCE)
-        status, empty, call, result = ast.literal_eval(answer)
+    def figures(self, work: Workload) -> list[Figure]:
+        """What the workload costs on the board, and, where the board is this machine, in LiteRT."""
+        expected = _simulate(work, lambda f, *args: (f(*args), 1))[3]
+        status, empty, call, result = self._run(work)
         if status:
-            raise TinylearnError(
-                f"{work.name} does not run on {self.board.name}: {simulator.explain(status)}", BOARD_ERROR
-            )
-        overhead, total = self._value(empty), self._value(call)
-        value = total - overhead
-        if self.unit == "seconds":
-            value, overhead = float(f"{value:.4g}"), float(f"{overhead:.4g}")
-        return Figure(work.name, self.board.name, work.macs, self.unit, value, overhead, result == simulated(work))
+            raise TinylearnError(f"{work.name} does not run on {self.name}: {simulator.explain(status)}", BOARD_ERROR)
+        overhead = self._value(empty)
+        value = self._value(call) - overhead
+        unit = self.counter.get("unit", "seconds")
+        ours = Figure(work.name, self.name, work.macs, unit, value, overhead, result == expected)
+        return [ours, *self._peers(work, expected)]
 
-    @property
-    def unit(self) -> str:
-        return self.board.counter.get("unit", "seconds")
+    def _run(self, work: Workload) -> tuple:
+        """The answer of on_board/bench.py, from a freshly reset board."""
+        if self.link is None:
+            return _simulate(work, stopwatch.measure)
+        self.link.soft_reset()
+        try:
+            for name, data in work.files.items():
+                self.link.put(name, data)
+            self.link.exec(self._stopwatch())
+            call = f"{work.call}(measure, *{(*work.files, *work.arguments)!r})"
+            return ast.literal_eval(self.link.exec(source("bench", f"print({call})"), PATIENCE))
+        finally:
+            for name in work.files:
+                self.link.remove(name)
 
-    def _measure(self) -> str:
-        """A program that defines `measure`."""
-        counter = self.board.counter
-        if not counter:
+    def _stopwatch(self) -> str:
+        """The program that defines `measure` on the board."""
+        if not self.counter:
             return source("stopwatch")
-        return source("counter", f"measure = counter({counter['address']}, {counter.get('start', [])})")
+        return source("counter", f"measure = counter({self.counter['address']}, {self.counter.get('start', [])})")
 
-    def _value(self, measure: tuple[int, int]) -> float:
-        ticks, calls = measure
-        if self.unit == "seconds":
+    def _value(self, measured: tuple[int, int]) -> float:
+        ticks, calls = measured
+        if not self.counter:
             return ticks / calls / 1e6
-        per_unit = self.board.counter.get("ticks", 1)  # negative where it counts down
+        per_unit = self.counter.get("ticks", 1)  # negative where it counts down
         return round((ticks if per_unit > 0 else -ticks) % 2**32 / abs(per_unit))
 
+    def _peers(self, work: Workload, expected: bytes) -> Iterator[Figure]:
+        if self.name not in ("unix", "sim") or not work.tflite or not litert.installed():
+            return
+        for peer in litert.RESOLVERS:
+            seconds, answer = litert.run(work.tflite(), work.x, peer)
+            yield Figure(f"{work.name}, {peer}", self.name, work.macs, "seconds", seconds, 0.0, answer == expected)
 
-def simulated(work: Workload) -> bytes:
-    """What a workload answers, from the simulator."""
-    simulator.on_path()
+
+def _simulate(work: Workload, measure: Callable) -> tuple:
+    """The answer of on_board/bench.py, run in this process."""
+    simulator.module()  # or say why there is none
     program = import_module("tinylearn_host.on_board.bench")
     with tempfile.TemporaryDirectory() as folder:
         for name, data in work.files.items():
             (Path(folder) / name).write_bytes(data)
         files = [str(Path(folder) / name) for name in work.files]
-        return getattr(program, work.call)(_call_it, *files, *work.arguments)[3]
-
-
-def _call_it(f, *args) -> tuple[int, int]:
-    return 0, 1
+        return getattr(program, work.call)(measure, *files, *work.arguments)
 
 
 @contextmanager
@@ -129,7 +155,6 @@ def _fresh_state() -> Iterator[None]:
         try:
             yield
         finally:
-            if before is None:
-                del os.environ["TINYLEARN_STATE"]
-            else:
+            del os.environ["TINYLEARN_STATE"]
+            if before is not None:
                 os.environ["TINYLEARN_STATE"] = before

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from tinylearn_host import paths
+from tinylearn_host.errors import BAD_DATA, TinylearnError
 
 BESIDE = paths.ROOT.parent / "shared" / "data" / "models"
 CACHE = Path(os.environ.get("TINYLEARN_CACHE") or Path.home() / ".cache" / "tinylearn") / "models"
@@ -44,10 +45,13 @@ def path(name: str) -> Path:
 
 def _fetch(name: str, target: Path) -> Path:
     url, sha256 = SOURCES[name]
-    with urllib.request.urlopen(url, timeout=60) as answer:
-        raw = answer.read()
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            raw = answer.read()
+    except OSError as error:
+        raise TinylearnError(f"cannot fetch {url}: {error}. Put the file at {target} yourself", BAD_DATA) from None
     if hashlib.sha256(raw).hexdigest() != sha256:
-        raise RuntimeError(f"{url} is not the file that we know")
+        raise TinylearnError(f"{url} is not the file that we know: its SHA-256 differs", BAD_DATA)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(raw)
     return target

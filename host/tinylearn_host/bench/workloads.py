@@ -1,24 +1,29 @@
-"""What is measured: a name, a function of on_board/bench.py with its arguments, and the files that these name."""
+"""What is measured: a function of on_board/bench.py, its arguments, and the files that these name."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from tinylearn_host import importers, paths, tlm
-from tinylearn_host.bench import kernels
+from tinylearn_host import digits, flash, importers, paths, tlm
+from tinylearn_host.bench import kernels, litert, reference_models
 
-WAYS, SHOTS = 10, 5
-STEPS = 40
+SHOTS, SEED = 5, 1
+LAST_LAYER_STEPS = 40  # those of Model.adapt
 
 
 @dataclass(frozen=True)
 class Workload:
-    """call: a function of on_board/bench.py; files: contents by name; arguments: those names, then literals.
+    """One measurement.
 
-    tflite: the same model for other people's interpreters, where there is one.
+    call:       a function of on_board/bench.py
+    files:      contents by name; the names are its first arguments, `arguments` the rest
+    tflite, x:  the same model for other interpreters, and its int8 input, where a comparison makes sense
     """
 
     name: str
@@ -26,34 +31,74 @@ class Workload:
     macs: int
     files: dict[str, bytes]
     arguments: tuple = ()
-    tflite: bytes | None = field(default=None, repr=False)
-
-    @property
-    def call_arguments(self) -> tuple:
-        return (*self.files, *self.arguments)
+    tflite: Callable[[], bytes] | None = None
+    x: np.ndarray | None = None
 
 
-def layers() -> list[Workload]:
-    """L1 .. L6, one operator each."""
-    return [
-        _forward("kernel", layer.name, tlm.build(kernels.graph(layer)), kernels.sample(layer))
-        for layer in kernels.LAYERS
-    ]
+def choose(pattern: str = "") -> list[Workload]:
+    """Those whose name begins with `pattern`, in which * and ? mean what they mean in file names."""
+    return [make() for name, make in _all().items() if fnmatchcase(name, pattern + "*")]
 
 
-def model(path: Path) -> Workload:
-    """A whole answer of the .tlm or .tflite at `path`, to noise."""
-    raw = path.read_bytes() if path.suffix == ".tlm" else tlm.build(importers.load(path))
-    shape = tlm.read(raw).input_shape()
-    x = np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
-    return _forward("predict", path.stem, raw, x)
+def names() -> list[str]:
+    return list(_all())
 
 
-def _forward(call: str, name: str, raw: bytes, x: np.ndarray) -> Workload:
-    macs = sum(op.macs for op in tlm.read(raw).ops)
-    return Workload(name, call, macs, {"bench.tlm": raw, "bench.x": x.tobytes()})
+def _all() -> dict[str, Callable[[], Workload]]:
+    """Every workload by name, not made yet: some take a while to make."""
+    made = {layer.name: partial(_layer, layer) for layer in kernels.LAYERS}
+    made |= {name: partial(_reference_model, name) for name in reference_models.NAMES}
+    made |= {path.stem: partial(_own_model, path) for path in sorted(paths.MODELS.glob("*/*.tlm"))}
+    made |= {f"adapt {method}": partial(_adaptation, method) for method in ("prototype", "last_layer")}
+    return made | {"step last_layer": _step}
 
 
-def zoo() -> list[Path]:
-    """The models that we trained."""
-    return sorted(paths.MODELS.glob("*/*.tlm"))
+def _layer(layer: kernels.Layer) -> Workload:
+    graph = kernels.graph(layer)
+    return _forward("kernel", layer.name, tlm.build(graph), kernels.sample(layer), partial(litert.export, graph))
+
+
+def _reference_model(name: str) -> Workload:
+    source = reference_models.path(name)
+    return _forward("predict", name, tlm.build(importers.load(source)), None, source.read_bytes)
+
+
+def _own_model(path: Path) -> Workload:
+    return _forward("predict", path.stem, path.read_bytes(), None)
+
+
+def _forward(call: str, name: str, raw: bytes, x: np.ndarray | None, tflite: Callable | None = None) -> Workload:
+    """One answer of a .tlm to x, or to noise."""
+    model = tlm.read(raw)
+    if x is None:
+        x = np.random.default_rng(SEED).integers(-128, 128, model.input_shape()).astype(np.int8)
+    macs = sum(op.macs for op in model.ops)
+    return Workload(name, call, macs, {"bench.tlm": raw, "bench.x": x.tobytes()}, (), tflite, x)
+
+
+def _adaptation(method: str) -> Workload:
+    """Ten digits by five examples each, taught to the model of the demo."""
+    raw, support = flash.default_model().read_bytes(), digits.task(SHOTS, 1, SEED)[0]
+    macs = _feature_macs(raw) * len(support)
+    if method == "last_layer":
+        macs += LAST_LAYER_STEPS * _step_macs(raw, len(support))
+    files = {"bench.tlm": raw, "bench.x": support.x.tobytes()}
+    return Workload(f"adapt {method}", "adapt", macs, files, (bytes(support.y), method))
+
+
+def _step() -> Workload:
+    """One step of the last of these adaptations."""
+    raw, support = flash.default_model().read_bytes(), digits.task(SHOTS, 1, SEED)[0]
+    files = {"bench.tlm": raw, "bench.x": support.x.tobytes()}
+    return Workload("step last_layer", "step", _step_macs(raw, len(support)), files, (bytes(support.y),))
+
+
+def _feature_macs(raw: bytes) -> int:
+    model = tlm.read(raw)
+    return sum(op.macs for op in model.ops[: model.head])
+
+
+def _step_macs(raw: bytes, samples: int) -> int:
+    """Of the scores and of the gradient."""
+    model = tlm.read(raw)
+    return 2 * samples * 10 * model.tensors[model.features].bytes

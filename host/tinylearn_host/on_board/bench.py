@@ -61,7 +61,7 @@ def adapt(measure, path, samples, labels, method):
 
 def step(measure, path, samples, labels):
     """One step of training the last layer: what two cost more than one, which is the empty call here."""
-    from tinylearn.adapt import RATE, collect, train
+    from tinylearn.teaching import RATE, collect, train
 
     model, pairs = load_pairs(path, samples, labels)
     model.adapt(pairs)

@@ -1,0 +1,71 @@
+"""The committed figures, benchmarks/results/<board>.json, and what may not become worse."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from tinylearn_host import paths
+
+FOLDER = Path(__file__).resolve().parent / "results"
+EXACT_UNITS = ("cycles", "instructions", "bytes")  # the same in every run, unlike seconds
+UNITS = (*EXACT_UNITS, "seconds")
+ALLOWED = 0.03
+
+
+def load(name: str) -> list[dict]:
+    """The rows of a board, or of "sizes"; none where nothing is committed."""
+    path = FOLDER / f"{name}.json"
+    return json.loads(path.read_text()) if path.is_file() else []
+
+
+def save(name: str, rows: list[dict]) -> None:
+    """One row per line, so that a change shows in a diff; whole or not at all."""
+    FOLDER.mkdir(exist_ok=True)
+    temporary = FOLDER / f".{name}.{os.getpid()}.tmp"
+    temporary.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+    os.replace(temporary, FOLDER / f"{name}.json")
+
+
+def sizes() -> list[dict]:
+    """Bytes of the native modules that are built, which a board holds in RAM."""
+    modules = sorted(paths.NATIVE.glob("*/*.mpy"))
+    return [{"name": m.stem, "board": m.parent.name, "bytes": m.stat().st_size} for m in modules]
+
+
+def value(row: dict) -> tuple[str, float]:
+    """(unit, value) of a row."""
+    [unit] = [unit for unit in UNITS if unit in row]
+    return unit, row[unit]
+
+
+def change(before: dict | None, after: dict) -> float | None:
+    """By how much a figure has grown, as a fraction; None where there was none."""
+    return value(after)[1] / value(before)[1] - 1 if before else None
+
+
+def inexact(rows: list[dict]) -> list[str]:
+    """Sentences on our answers that are not the simulator's. LiteRT's own may differ."""
+    return [
+        f"{row['name']} on {row['board']}: the answer is not that of the simulator"
+        for row in rows
+        if not row["exact"] and "LiteRT" not in row["name"]
+    ]
+
+
+def worse(before: list[dict], after: list[dict]) -> list[str]:
+    """Sentences on exact figures that are missing now or have grown by more than ALLOWED."""
+    now = {(row["name"], row["board"]): row for row in after}
+    sentences = []
+    for row in before:
+        unit, old = value(row)
+        if unit not in EXACT_UNITS:
+            continue
+        where = f"{row['name']} on {row['board']}"
+        found = now.get((row["name"], row["board"]))
+        if not found:
+            sentences.append(f"{where}: {old} {unit} are committed, and now it is not measured")
+        elif value(found)[1] > old * (1 + ALLOWED):
+            sentences.append(f"{where}: {old} {unit} are committed, now {value(found)[1]} ({change(row, found):+.1%})")
+    return sentences

@@ -1,0 +1,120 @@
+"""docs/benchmarks.md, made from benchmarks/results/*.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import results
+from tinylearn_host import boards
+from tinylearn_host.bench import kernels, litert
+
+TARGET = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+KERNELS = [layer.name for layer in kernels.LAYERS]
+SCALES = {"cycles": (1e6, "M cycles"), "instructions": (1e6, "M instructions"), "seconds": (1e-3, "ms")}
+TEXT = """# Benchmarks
+
+Made by `make bench` from `benchmarks/results/`; do not edit. Figures are of the native modules that a user flashes,
+called from Python under the board's firmware, the cost of an empty call taken off. Every answer was compared with the
+simulator's, and is the same to the bit. `benchmarks/run.py --check` fails where a count grows by more than 3 %.
+
+- `pico-emulated`: cycles of the Cortex-M0+, by the emulator's own counter. Code and data lie in RAM, as on a Pico.
+- `qemu-*`: instructions (QEMU does not model time), counted with `-icount`.
+- `unix`: the least of five measurements on the machine that ran them last; only ratios mean anything.
+
+## Layers
+
+Per multiply-accumulate: cycles, instructions, nanoseconds. Weights span the whole int8 range, one scale per channel.
+
+{layers}
+
+## Whole models
+
+From the call of `model.predict` to its return (`glyph`, which has no classes of its own: `model.features`).
+
+{models}
+
+## Learning
+
+Ten classes by five examples each, on `glyph`: `model.adapt` from beginning to end, and one step of its training alone.
+
+{learning}
+
+## Beside LiteRT
+
+On the machine that ran `unix`, one thread, microseconds. "Reference" are the kernels whose bits are ours; LiteRT's
+default uses the machine's vector units and rounds differently.
+
+{litert}
+
+## Code
+
+Bytes of the native modules, which a board without memory-mapped files holds in RAM.
+
+{sizes}
+"""
+
+
+def write() -> None:
+    TARGET.write_text(text())
+
+
+def text() -> str:
+    """The whole document."""
+    columns = {board.name: _by_name(board.name) for board in boards.load_all().values() if board.emulated}
+    columns = {name: rows for name, rows in columns.items() if rows}
+    names = list(dict.fromkeys(name for rows in columns.values() for name in rows if "LiteRT" not in name))
+    learning = [name for name in names if name.startswith(("adapt ", "step "))]
+    models = [name for name in names if name not in KERNELS and name not in learning]
+    return TEXT.format(
+        layers=_table(columns, [name for name in KERNELS if name in names], _per_mac),
+        models=_table(columns, models, _total),
+        learning=_table(columns, learning, _total),
+        litert=_litert(columns.get("unix", {})),
+        sizes=_sizes(results.load("sizes")),
+    )
+
+
+def _by_name(board: str) -> dict[str, dict]:
+    return {row["name"]: row for row in results.load(board)}
+
+
+def _table(columns: dict[str, dict], names: list[str], cell) -> str:
+    lines = [["", "MACs", *columns]]
+    for name in names:
+        rows = [column.get(name) for column in columns.values()]
+        macs = next(row["macs"] for row in rows if row)
+        lines.append([name, f"{macs:,}", *(cell(row) if row else "" for row in rows)])
+    return _markdown(lines)
+
+
+def _per_mac(row: dict) -> str:
+    return f"{row['per_mac'] * 1e9:.2f} ns" if "seconds" in row else f"{row['per_mac']:.2f}"
+
+
+def _total(row: dict) -> str:
+    unit, value = results.value(row)
+    scale, name = SCALES[unit]
+    return f"{value / scale:.3g} {name}"
+
+
+def _litert(rows: dict[str, dict]) -> str:
+    lines = [["", "tinylearn", *litert.RESOLVERS]]
+    for name in rows:
+        peers = [rows.get(f"{name}, {peer}") for peer in litert.RESOLVERS]
+        if all(peers):
+            lines.append([name, *(f"{row['seconds'] * 1e6:.1f}" for row in (rows[name], *peers))])
+    return _markdown(lines)
+
+
+def _sizes(rows: list[dict]) -> str:
+    names = sorted({row["name"] for row in rows})
+    by_place = {(row["board"], row["name"]): f"{row['bytes']:,}" for row in rows}
+    folders = sorted({row["board"] for row in rows})
+    return _markdown([["", *names], *([folder, *(by_place.get((folder, n), "") for n in names)] for folder in folders)])
+
+
+def _markdown(lines: list[list[str]]) -> str:
+    """A table: the first line is its head, numbers stand to the right."""
+    head, *body = lines
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *body))

@@ -1,0 +1,35 @@
+"""`tinylearn bench`."""
+
+from __future__ import annotations
+
+import click
+
+from tinylearn_host.bench import workloads
+from tinylearn_host.bench.measure import Meter
+from tinylearn_host.commands.options import board_options, json_option, print_json
+from tinylearn_host.errors import USAGE, TinylearnError
+
+
+@click.command("bench")
+@board_options
+@click.option("--only", default="", metavar="PATTERN", help="Names that begin so; * and ? as in file names.")
+@json_option
+def command(board: str, port: str | None, transport: str, only: str, as_json: bool) -> None:
+    """Measure layers, whole models and adaptations on a board.
+
+    Cycles or instructions where the board can count them (docs/benchmarks.md), else seconds. A board that is plugged
+    in is flashed with the default model; an emulated one starts afresh, and nothing of it stays. On this machine
+    (unix, sim) LiteRT is measured, too, if it is installed.
+    """
+    chosen = workloads.choose(only)
+    if not chosen:
+        raise TinylearnError(f"nothing is called {only!r}; there are: {', '.join(workloads.names())}", USAGE)
+    figures = []
+    with Meter.opened(board, port, transport) as meter:
+        for work in chosen:
+            for figure in meter.figures(work):
+                figures.append(figure.as_json())
+                if not as_json:
+                    print(figure.line(), flush=True)
+    if as_json:
+        print_json(figures)
