@@ -1,12 +1,15 @@
 """Few-shot learning on the board, in integers.
 
     import tinylearn
-    tinylearn.adapt(samples)            # an iterable of (x, label), on the model that was flashed
-    tinylearn.predict(x)                # (label, confidence)
+    tinylearn.adapt(samples)            # an iterable of (x, label), on the model that was flashed; saves
+    tinylearn.predict(x)                # (label, confidence), also after the power was off
+    tinylearn.rollback()                # go back one save
+    tinylearn.reset()                   # the model as it came
 
     model = tinylearn.load("other.tlm")
     model.adapt(samples, method="last_layer")
     model.predict(x)
+    model.save()
 
 x is one sample: bytes or a bytearray (pixels 0 .. 255), array('f') (real values), or array('b') (int8, as they are).
 """
@@ -19,7 +22,7 @@ if sys.implementation.name == "cpython":
 
 from .model import Model, load
 
-__all__ = ["Model", "adapt", "load", "ops", "predict"]
+__all__ = ["Model", "adapt", "load", "ops", "predict", "reset", "rollback", "save"]
 
 _model = None
 
@@ -31,14 +34,33 @@ def _default():
     return _model
 
 
-def adapt(samples, **options):
-    """Teach the flashed model, /model.tlm, loaded at the first call. Options as of Model.adapt. Gives that Model."""
-    return _default().adapt(samples, **options)
+def adapt(samples, save=True, **options):
+    """Teach the flashed model, /model.tlm, loaded at the first call. Options as of Model.adapt. Gives that Model.
+
+    What it learns is saved, so it is still there when the power comes back, and the next adapt adds to it; reset()
+    starts over. save=False: only until the power goes.
+    """
+    return _default().adapt(samples, save=save, **options)
 
 
 def predict(x):
     """(label, confidence) of the flashed model for one sample, after what `adapt` has taught it."""
     return _default().predict(x)
+
+
+def save():
+    """Keep what the flashed model has learned; adapt does so itself. See Model.save."""
+    _default().save()
+
+
+def rollback():
+    """Take the last adapt, or the last reset, back. See Model.rollback."""
+    _default().rollback()
+
+
+def reset():
+    """Forget everything, also what was saved: the flashed model answers as it came. See Model.reset."""
+    _default().reset()
 
 
 def __getattr__(name):

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from array import array
 from struct import unpack_from
 
@@ -37,12 +38,44 @@ def fail(status, what):
     raise ValueError(what + ": " + explain(status))
 
 
-def load(path="model.tlm"):
-    """The model in a .tlm file, ready to predict.
+def load(path="model.tlm", recall=True):
+    """The model in a .tlm file, ready to predict, with what it had learned when it was saved last.
 
     On a memory-mapped file system (ROMFS) it is used where it lies; else it is read into one bytearray of its size.
+    recall=False: as it came; what was saved stays on the flash, untouched until save().
     ValueError says what is wrong with the file, MemoryError what it needs and what is free.
     """
+    model = _open(path)
+    model.path = path
+    if recall and (any(_exists(name) for name in slots(path, model.mapped)) or _circuitpython()):
+        from . import delta
+
+        delta.recall(model)
+    return model
+
+
+def slots(path, mapped):
+    """Where what was learned is kept: beside the model; in the root directory where the model's is read-only."""
+    if mapped:
+        path = "/" + path.rsplit("/", 1)[-1]
+    if path.endswith(".tlm"):
+        path = path[:-4]
+    return path + ".tld.0", path + ".tld.1"
+
+
+def _exists(path):
+    try:
+        os.stat(path)
+        return True
+    except OSError:
+        return False
+
+
+def _circuitpython():  # it may have been saved in microcontroller.nvm
+    return sys.implementation.name == "circuitpython"
+
+
+def _open(path):
     need(2048, "opening " + path)
     try:
         f = open(path, "rb")
@@ -70,7 +103,9 @@ class Model:
     """A model of a whole .tlm file in memory: bytes, bytearray, memoryview.
 
     mapped: the file lies in memory-mapped flash and takes no RAM.
-    arena: bytearray that the forward program works in.
+    arena: bytearray that the forward program works in, and changed tensors lie in behind it.
+    changed, places: tensors of the file that have a copy in the arena, and an int32 per tensor that says where (or -1).
+    path, saved: the file that it was loaded from; whether something of it was saved.
     head: what was taught; None: the model answers with the classifier that it came with.
     """
 
@@ -85,24 +120,56 @@ class Model:
         if status:
             fail(status, path)
         self.file, self.mapped = memoryview(file), mapped
-        arena, x, y, features, self.first_of_head, sections = unpack_from("<I5H", file, 48)
-        self.arena = allocate(arena, "the arena of " + path)
+        self.path, self.saved = None, False
+        self.first_of_head, sections = unpack_from("<HH", file, 58)
         self._sections = {}
         for at in range(64, 64 + 16 * sections, 16):
             self._sections[bytes(self.file[at : at + 4])] = unpack_from("<III", file, at + 4)
         self.operators = self._sections[b"OPS "][2]
-        self.x, self._scale, self.x_zero = self.tensor(x)
-        self.y, self.y_scale, self.y_zero = self.tensor(y)
-        self.f, self.f_scale, self.f_zero = self.tensor(features)
         self.head = None
         self._labels = None
         self._scores = None
+        self.arena, self.changed = None, ()
+        self.change(())
+
+    def change(self, tensors):
+        """Give these weights and biases copies in the arena, in which they can change; all others are the file's again.
+
+        tensors: indices, each once. The arena, and the views x, y and f, are new unless they are the same as before.
+        """
+        size, x, y, features = unpack_from("<I3H", self.file, 48)
+        if self.arena is None or tuple(tensors) != self.changed:
+            self.arena = self.x = self.y = self.f = None  # two arenas might not fit
+            self.places, size = self._places(tensors, (size + 3) & ~3) if tensors else (None, size)
+            self.arena, self.changed = allocate(size, "the arena"), tuple(tensors)
+            self.x, self._scale, self.x_zero = self.tensor(x)
+            self.y, self.y_scale, self.y_zero = self.tensor(y)
+            self.f, self.f_scale, self.f_zero = self.tensor(features)
+        for index in tensors:
+            at, size = unpack_from("<II", self.file, self._record(index))
+            self.tensor(index)[0][:] = self.file[at : at + size]
+
+    def _places(self, tensors, end):
+        places = array("i", (-1 for _ in range(self._sections[b"TENS"][2])))
+        for index in tensors:
+            places[index] = end
+            end += (self.nbytes(index) + 3) & ~3
+        return places, end
+
+    def _record(self, index):
+        return self._sections[b"TENS"][0] + index * _TENSOR
+
+    def nbytes(self, index):
+        """Bytes of a tensor."""
+        return unpack_from("<I", self.file, self._record(index) + 4)[0]
 
     def tensor(self, index):
         """(its bytes, its scale as the 4 bytes of a float32, its zero point) of a tensor, where they lie."""
-        at = self._sections[b"TENS"][0] + index * _TENSOR
+        at = self._record(index)
         place, size = unpack_from("<II", self.file, at)
         region, zero = unpack_from("<Bb", self.file, at + 17)
+        if self.places and self.places[index] >= 0:
+            place, region = self.places[index], 1
         where = memoryview(self.arena) if region else self.file
         return where[place : place + size], self.file[at + 20 : at + 24], zero
 
@@ -151,7 +218,7 @@ class Model:
             fail(status, "this sample")
 
     def _run(self, first, last):
-        status = tl_infer.run(self.file, self.arena, first, last)
+        status = tl_infer.run(self.file, self.arena, first, last, self.places)
         if status:
             fail(status, "the model")
 
@@ -199,7 +266,16 @@ class Model:
         return best, p[best] / 32768
 
     def adapt(
-        self, samples, method="prototype", steps=None, rate=None, on_step=None, seed=1, metric="cosine", keep=None
+        self,
+        samples,
+        method="prototype",
+        steps=None,
+        rate=None,
+        on_step=None,
+        seed=1,
+        metric="cosine",
+        keep=None,
+        save=False,
     ):
         """Teach classes from examples, and give this model. When anything goes wrong it predicts as before.
 
@@ -213,12 +289,15 @@ class Model:
         metric    of prototype: "cosine" or "euclidean"
         keep      True: the model's own named classes stay, beside the new ones; None: they do if a sample has one of
                   their labels
+        save      True: and save() it; OSError where that fails, though the model has learned
 
         Adapting again adds classes and refines the ones there are; forget(label) and reset() take away.
         """
         from .teaching import teach
 
         self.head = teach(self, samples, method, steps, rate, on_step, seed, metric, keep)
+        if save:
+            self.save()
         return self
 
     def forget(self, label):
@@ -227,9 +306,35 @@ class Model:
 
         self.head = without(self.head, label)
 
+    def save(self):
+        """Keep what was learned on the flash, where load() finds it. If the power goes meanwhile, the last save counts.
+
+        OSError says why it cannot be kept; then the last save counts, too.
+        """
+        from .delta import save
+
+        save(self, self.head, self.changed)
+
+    def rollback(self):
+        """Go back one save, here and on the flash; before the first save, the model was as it came.
+
+        What was taught since the last save is forgotten, too. The flash keeps two saves: ValueError where none is left.
+        """
+        from .delta import rollback
+
+        rollback(self)
+
     def reset(self):
-        """Forget everything taught: the model answers as it came."""
+        """Forget everything taught: the model answers as it came. If something was saved, load() forgets it, too.
+
+        That takes one more save, so rollback() undoes it.
+        """
+        if self.saved:
+            from .delta import save
+
+            save(self, None, ())
         self.head = None
+        self.change(())
 
     def plan(self, method="prototype", ways=10, shots=5, steps=None):
         """What adapt would take for ways classes of shots examples: a named tuple of bytes and seconds, see plan.py."""

@@ -325,6 +325,9 @@ def check_module(model):
     print(tinylearn.adapt(((x, k + 1) for x, k in pictures(2, 1)), method="last_layer", steps=2).labels)
     x, _ = next(pictures(1, 1))
     print(tinylearn.predict(x)[0])
+    tinylearn.reset()
+    for name in ("model.tld.0", "model.tld.1"):
+        os.remove(name)
     tinylearn._model = None
 
 

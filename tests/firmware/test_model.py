@@ -75,8 +75,9 @@ def test_numpy_samples_and_labels(small):
         m.adapt([(x[0], np.float32(1))])
 
 
-def test_the_module_teaches_the_flashed_model(small, monkeypatch):
-    monkeypatch.chdir(small.parent)
+def test_the_module_teaches_the_flashed_model(tmp_path, monkeypatch):
+    model(tmp_path)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tinylearn, "_model", None)
     assert tinylearn.adapt(pictures(2, 2), method="last_layer", steps=2).labels == [0, 1]
     assert tinylearn.predict(next(pictures(1, 1))[0])[0] == 0

@@ -57,6 +57,7 @@ def test_flash_and_then_adapt_at_the_repl(board_port, model):
         said = board.eval(
             "tinylearn.predict(bytes([41] * 64))", f"import tinylearn\ntinylearn.adapt({SAMPLES})", timeout=60
         )
+        board.remove("model.tld.0")  # adapt has saved
         assert said[0] == 1
         assert 1 / 3 < said[1] <= 1
         assert not [name for name in [*board.listdir("lib"), *board.listdir("lib/tinylearn")] if name.endswith(".part")]

@@ -37,7 +37,7 @@ class Session:
         self.peak = 0
         self.look()
         self.code = heap and heap()  # native modules and bytecode, this program's included, and the interpreter's own
-        self.model = tinylearn.load(model)
+        self.model = tinylearn.load(model, recall=False)
         self.look()
 
     def look(self):
