@@ -18,6 +18,7 @@ from tinylearn_host.errors import BOARD_ERROR, TinylearnError
 from tinylearn_host.on_board import source, stopwatch
 from tinylearn_host.transport import Transport, connect
 
+MODEL, DATA = "bench.tlm", "bench.bin"
 PATIENCE = 600  # seconds that one measurement may take
 
 
@@ -103,16 +104,17 @@ class Meter:
         """The answer of on_board/bench.py, from a freshly reset board."""
         if self.link is None:
             return _simulate(work, stopwatch.measure)
-        self.link.soft_reset()
         try:
-            for name, data in work.files.items():
-                self.link.put(name, data)
+            self.link.put(MODEL, work.model)
+            self.link.put(DATA, work.data)
+            self.link.soft_reset()
+            self.link.exec(f"import tinylearn\nmodel = tinylearn.load({MODEL!r})")
             self.link.exec(self._stopwatch())
-            call = f"{work.call}(measure, *{(*work.files, *work.arguments)!r})"
+            call = f"{work.call}(measure, model, *{(DATA, *work.arguments)!r})"
             return ast.literal_eval(self.link.exec(source("bench", f"print({call})"), PATIENCE))
         finally:
-            for name in work.files:
-                self.link.remove(name)
+            self.link.remove(MODEL)
+            self.link.remove(DATA)
 
     def _stopwatch(self) -> str:
         """The program that defines `measure` on the board."""
@@ -140,10 +142,11 @@ def _simulate(work: Workload, measure: Callable) -> tuple:
     simulator.module()  # or say why there is none
     program = import_module("tinylearn_host.on_board.bench")
     with tempfile.TemporaryDirectory() as folder:
-        for name, data in work.files.items():
-            (Path(folder) / name).write_bytes(data)
-        files = [str(Path(folder) / name) for name in work.files]
-        return getattr(program, work.call)(measure, *files, *work.arguments)
+        model, data = Path(folder, MODEL), Path(folder, DATA)
+        model.write_bytes(work.model)
+        data.write_bytes(work.data)
+        loaded = import_module("tinylearn").load(str(model))
+        return getattr(program, work.call)(measure, loaded, str(data), *work.arguments)
 
 
 @contextmanager

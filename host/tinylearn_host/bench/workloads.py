@@ -1,4 +1,4 @@
-"""What is measured: a function of on_board/bench.py, its arguments, and the files that these name."""
+"""What is measured: a function of on_board/bench.py, its model, its data."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ class Workload:
     """One measurement.
 
     call:       a function of on_board/bench.py
-    files:      contents by name; the names are its first arguments, `arguments` the rest
+    model:      the .tlm that it gets first, loaded
+    data:       contents of a file, whose name it gets next; `arguments` are the rest
     tflite, x:  the same model for other interpreters, and its int8 input, where a comparison makes sense
     """
 
     name: str
     call: str
     macs: int
-    files: dict[str, bytes]
+    model: bytes
+    data: bytes
     arguments: tuple = ()
     tflite: Callable[[], bytes] | None = None
     x: np.ndarray | None = None
@@ -73,7 +75,7 @@ def _forward(call: str, name: str, raw: bytes, x: np.ndarray | None, tflite: Cal
     if x is None:
         x = np.random.default_rng(SEED).integers(-128, 128, model.input_shape()).astype(np.int8)
     macs = sum(op.macs for op in model.ops)
-    return Workload(name, call, macs, {"bench.tlm": raw, "bench.x": x.tobytes()}, (), tflite, x)
+    return Workload(name, call, macs, raw, x.tobytes(), (), tflite, x)
 
 
 def _adaptation(method: str) -> Workload:
@@ -82,15 +84,15 @@ def _adaptation(method: str) -> Workload:
     macs = _feature_macs(raw) * len(support)
     if method == "last_layer":
         macs += LAST_LAYER_STEPS * _step_macs(raw, len(support))
-    files = {"bench.tlm": raw, "bench.x": support.x.tobytes()}
-    return Workload(f"adapt {method}", "adapt", macs, files, (bytes(support.y), method))
+    return Workload(f"adapt {method}", "adapt", macs, raw, support.x.tobytes(), (bytes(support.y), method))
 
 
 def _step() -> Workload:
     """One step of the last of these adaptations."""
     raw, support = flash.default_model().read_bytes(), digits.task(SHOTS, 1, SEED)[0]
-    files = {"bench.tlm": raw, "bench.x": support.x.tobytes()}
-    return Workload("step last_layer", "step", _step_macs(raw, len(support)), files, (bytes(support.y),))
+    return Workload(
+        "step last_layer", "step", _step_macs(raw, len(support)), raw, support.x.tobytes(), (bytes(support.y),)
+    )
 
 
 def _feature_macs(raw: bytes) -> int:

@@ -1,12 +1,11 @@
 """What calls cost, and what they answer, so that the host can compare it with the simulator, where this runs too.
 
-`measure(f, *args)` gives (ticks, calls). Each function answers (status, empty, call, result): `empty` is the measure of
-a call that does nothing but be called, result is bytes.
+`measure(f, *args)` gives (ticks, calls). The model was loaded before all this, when the heap was in one piece. Each
+function answers (status, empty, call, result): `empty` is the measure of a call that does nothing, result is bytes.
 """
 
 from array import array
 
-import tinylearn
 import tl_infer
 
 
@@ -19,9 +18,8 @@ def nothing(*args):
     pass
 
 
-def kernel(measure, path, sample):
+def kernel(measure, model, sample):
     """The forward program alone, as Model calls it."""
-    model = tinylearn.load(path)
     model.x[:] = read(sample)
     run, program = tl_infer.run, (model.file, model.arena)
     status = run(*program, 0, model.operators)
@@ -29,9 +27,8 @@ def kernel(measure, path, sample):
     return status, measure(run, *program, 0, 0), measure(run, *program, 0, model.operators), result
 
 
-def predict(measure, path, sample):
+def predict(measure, model, sample):
     """A whole answer; the features where the model has no classes of its own."""
-    model = tinylearn.load(path)
     x = array("b", read(sample))
     own = model.first_of_head < model.operators
     f = model.predict if own else model.features
@@ -40,16 +37,15 @@ def predict(measure, path, sample):
     return 0, measure(nothing, x), measure(f, x), result
 
 
-def load_pairs(path, samples, labels):
-    """The model, and the samples of a file as (x, label)."""
-    model = tinylearn.load(path)
+def read_pairs(model, samples, labels):
+    """The samples of a file as (x, label)."""
     data, size = memoryview(read(samples)), len(model.x)
-    return model, [(data[i * size : (i + 1) * size], label) for i, label in enumerate(labels)]
+    return [(data[i * size : (i + 1) * size], label) for i, label in enumerate(labels)]
 
 
-def adapt(measure, path, samples, labels, method):
+def adapt(measure, model, samples, labels, method):
     """A whole adaptation, from samples in memory; the result is the head."""
-    model, pairs = load_pairs(path, samples, labels)
+    pairs = read_pairs(model, samples, labels)
 
     def teach():
         model.reset()
@@ -59,11 +55,11 @@ def adapt(measure, path, samples, labels, method):
     return 0, measure(nothing), cost, bytes(model.head.w) + bytes(model.head.b)
 
 
-def step(measure, path, samples, labels):
+def step(measure, model, samples, labels):
     """One step of training the last layer: what two cost more than one, which is the empty call here."""
     from tinylearn.teaching import RATE, collect, train
 
-    model, pairs = load_pairs(path, samples, labels)
+    pairs = read_pairs(model, samples, labels)
     model.adapt(pairs)
     head = model.head
     features, classes = collect(model, pairs, list(head.labels))
