@@ -8,6 +8,7 @@ from tinylearn_library import SPANS, Spans, after, function
 _class_sums = function("tl_class_sums", SPANS, SPANS)
 _class_rows = function("tl_class_rows", SPANS, SPANS)
 _own_classes = function("tl_own_classes", SPANS, SPANS)
+_closed_form = function("tl_closed_form", SPANS, SPANS)
 _unit_mean = function("tl_unit_mean", SPANS, SPANS)
 _head_step = function("tl_head_step", SPANS, SPANS)
 
@@ -28,6 +29,12 @@ def own_classes(params, source, own_w, own_scale, sums, counts, scratch):
     """Pseudo-prototypes from the model's own classifier, for its classes without samples."""
     with Spans(read=(params, source, own_w, own_scale), write=(sums, counts, scratch)) as spans:
         return _own_classes(spans, after(spans, 1))
+
+
+def closed_form(params, features, labels, sums, counts, w, b, scale, scratch):
+    """The rows of linear discriminant analysis, and the head's mult and shift in scale."""
+    with Spans(read=(params, features, labels, sums, counts), write=(w, b, scale, scratch)) as spans:
+        return _closed_form(spans, after(spans, 1))
 
 
 def unit_mean(params, features, mean, scratch):

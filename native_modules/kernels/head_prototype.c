@@ -42,8 +42,7 @@ static int32_t clamp(int64_t v, int32_t limit) {
     return v < -limit ? -limit : v > limit ? limit : (int32_t)v;
 }
 
-// a / b to the nearest integer, b > 0
-static int64_t divide(int64_t a, int64_t b) {
+int64_t tl_divide(int64_t a, int64_t b) {
     return a < 0 ? -((-a + b / 2) / b) : (a + b / 2) / b;
 }
 
@@ -69,7 +68,7 @@ static void unit_row(const int32_t *v, int32_t n, int32_t one, int16_t *w) {
     int32_t length = (int32_t)tl_isqrt(square);
     for (int32_t j = 0; j < n; j++) {
         int32_t u = (int32_t)((uint32_t)(v[j] >> right) << left);
-        w[j] = length ? (int16_t)clamp(divide((int64_t)u * one, length), INT16_MAX) : 0;
+        w[j] = length ? (int16_t)clamp(tl_divide((int64_t)u * one, length), INT16_MAX) : 0;
     }
 }
 
@@ -77,7 +76,7 @@ static void unit_row(const int32_t *v, int32_t n, int32_t one, int16_t *w) {
 static int32_t euclidean_row(const tl_head_t *h, const int32_t *sum, int32_t count, int16_t *w) {
     int64_t square = 0;
     for (int32_t j = 0; j < h->n; j++) {
-        w[j] = (int16_t)clamp(divide((int64_t)sum[j] * 128, count), INT16_MAX);
+        w[j] = (int16_t)clamp(tl_divide((int64_t)sum[j] * 128, count), INT16_MAX);
         square += (int32_t)w[j] * w[j];
     }
     return clamp(-(((square >> 8) * h->mult) >> h->shift), INT32_MAX);
@@ -122,11 +121,11 @@ static int32_t spread(const tl_head_t *h, const int32_t *sums, const int32_t *co
     for (int32_t j = 0; j < h->n; j++) {
         int64_t total = 0;
         for (int32_t i = 0; i < h->k; i++) {
-            total += counts[i] > 0 ? divide((int64_t)sums[i * h->n + j] << MEAN_BITS, counts[i]) : 0;
+            total += counts[i] > 0 ? tl_divide((int64_t)sums[i * h->n + j] << MEAN_BITS, counts[i]) : 0;
         }
-        m[j] = clamp(divide(total, taught), 255 << MEAN_BITS);
+        m[j] = clamp(tl_divide(total, taught), 255 << MEAN_BITS);
         for (int32_t i = 0; i < h->k; i++) {
-            int64_t c = counts[i] > 0 ? divide((int64_t)sums[i * h->n + j] << MEAN_BITS, counts[i]) - m[j] : 0;
+            int64_t c = counts[i] > 0 ? tl_divide((int64_t)sums[i * h->n + j] << MEAN_BITS, counts[i]) - m[j] : 0;
             c = clamp(c, 1 << 16);
             square += (uint64_t)(c * c);
         }
@@ -178,13 +177,13 @@ tl_status_t tl_own_classes(const tl_span_t *params, const tl_span_t spans[6]) {
                 mean += (int64_t)own_w[o * h.n + j] * (scale[o] & 32767);
             }
             int64_t row = (int64_t)own_w[source[i] * h.n + j] * (scale[source[i]] & 32767);
-            u[j] = (int32_t)(row - divide(mean, own)); // |u| < 2^23
+            u[j] = (int32_t)(row - tl_divide(mean, own)); // |u| < 2^23
             square += (uint64_t)((int64_t)u[j] * u[j]);
         }
         int64_t length = tl_isqrt(square);
         for (int32_t j = 0; j < h.n; j++) {
-            int64_t c = m[j] + (length ? divide((int64_t)far * u[j], length) : 0);
-            sum[j] = clamp(divide(c * OWN_COUNT, 1 << MEAN_BITS), 255 * OWN_COUNT);
+            int64_t c = m[j] + (length ? tl_divide((int64_t)far * u[j], length) : 0);
+            sum[j] = clamp(tl_divide(c * OWN_COUNT, 1 << MEAN_BITS), 255 * OWN_COUNT);
         }
         counts[i] = -OWN_COUNT;
     }

@@ -55,6 +55,7 @@ void tl_head_logits(
 int32_t tl_softmax(
     const int32_t *logits, int32_t k, int32_t *p); // gives log sum exp(logit - largest), 16 fractional bits
 uint32_t tl_isqrt(uint64_t v);                     // to nearest
+int64_t tl_divide(int64_t a, int64_t b);           // to nearest, b > 0; head_prototype.c
 
 // ---- head_prototype.c: class means ----------------------------------------------------------------------------------
 
@@ -68,6 +69,14 @@ tl_status_t tl_class_rows(const tl_span_t *params, const tl_span_t spans[4]);
 // own_w int8 [own, n], own_scale int32 [own] (their scales, 15 bits, in proportion); sums, counts; scratch int32 [2 n].
 // Gives each such class a pseudo-prototype (count -16).
 tl_status_t tl_own_classes(const tl_span_t *params, const tl_span_t spans[6]);
+
+// ---- head_closed_form.c: linear discriminant analysis ---------------------------------------------------------------
+
+// params: head, prior (1 .. 2^23: of how many examples, with 8 fractional bits, the spherical covariance is taken to
+// be). features int8 [samples, n] and labels uint8 [samples], from which the covariance comes; sums, counts: the means.
+// Gives w, b and scale int32 [2]: mult and shift to predict with. scratch int32 [m (m + 1) / 2 + m + 2 n + k +
+// (k n + 1) / 2], m = min(n, samples), which is at most 512.
+tl_status_t tl_closed_form(const tl_span_t *params, const tl_span_t spans[8]);
 
 // ---- head_linear.c: softmax regression ------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@
 typedef tl_status_t (*tl_train_function_t)(const tl_span_t *params, const tl_span_t *spans);
 
 static mp_obj_t call(tl_train_function_t function, const mp_obj_t *args, int count, int written) {
-    tl_span_t params = tl_span(args[0], MP_BUFFER_READ), spans[7];
+    tl_span_t params = tl_span(args[0], MP_BUFFER_READ), spans[8];
     for (int i = 0; i < count; i++) {
         spans[i] = tl_span(args[1 + i], i >= written ? MP_BUFFER_RW : MP_BUFFER_READ);
     }
@@ -37,6 +37,13 @@ static mp_obj_t tl_train_own_classes(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_own_classes_obj, 7, 7, tl_train_own_classes);
 
+// closed_form(params, features, labels, sums, counts, w, b, scale, scratch) -> status
+static mp_obj_t tl_train_closed_form(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return call(tl_closed_form, args, 8, 4);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_closed_form_obj, 9, 9, tl_train_closed_form);
+
 // unit_mean(params, features, mean, scratch) -> status
 static mp_obj_t tl_train_unit_mean(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
@@ -55,6 +62,7 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_head_step_obj, 8, 8, tl_trai
     ROW(MP_QSTR_class_sums, tl_train_class_sums_obj)                                                                   \
     ROW(MP_QSTR_class_rows, tl_train_class_rows_obj)                                                                   \
     ROW(MP_QSTR_own_classes, tl_train_own_classes_obj)                                                                 \
+    ROW(MP_QSTR_closed_form, tl_train_closed_form_obj)                                                                 \
     ROW(MP_QSTR_unit_mean, tl_train_unit_mean_obj)                                                                     \
     ROW(MP_QSTR_head_step, tl_train_head_step_obj)
 

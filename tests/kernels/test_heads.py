@@ -264,6 +264,122 @@ def test_examples_take_a_pseudo_prototypes_place():
     assert np.array_equal(sums[1], 99 + task.x[2:].sum(0))
 
 
+def closed_form(task, prior, sums=None, counts=None):
+    """(w, b, params to predict with) from the kernel; prior in examples."""
+    n, k = task.n, task.k
+    if sums is None:
+        _, _, sums, counts = task.prototypes()
+    w, b, scale = np.zeros((k, n), np.int16), np.zeros(k, np.int32), np.zeros(2, np.int32)
+    m = min(n, len(task.features))
+    scratch = np.zeros(m * (m + 1) // 2 + m + 2 * n + k + (k * n + 1) // 2, np.int32)
+    given = params(n, k, task.zero, 0, 0, round(prior * 256))
+    status = tl_train.closed_form(given, task.features, task.labels, sums, counts, w, b, scale, scratch)
+    assert status == 0
+    return w, b, params(n, k, task.zero, *scale)
+
+
+def discriminant(task, means, prior):
+    """Logits of shrunken LDA in float64, of the task's samples [samples, k], and the longest row's |w|_1."""
+    z = task.x - task.means()[task.labels]
+    examples, trace = len(z) - task.k, (z * z).sum()
+    d = means - means.mean(0)
+    if trace:
+        sphere = np.eye(task.n) * trace * prior / (examples * task.n)
+        covariance = (z.T @ z + sphere) / (examples + prior)
+    else:  # nothing to be seen of it
+        covariance = np.eye(task.n) * max((d * d).sum() / (8 * task.k), 1e-9)
+    w = np.linalg.solve(covariance, d.T).T
+    return task.x @ w.T - (w * (means + means.mean(0))).sum(1) / 2, np.abs(w).sum(1).max()
+
+
+PRIORS = st.sampled_from([0.05, 1.0, 10.0])  # in numbers of features
+
+
+@settings(deadline=None)
+@given(TASKS, PRIORS, st.integers(1, 6))
+def test_closed_form_is_linear_discriminant_analysis(task, prior, closer):
+    """Within 1/128 of the largest logit; scaled down by a power of two where logits could pass 2^14."""
+    task.x = np.rint(task.x / closer)
+    task.features = np.clip(task.x + task.zero, -128, 127).astype(np.int8)
+    task.x = task.features.astype(np.float64) - task.zero
+    prior = max(1, round(prior * task.n * 256)) / 256
+    w, b, given_params = closed_form(task, prior)
+    found = task.logits(w, b, given_params)
+    expected, longest = discriminant(task, task.means(), prior)
+    size = np.abs(expected - expected.mean(1, keepdims=True)).max()
+    if longest * 255 > 2**13 and size:
+        down = np.abs(found - found.mean(1, keepdims=True)).max() / size
+        assert down <= 1.01
+        expected, size = expected * 2 ** np.rint(np.log2(down)), size * 2 ** np.rint(np.log2(down))
+    assert np.abs(found - expected).max() <= size / 128 + 2 / ONE
+
+
+def test_closed_form_knows_how_features_vary_together():
+    """Two classes apart across a long thin direction: the nearest mean fails where the whitened one does not."""
+    random = np.random.default_rng(0)
+    task = Task(0, n=4, k=2, shots=40, zero=0)
+    task.x = random.normal(0, 3, (80, 4)) + np.outer(random.normal(0, 30, 80), [1, 1, 0, 0])
+    task.x += np.where(task.labels[:, None] == 1, 1, -1) * [6, -6, 0, 0]
+    task.features = np.rint(task.x).clip(-128, 127).astype(np.int8)
+    w, b, *_ = task.prototypes()
+    nearest = (task.logits(w, b).argmax(1) == task.labels).mean()
+    w, b, given_params = closed_form(task, 4)
+    assert (task.logits(w, b, given_params).argmax(1) == task.labels).mean() > 0.98
+    assert nearest < 0.9
+
+
+@given(SEEDS, st.integers(2, 8))
+def test_one_example_each_is_the_nearest_example(seed, k):
+    task = Task(seed, n=30, k=k, shots=1)
+    w, b, given_params = closed_form(task, 30)
+    assert np.array_equal(task.logits(w, b, given_params).argmax(1), task.labels)
+
+
+@settings(deadline=None)
+@given(TASKS)
+def test_means_come_from_all_calls_and_the_covariance_from_this(task):
+    _, _, sums, counts = task.prototypes()
+    shift = np.random.default_rng(1).integers(-20, 20, sums.shape)
+    sums = (3 * sums + 2 * counts[:, None] * shift).astype(np.int32)  # two more samples for each, moved
+    w, b, given_params = closed_form(task, task.n, sums, 3 * counts)
+    expected, longest = discriminant(task, np.clip(sums / (3 * counts[:, None]), -255, 255), task.n)
+    size = np.abs(expected - expected.mean(1, keepdims=True)).max()
+    if longest * 255 < 2**13:
+        assert np.abs(task.logits(w, b, given_params) - expected).max() <= size / 128 + 2 / ONE
+
+
+@settings(deadline=None)
+@given(SEEDS, st.integers(1, 150), st.integers(1, 8), st.integers(1, 40), st.sampled_from([0, 1, 3, 128]))
+def test_any_bytes_have_a_closed_form(seed, n, k, samples, amplitude):
+    """Constant features, sums and counts that no samples gave: no overflow (the sanitizer build runs this too)."""
+    random = np.random.default_rng(seed)
+    task = Task(0, 1, 1, 1)
+    task.n, task.k, task.zero, task.params = n, k, int(random.integers(-128, 128)), None
+    task.features = random.integers(-amplitude, max(1, amplitude), (samples, n)).astype(np.int8)
+    task.labels = random.integers(0, k, samples).astype(np.uint8)
+    sums = random.integers(-(2**31), 2**31, (k, n)).astype(np.int32) >> int(random.integers(0, 32))
+    counts = random.integers(-(2**31), 2**31, k).astype(np.int32) >> int(random.integers(0, 32))
+    for prior in (1 / 256, 1, n, 2**15):
+        w, b, given_params = closed_form(task, prior, sums, counts)
+        task.logits(w, b, given_params)
+
+
+def test_closed_form_in_pieces_that_are_too_large_is_a_status():
+    for n, samples, prior, expected in ((513, 513, 256, PARAMS), (4, 4, 0, PARAMS), (4, 4, 1 << 24, PARAMS)):
+        m, k = min(n, samples), 2
+        words = m * (m + 1) // 2 + m + 2 * n + k + (k * n + 1) // 2
+        arguments = (np.zeros((samples, n), np.int8), np.zeros(samples, np.uint8), np.zeros((k, n), np.int32))
+        arguments += (np.ones(k, np.int32), np.zeros((k, n), np.int16), np.zeros(k, np.int32), np.zeros(2, np.int32))
+        given_params = params(n, k, 0, 0, 0, prior)
+        assert tl_train.closed_form(given_params, *arguments, np.zeros(words, np.int32)) == expected
+        if n == 4:
+            given_params[5] = 256
+            assert tl_train.closed_form(given_params, *arguments, np.zeros(words, np.int32)) == 0
+            assert tl_train.closed_form(given_params, *arguments, np.zeros(words - 1, np.int32)) == BUFFER + 256 * 7
+            arguments[1][1] = 2
+            assert tl_train.closed_form(given_params, *arguments, np.zeros(words, np.int32)) == LABEL + 256
+
+
 PARAMS, BUFFER, LABEL = 51, 52, 54
 
 
