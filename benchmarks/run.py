@@ -25,13 +25,13 @@ from tinylearn_host.bench.measure import Figure, Meter  # noqa: E402
 from tinylearn_host.errors import TinylearnError  # noqa: E402
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--board", action="append", metavar="B", help="may be given again; default: all emulated ones")
     parser.add_argument("--only", default="", metavar="PATTERN", help="names that begin so; * and ? as in file names")
     parser.add_argument("--check", action="store_true", help="compare with the committed figures")
     parser.add_argument("--table", action="store_true", help="write docs/benchmarks.md and nothing else")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     complaints = []
     try:
         if not options.table:
@@ -60,10 +60,11 @@ def _measure(options: argparse.Namespace) -> list[str]:
             complaints += results.worse([row for row in before if row["name"] in {w.name for w in chosen}], after)
         elif not options.only:
             results.save(name, after)
-    if options.check:
-        complaints += results.worse(results.load("sizes"), results.sizes())
-    elif not options.only and not options.board:
-        results.save("sizes", results.sizes())
+    if not options.only and not options.board:
+        if options.check:
+            complaints += results.worse(results.load("sizes"), results.sizes())
+        else:
+            results.save("sizes", results.sizes())
     return complaints
 
 

@@ -10,7 +10,8 @@ from tinylearn_host.bench import kernels, litert
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 KERNELS = [layer.name for layer in kernels.LAYERS]
-SCALES = {"cycles": (1e6, "M cycles"), "instructions": (1e6, "M instructions"), "seconds": (1e-3, "ms")}
+TOTAL = {"cycles": (1e6, "M cycles"), "instructions": (1e6, "M instr."), "seconds": (1e-3, "ms")}
+EACH = {"cycles": (1, "cycles"), "instructions": (1, "instr."), "seconds": (1e-9, "ns")}
 TEXT = """# Benchmarks
 
 Made by `make bench` from `benchmarks/results/`; do not edit. Figures are of the native modules that a user flashes,
@@ -19,11 +20,12 @@ simulator's, and is the same to the bit. `benchmarks/run.py --check` fails where
 
 - `pico-emulated`: cycles of the Cortex-M0+, by the emulator's own counter. Code and data lie in RAM, as on a Pico.
 - `qemu-*`: instructions (QEMU does not model time), counted with `-icount`.
+- Both are the same in every run, but for a few dozen cycles where garbage is collected meanwhile (`model.adapt`).
 - `unix`: the least of five measurements on the machine that ran them last; only ratios mean anything.
 
 ## Layers
 
-Per multiply-accumulate: cycles, instructions, nanoseconds. Weights span the whole int8 range, one scale per channel.
+Per multiply-accumulate. Weights span the whole int8 range, and every channel has its own scale.
 
 {layers}
 
@@ -66,9 +68,9 @@ def text() -> str:
     learning = [name for name in names if name.startswith(("adapt ", "step "))]
     models = [name for name in names if name not in KERNELS and name not in learning]
     return TEXT.format(
-        layers=_table(columns, [name for name in KERNELS if name in names], _per_mac),
-        models=_table(columns, models, _total),
-        learning=_table(columns, learning, _total),
+        layers=_table(columns, [name for name in KERNELS if name in names], EACH),
+        models=_table(columns, models, TOTAL),
+        learning=_table(columns, learning, TOTAL),
         litert=_litert(columns.get("unix", {})),
         sizes=_sizes(results.load("sizes")),
     )
@@ -78,23 +80,34 @@ def _by_name(board: str) -> dict[str, dict]:
     return {row["name"]: row for row in results.load(board)}
 
 
-def _table(columns: dict[str, dict], names: list[str], cell) -> str:
-    lines = [["", "MACs", *columns]]
+def _table(columns: dict[str, dict], names: list[str], units: dict[str, tuple[float, str]]) -> str:
+    """A line per name, a column per board; and the time where we know a board's clock."""
+    lines = [["", "MACs", *(f"{board}, {units[_unit(rows)][1]}" for board, rows in columns.items())]]
+    clocks = {board: boards.find(board).clock_hz for board in columns} if units is TOTAL else {}
+    clocks = {board: hz for board, hz in clocks.items() if hz}
+    lines[0] += [f"{board}, ms at {hz / 1e6:.0f} MHz" for board, hz in clocks.items()]
     for name in names:
-        rows = [column.get(name) for column in columns.values()]
-        macs = next(row["macs"] for row in rows if row)
-        lines.append([name, f"{macs:,}", *(cell(row) if row else "" for row in rows)])
+        macs = next(rows[name]["macs"] for rows in columns.values() if name in rows)
+        cells = [_cell(rows.get(name), units) for rows in columns.values()]
+        times = [_number(results.value(columns[board][name])[1] / hz * 1e3) for board, hz in clocks.items()]
+        lines.append([name, f"{macs:,}", *cells, *times])
     return _markdown(lines)
 
 
-def _per_mac(row: dict) -> str:
-    return f"{row['per_mac'] * 1e9:.2f} ns" if "seconds" in row else f"{row['per_mac']:.2f}"
+def _unit(rows: dict[str, dict]) -> str:
+    return results.value(next(iter(rows.values())))[0]
 
 
-def _total(row: dict) -> str:
+def _cell(row: dict | None, units: dict[str, tuple[float, str]]) -> str:
+    if row is None:
+        return ""
     unit, value = results.value(row)
-    scale, name = SCALES[unit]
-    return f"{value / scale:.3g} {name}"
+    return _number((row["per_mac"] if units is EACH else value) / units[unit][0])
+
+
+def _number(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _litert(rows: dict[str, dict]) -> str:
@@ -102,7 +115,7 @@ def _litert(rows: dict[str, dict]) -> str:
     for name in rows:
         peers = [rows.get(f"{name}, {peer}") for peer in litert.RESOLVERS]
         if all(peers):
-            lines.append([name, *(f"{row['seconds'] * 1e6:.1f}" for row in (rows[name], *peers))])
+            lines.append([name, *(_number(row["seconds"] * 1e6) for row in (rows[name], *peers))])
     return _markdown(lines)
 
 

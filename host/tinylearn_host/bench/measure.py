@@ -94,8 +94,8 @@ class Meter:
         status, empty, call, result = self._run(work)
         if status:
             raise TinylearnError(f"{work.name} does not run on {self.name}: {simulator.explain(status)}", BOARD_ERROR)
-        overhead = self._value(empty)
-        value = self._value(call) - overhead
+        overhead = self.value(empty)
+        value = self.value(call) - overhead
         unit = self.counter.get("unit", "seconds")
         ours = Figure(work.name, self.name, work.macs, unit, value, overhead, result == expected)
         return [ours, *self._peers(work, expected)]
@@ -109,20 +109,20 @@ class Meter:
             self.link.put(DATA, work.data)
             self.link.soft_reset()
             self.link.exec(f"import tinylearn\nmodel = tinylearn.load({MODEL!r})")
-            self.link.exec(self._stopwatch())
+            self.link.exec(self.stopwatch())
             call = f"{work.call}(measure, model, *{(DATA, *work.arguments)!r})"
             return ast.literal_eval(self.link.exec(source("bench", f"print({call})"), PATIENCE))
         finally:
             self.link.remove(MODEL)
             self.link.remove(DATA)
 
-    def _stopwatch(self) -> str:
+    def stopwatch(self) -> str:
         """The program that defines `measure` on the board."""
         if not self.counter:
             return source("stopwatch")
         return source("counter", f"measure = counter({self.counter['address']}, {self.counter.get('start', [])})")
 
-    def _value(self, measured: tuple[int, int]) -> float:
+    def value(self, measured: tuple[int, int]) -> float:
         ticks, calls = measured
         if not self.counter:
             return ticks / calls / 1e6

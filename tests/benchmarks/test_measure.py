@@ -1,0 +1,94 @@
+"""Counters count exactly, answers are really compared, and committed cycles hold."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import run
+from click.testing import CliRunner
+from tinylearn_host.bench import workloads
+from tinylearn_host.bench.measure import DATA, Meter
+from tinylearn_host.cli import main
+
+THUMB = """
+import micropython
+@micropython.asm_thumb
+def spin(r0):
+    label(again)
+    sub(r0, r0, 1)
+    bne(again)
+"""
+RISCV = """
+import micropython
+@micropython.asm_rv32
+def spin(a0):
+    label(again)
+    addi(a0, a0, -1)
+    bne(a0, zero, again)
+"""
+# A round of the loop: on the Cortex-M0+ a cycle and, for a taken branch, two; elsewhere two instructions.
+ROUND = {"pico-emulated": 3, "qemu-m3": 2, "qemu-m4": 2, "qemu-rv32": 2}
+
+
+@pytest.mark.parametrize("board", ROUND)
+def test_counters_are_exact(board):
+    with Meter.opened(board) as meter:
+        meter.link.exec(meter.stopwatch())
+        meter.link.exec(RISCV if "rv32" in board else THUMB)
+        once, again, more = (meter.value(meter.link.eval(f"measure(spin, {n})")) for n in (1000, 1000, 34567))
+    assert once == again
+    assert more - once == ROUND[board] * 33567
+
+
+def test_committed_cycles_hold(capsys):
+    """Fails when a kernel has become slower by 3 %, or its answer has changed; `make bench` commits new figures."""
+    assert run.main(["--check", "--board", "pico-emulated", "--only", "L"]) == 0, capsys.readouterr().err
+
+
+def test_command():
+    result = CliRunner().invoke(main, ["bench", "--board", "sim", "--only", "L6", "--json"])
+    assert result.exit_code == 0, result.stderr
+    rows = {row["name"]: row for row in json.loads(result.stdout)}
+    assert set(rows) == {"L6 forward", "L6 forward, LiteRT reference", "L6 forward, LiteRT"}
+    ours = rows["L6 forward"]
+    assert ours["board"] == "sim" and ours["macs"] == 16384 and ours["exact"] is True and ours["seconds"] > 0
+    assert ours["per_mac"] == pytest.approx(ours["seconds"] / ours["macs"], rel=1e-3)
+    assert rows["L6 forward, LiteRT reference"]["exact"] is True
+
+
+@pytest.fixture(scope="module")
+def unix():
+    with Meter.opened("unix") as meter:
+        yield meter
+
+
+@pytest.mark.parametrize("name", ["L6 forward", "glyph", "adapt prototype", "adapt last_layer", "step last_layer"])
+def test_every_kind_of_workload(unix, name):
+    [work] = workloads.choose(name)
+    figure = unix.figures(work)[0]
+    assert figure.name == name and figure.exact and figure.value > 0 and figure.unit == "seconds"
+
+
+def test_unknown_names_are_refused():
+    result = CliRunner().invoke(main, ["bench", "--board", "sim", "--only", "L7"])
+    assert result.exit_code == 2 and "L1 forward" in result.stderr
+
+
+class Noise:
+    """A link that damages one bit of the samples."""
+
+    def __init__(self, link):
+        self._link = link
+
+    def put(self, path, data):
+        self._link.put(path, bytes([data[0] ^ 64]) + data[1:] if path == DATA else data)
+
+    def __getattr__(self, name):
+        return getattr(self._link, name)
+
+
+def test_a_wrong_answer_is_seen(unix):
+    [work] = workloads.choose("L6")
+    assert not Meter(unix.name, unix.counter, Noise(unix.link)).figures(work)[0].exact
+    assert unix.link.size(DATA) is None
