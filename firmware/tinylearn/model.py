@@ -14,8 +14,10 @@ _SOFTMAX = 10
 
 def need(nbytes, what):
     """Collect garbage; MemoryError with the numbers where nbytes are not free."""
+    if not hasattr(gc, "mem_free"):  # CPython
+        return
     gc.collect()
-    free = gc.mem_free() if hasattr(gc, "mem_free") else nbytes
+    free = gc.mem_free()
     if free < nbytes:
         raise MemoryError("%s needs %d bytes of RAM and %d are free: %s" % (what, nbytes, free, _ADVICE))
 
