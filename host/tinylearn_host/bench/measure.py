@@ -118,16 +118,16 @@ class Meter:
 
     def stopwatch(self) -> str:
         """The program that defines `measure` on the board."""
-        if not self.counter:
+        c = self.counter
+        if not c:
             return source("stopwatch")
-        return source("counter", f"measure = counter({self.counter['address']}, {self.counter.get('start', [])})")
+        step = 1 if c.get("ticks", 1) > 0 else -1
+        return source("counter", f"measure = counter({c['address']}, {c['hz']}, {step}, {c.get('start', [])})")
 
     def value(self, measured: tuple[int, int]) -> float:
+        """Units, or seconds, of one call."""
         ticks, calls = measured
-        if not self.counter:
-            return ticks / calls / 1e6
-        per_unit = self.counter.get("ticks", 1)  # negative where it counts down
-        return round((ticks if per_unit > 0 else -ticks) % 2**32 / abs(per_unit))
+        return round(ticks / abs(self.counter.get("ticks", 1))) if self.counter else ticks / calls / 1e6
 
     def _peers(self, work: Workload, expected: bytes) -> Iterator[Figure]:
         if self.name not in ("unix", "sim") or not work.tflite or not litert.installed():

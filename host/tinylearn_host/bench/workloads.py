@@ -14,7 +14,8 @@ from tinylearn_host import digits, flash, importers, paths, tlm
 from tinylearn_host.bench import kernels, litert, reference_models
 
 SHOTS, SEED = 5, 1
-LAST_LAYER_STEPS = 40  # those of Model.adapt
+METHODS = ("prototype", "last_layer")  # those of Model.adapt
+LAST_LAYER_STEPS = 40  # and its default
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,12 @@ def _all() -> dict[str, Callable[[], Workload]]:
     """Every workload by name, not made yet: some take a while to make."""
     made = {layer.name: partial(_layer, layer) for layer in kernels.LAYERS}
     made |= {name: partial(_reference_model, name) for name in reference_models.NAMES}
-    made |= {path.stem: partial(_own_model, path) for path in sorted(paths.MODELS.glob("*/*.tlm"))}
-    made |= {f"adapt {method}": partial(_adaptation, method) for method in ("prototype", "last_layer")}
-    return made | {"step last_layer": _step}
+    zoo = sorted(paths.MODELS.glob("*/*.tlm"))
+    made |= {path.stem: partial(_own_model, path) for path in zoo}
+    if zoo:
+        made |= {f"adapt {method}": partial(_adaptation, method) for method in METHODS}
+        made["step last_layer"] = _step
+    return made
 
 
 def _layer(layer: kernels.Layer) -> Workload:
