@@ -263,7 +263,7 @@ def _check_tensor(model, f, tensor, offset, size):
 # ---- What a Model does with it ---------------------------------------------------------------------------------------
 
 
-def recall(model):
+def restore(model):
     """Bring back what was saved last; what cannot be trusted is left out, with a word."""
     for found in _all(model):
         if found.worth == OWN:

@@ -50,9 +50,9 @@ def load(path="model.tlm", recall=True):
     model = _open(path)
     model.path = path
     if recall and (any(_exists(name) for name in slots(path, model.mapped)) or _circuitpython()):
-        from . import delta
+        from .delta import restore
 
-        delta.recall(model)
+        restore(model)
     return model
 
 
