@@ -9,7 +9,7 @@ CFLAGS_EXTRA = -O2 -I$(MODULE_DIR)/.. -I$(MODULE_DIR)/../kernels
 ifneq ($(filter armv%,$(ARCH)),)
 CFLAGS_EXTRA += -masm-syntax-unified
 endif
-SMALL = mod$(MOD) operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype head_closed_form
+SMALL = mod$(MOD) operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype head_closed_form head head_linear backward loss conv2d_grad pool_grad gradient update
 $(SMALL:%=$(BUILD)/%.o): CFLAGS += -Os
 
 VPATH = $(MODULE_DIR) $(MODULE_DIR)/../kernels

@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+import urllib.request
+from pathlib import Path
 
 import apt
 from common import ROOT, SetupError, fingerprint, run, say
 
 VENV = ROOT / ".venv"
 OLDEST_PYTHON = (3, 10)
+TORCH_WITHOUT_CUDA = "https://download.pytorch.org/whl/cpu"  # PyPI's brings several GB more
+CONNECT_SECONDS = 5
 
 
 def venv(*requirements: str) -> None:
@@ -28,8 +32,30 @@ def venv(*requirements: str) -> None:
         if stamp.is_file() and stamp.read_text() == key:
             continue
         say(f"installing {name} into .venv")
-        run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments])
+        run(
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                *arguments,
+                *_index_of(arguments),
+            ]
+        )
         stamp.write_text(key)
+
+
+def _index_of(arguments: list) -> list[str]:
+    """Where pip finds a small torch, if the requirements ask for one and that place can be reached."""
+    if not any("torch==" in path.read_text() for path in arguments if isinstance(path, Path) and path.is_file()):
+        return []
+    try:
+        with urllib.request.urlopen(f"{TORCH_WITHOUT_CUDA}/torch/", timeout=CONNECT_SECONDS):
+            return ["--extra-index-url", TORCH_WITHOUT_CUDA]
+    except OSError:
+        return []
 
 
 def _runs(python) -> bool:

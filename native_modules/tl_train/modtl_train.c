@@ -1,7 +1,8 @@
 // tl_train: the training half of tinylearn for Python. Integers and buffers in, a status out; nothing is allocated.
 // native_modules/cpython/tl_train.py is its twin on CPython, with the same names.
-// What each function does, and its buffers: kernels/heads.h.
+// What each function does, and its buffers: kernels/heads.h, kernels/backward.h.
 
+#include "backward.h"
 #include "binding.h"
 #include "heads.h"
 
@@ -58,13 +59,50 @@ static mp_obj_t tl_train_head_step(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_head_step_obj, 8, 8, tl_train_head_step);
 
+// rates(params, model, table) -> status
+static mp_obj_t tl_train_rates(mp_obj_t params, mp_obj_t model, mp_obj_t table) {
+    const mp_obj_t args[3] = {params, model, table};
+    return call(tl_rates, args, 2, 1);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(tl_train_rates_obj, tl_train_rates);
+
+// head_loss(params, x, w, b, dx, state, scratch) -> status
+static mp_obj_t tl_train_head_loss(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return call(tl_head_loss, args, 6, 3);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_head_loss_obj, 7, 7, tl_train_head_loss);
+
+// softmax_loss(params, x, dx, state, scratch) -> status
+static mp_obj_t tl_train_softmax_loss(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return call(tl_softmax_loss, args, 4, 1);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_softmax_loss_obj, 5, 5, tl_train_softmax_loss);
+
+// backward(model, arena, places, plan, state) -> status
+static mp_obj_t tl_train_backward(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    tl_span_t spans[TL_BACK_SPANS];
+    for (int i = 0; i < TL_BACK_SPANS; i++) {
+        bool written = i == TL_BACK_ARENA || i == TL_BACK_STATE;
+        spans[i] = tl_span(args[i], written ? MP_BUFFER_RW : MP_BUFFER_READ);
+    }
+    return MP_OBJ_NEW_SMALL_INT(tl_backward(spans));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_backward_obj, 5, 5, tl_train_backward);
+
 #define TL_TRAIN_NAMES(ROW)                                                                                            \
     ROW(MP_QSTR_class_sums, tl_train_class_sums_obj)                                                                   \
     ROW(MP_QSTR_class_rows, tl_train_class_rows_obj)                                                                   \
     ROW(MP_QSTR_own_classes, tl_train_own_classes_obj)                                                                 \
     ROW(MP_QSTR_closed_form, tl_train_closed_form_obj)                                                                 \
     ROW(MP_QSTR_unit_mean, tl_train_unit_mean_obj)                                                                     \
-    ROW(MP_QSTR_head_step, tl_train_head_step_obj)
+    ROW(MP_QSTR_head_step, tl_train_head_step_obj)                                                                     \
+    ROW(MP_QSTR_rates, tl_train_rates_obj)                                                                             \
+    ROW(MP_QSTR_head_loss, tl_train_head_loss_obj)                                                                     \
+    ROW(MP_QSTR_softmax_loss, tl_train_softmax_loss_obj)                                                               \
+    ROW(MP_QSTR_backward, tl_train_backward_obj)
 
 #if MICROPY_ENABLE_DYNRUNTIME
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {

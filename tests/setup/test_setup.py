@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import http.server
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "setup"))
 import apt  # noqa: E402
 import common  # noqa: E402
+import environment  # noqa: E402
 import sources  # noqa: E402
 
 
@@ -73,6 +76,22 @@ def test_closed_network_is_noticed_at_once():
     with pytest.raises(OSError):
         sources.download("http://192.0.2.1/micropython.tar.xz", "0" * 64)  # an address that nobody has (RFC 5737)
     assert time.monotonic() - started < 2 * sources.CONNECT_SECONDS
+
+
+def test_torch_without_cuda_is_preferred_where_it_can_be_reached(monkeypatch, tmp_path):
+    dev, other = common.ROOT / "requirements-dev.txt", common.ROOT / "requirements.txt"
+    (tmp_path / "torch").mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        there = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(environment, "TORCH_WITHOUT_CUDA", there)
+        assert environment._index_of(["-r", dev]) == ["--extra-index-url", there]
+        assert environment._index_of(["-r", other]) == environment._index_of(["--no-deps", common.ROOT]) == []
+        monkeypatch.setattr(environment, "TORCH_WITHOUT_CUDA", f"{there}/nothing")
+        assert environment._index_of(["-r", dev]) == []
+        server.shutdown()
+    assert environment._index_of(["-r", dev]) == []
 
 
 def test_missing_packages_are_named_where_they_cannot_be_installed(monkeypatch):
