@@ -45,7 +45,6 @@ def test_the_simulator_has_the_bits_of_litert(model):
     np.testing.assert_array_equal(Simulator(path).run_batch(x).reshape(SAMPLES, -1), expected)
 
 
-@pytest.mark.boards("unix", "qemu-m3", "pico-emulated")
 def test_boards_have_the_bits_of_litert(model, board_name, board_port, tmp_path):
     path, x, expected = model
     np.save(tmp_path / "x.npy", x)
