@@ -17,7 +17,7 @@ from .model import allocate, slots
 _MAGIC, _MAJOR = b"TLDL", 1
 _HEADER, _RECORD = "<4sHHII32sHH", "<HHII"
 _HEADER_BYTES, _RECORD_BYTES = 52, 12
-_HEAD, _LABELS, _ROWS, _BIASES, _SUMS, _COUNTS, _TENSOR = 1, 2, 3, 4, 5, 6, 16
+_HEAD, _LABELS, _ROWS, _BIASES, _SUMS, _COUNTS, _OWNERS, _TENSOR = 1, 2, 3, 4, 5, 6, 7, 16
 _LINEAR = 1  # the sort of head
 _LONGEST = 255  # bytes of a label
 _NOBODY = 65535  # in an operator's record: no tensor
@@ -195,7 +195,7 @@ def check(model, f):
         if kind == _TENSOR:
             _check_tensor(model, f, tensor, offset, size)
             tensors.append((tensor, offset, size, at))
-        elif not _HEAD <= kind <= _COUNTS:
+        elif not _HEAD <= kind <= _OWNERS:
             raise Refused("it has records of kind %d, from a newer tinylearn: flash the package again" % kind)
         elif kind in parts:
             raise Refused("it has two records of kind %d" % kind)
@@ -206,7 +206,7 @@ def check(model, f):
 
 
 def _head(model, parts):
-    if len(parts) != _COUNTS or len(parts[_HEAD]) != 24:
+    if not all(kind in parts for kind in range(_HEAD, _COUNTS + 1)) or len(parts[_HEAD]) != 24:
         raise Refused("its head is not whole")
     sort, n, k, zero, mult, shift = unpack("<6i", parts[_HEAD])
     if sort != _LINEAR:
@@ -219,8 +219,12 @@ def _head(model, parts):
     counts = array("i", parts[_COUNTS])
     if not all(counts):
         raise Refused("it has a class without examples")
-    labels = _labels(parts[_LABELS], k)
-    return Head(array("i", (n, k, zero, mult, shift)), labels, parts[_ROWS], parts[_BIASES], parts[_SUMS], counts)
+    owners = parts[_OWNERS] if _OWNERS in parts else bytearray(range(k))
+    classes = len(set(owners))
+    if len(owners) != k or classes < 2 or max(owners) >= classes:
+        raise Refused("its rows do not belong to its classes")
+    labels, params = _labels(parts[_LABELS], classes), array("i", (n, k, zero, mult, shift))
+    return Head(params, labels, parts[_ROWS], parts[_BIASES], parts[_SUMS], counts, owners)
 
 
 def _labels(raw, k):
@@ -351,7 +355,7 @@ def _head_records(head):
         if len(text) > _LONGEST:
             raise ValueError("a label of more than %d bytes cannot be saved: %r" % (_LONGEST, label))
         labels += pack("<HH", isinstance(label, str), len(text)) + text
-    return [
+    records = [
         (_HEAD, 0, pack("<6i", _LINEAR, *head.params)),
         (_LABELS, 0, labels),
         (_ROWS, 0, head.w),
@@ -359,6 +363,9 @@ def _head_records(head):
         (_SUMS, 0, head.sums),
         (_COUNTS, 0, bytes(head.counts)),
     ]
+    if len(head.labels) < len(head.owners):
+        records.append((_OWNERS, 0, head.owners))
+    return records
 
 
 def _size(records):

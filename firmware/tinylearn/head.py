@@ -6,25 +6,57 @@ import tl_infer
 
 from .model import argmax, fail
 
+HEADS = "closed_form", "prototype", "last_layer"  # where they are equally good, the first is chosen
+FOLDS = 5  # in which the samples are held out to choose one
+
+
+def check_method(method, head):
+    if method not in HEADS:
+        raise ValueError("method is 'prototype', 'closed_form' or 'last_layer', not %r" % (method,))
+    if head not in (None, "auto"):
+        raise ValueError("head is 'auto', which chooses by the samples, or None, not %r" % (head,))
+
+
+def matrix_bytes(n, k, samples):
+    """What closed_form works in."""
+    size = min(n, samples)
+    return 4 * (size * (size + 1) // 2 + size + 2 * n + k + (k * n + 1) // 2)
+
+
+def training_bytes(n, k, samples):
+    """What last_layer works in."""
+    return 4 * (samples * k + samples + n + 2 * k)
+
 
 class Head:
     """params: array('i') n, k, zero point, mult, shift. w: int16 [k, n]. b: int32 [k].
     sums: int32 [k, n] and counts: array('i') [k], from which more examples go on; a negative count is a class that only
     the model's own classifier has seen. All are buffers.
+    owners: bytearray [k], the class of each row, an index of labels; a class has one row or several.
     """
 
-    def __init__(self, params, labels, w, b, sums, counts):
+    def __init__(self, params, labels, w, b, sums, counts, owners):
         self.params, self.labels, self.w, self.b = params, labels, w, b
-        self.sums, self.counts = sums, counts
+        self.sums, self.counts, self.owners = sums, counts, owners
         self._logits = array("i", counts)
         self._p = array("i", counts)
 
-    def answer(self, features):
-        """(label, confidence) for int8 features."""
-        p = self._p
+    def nearest(self, features):
+        """The row that int8 features are nearest to."""
         status = tl_infer.head_scores(self.params, features, self.w, self.b, self._logits)
-        status = status or tl_infer.head_softmax(self._logits, p)
         if status:
             fail(status, "the head")
-        best = argmax(p)
-        return self.labels[best], p[best] / 32768
+        return argmax(self._logits)
+
+    def answer(self, features):
+        """(label, confidence) for int8 features: the class of the nearest row; confidence of all its rows together."""
+        owners, p = self.owners, self._p
+        best = owners[self.nearest(features)]
+        status = tl_infer.head_softmax(self._logits, p)
+        if status:
+            fail(status, "the head")
+        total = 0
+        for row in range(len(p)):
+            if owners[row] == best:
+                total += p[row]
+        return self.labels[best], min(total, 32768) / 32768

@@ -278,12 +278,16 @@ class Model:
         metric="cosine",
         keep=None,
         save=False,
+        shrinkage=None,
+        more="refine",
+        head=None,
     ):
         """Teach classes from examples, and give this model. When anything goes wrong it predicts as before.
 
         samples   an iterable of (x, label): a list, a generator, something that reads a sensor. label: int or str
         method    "prototype": a class is the mean of its examples' features
-                  "last_layer": from there, train a linear layer
+                  "closed_form": linear discriminant analysis, the nearest mean where distances are whitened
+                  "last_layer": from the prototypes, train a linear layer
         steps     of last_layer, each over all examples; 40
         rate      of last_layer, on features of length 1; 100. Gradients are clipped to a norm of 1
         on_step   called with (step, loss, accuracy on the samples) after each step
@@ -292,12 +296,19 @@ class Model:
         keep      True: the model's own named classes stay, beside the new ones; None: they do if a sample has one of
                   their labels
         save      True: and save() it; OSError where that fails, though the model has learned
+        shrinkage of closed_form, 0.01 .. 0.99: how round its covariance is made; None: by the number of samples
+        more      of a class that is there already: "refine" it, or "add" a prototype beside those that it has, for
+                  another session or another place of the sensor
+        head      "auto": whichever method answers best on samples held out in turn; takes as long as all of them five
+                  times
 
         Adapting again adds classes and refines the ones there are; forget(label) and reset() take away.
         """
         from .teaching import teach
 
-        self.head = teach(self, samples, method, steps, rate, on_step, seed, metric, keep)
+        options = {"method": method, "steps": steps, "rate": rate, "on_step": on_step, "seed": seed, "metric": metric}
+        options.update({"keep": keep, "shrinkage": shrinkage, "more": more, "head": head})
+        self.head = teach(self, samples, options)
         if save:
             self.save()
         return self
@@ -338,11 +349,11 @@ class Model:
         self.head = None
         self.change(())
 
-    def plan(self, method="prototype", ways=10, shots=5, steps=None):
+    def plan(self, method="prototype", ways=10, shots=5, steps=None, head=None):
         """What adapt would take for ways classes of shots examples: a named tuple of bytes and seconds, see plan.py."""
         from .plan import plan
 
-        return plan(self, method, ways, shots, steps)
+        return plan(self, method, ways, shots, steps, head)
 
 
 def argmax(values, flip=0):

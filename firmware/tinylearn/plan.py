@@ -9,38 +9,54 @@ from .model import fail
 # bytes: RAM that adapt takes at its peak, beyond what is loaded: features + head + training + code.
 # seconds: on this board, from one forward run of the frozen network, timed now.
 # model, arena: bytes in RAM already (model: 0 where the file is memory-mapped). features: those of all samples, cached.
-# head: sums, counts, rows. training: the work space of last_layer. code: modules that the first adapt loads.
+# head: sums, counts, rows. training: the work space of closed_form or last_layer; of head='auto' the larger, and one
+# more head. code: modules that the first adapt loads.
 Plan = namedtuple("Plan", ("method", "bytes", "seconds", "model", "arena", "features", "head", "training", "code"))
 
 _CYCLES_PER_MAC = 16  # of the heads on a Cortex-M0+, measured
+_CYCLES_PER_PRODUCT = 60  # of closed_form there: differences from the mean, and 64-bit sums
 _MODULES = ("teaching", "head", "tl_train")
 
 
-def plan(model, method, ways, shots, steps):
-    if method not in ("prototype", "last_layer"):
-        raise ValueError("method is 'prototype' or 'last_layer', not %r" % (method,))
+def plan(model, method, ways, shots, steps, head=None):
+    code = _code()
+    from .head import FOLDS, HEADS, check_method
+
+    check_method(method, head)
     if not (isinstance(ways, int) and isinstance(shots, int) and ways >= 2 and shots >= 1):
         raise ValueError("ways is a whole number from 2 and shots one from 1, not %r and %r" % (ways, shots))
     n, samples = len(model.f), ways * shots
     features = samples * (n + 1)
-    head = ways * (6 * n + 16)
-    training, seconds = 0, samples * _forward(model)
-    if method == "last_layer":
-        steps = 40 if steps is None else steps
-        training = 4 * (samples * ways + samples + n + 2 * ways) + 2 * n
-        seconds += 3 * steps * samples * ways * n * _CYCLES_PER_MAC / _frequency()
-    code = _code()
+    taught = ways * (6 * n + 17)
+    costs = {name: _cost(name, n, ways, samples, 40 if steps is None else steps) for name in HEADS}
+    training, cycles = costs[method]
+    if head == "auto":
+        training = max(space for space, _ in costs.values()) + taught
+        cycles = max(c for _, c in costs.values()) + FOLDS * sum(c for _, c in costs.values())
     return Plan(
         method,
-        features + head + training + code,
-        seconds,
+        features + taught + training + code,
+        samples * _forward(model) + cycles / _frequency(),
         _in_ram(model),
         len(model.arena),
         features,
-        head,
+        taught,
         training,
         code,
     )
+
+
+def _cost(method, n, k, samples, steps):
+    """(bytes of work space, cycles on a Cortex-M0+) of one head from cached features."""
+    from .head import matrix_bytes, training_bytes
+
+    if method == "last_layer":
+        return training_bytes(n, k, samples) + 2 * n, 3 * steps * samples * k * n * _CYCLES_PER_MAC
+    if method == "closed_form":
+        m = min(n, samples)
+        products = m * m * (max(n, samples) + m // 3) // 2 + 2 * k * samples * n + k * m * m
+        return matrix_bytes(n, k, samples), products * _CYCLES_PER_PRODUCT
+    return 0, samples * n * _CYCLES_PER_MAC
 
 
 def _forward(model):

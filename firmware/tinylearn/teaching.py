@@ -8,7 +8,7 @@ from struct import unpack_from
 
 import tl_train
 
-from .head import Head
+from .head import FOLDS, HEADS, Head, check_method, matrix_bytes, training_bytes
 from .model import allocate, fail, float_parts
 
 STEPS, RATE = 40, 100
@@ -16,31 +16,52 @@ MAX_CLASSES, MAX_SAMPLES, MAX_FEATURES = 256, 16000, 32768
 _CONV2D, _FULLY_CONNECTED = 1, 3
 
 
-def teach(model, samples, method, steps, rate, on_step, seed, metric, keep):
-    """The head that model.adapt is about to have."""
-    steps, rate = STEPS if steps is None else steps, RATE if rate is None else rate
-    _check_options(method, steps, rate, on_step, metric)
+class Task:
+    """What is being taught: all that the heads for it have in common, whatever samples they are made of."""
+
+    def __init__(self, model, options):
+        before = model.head
+        self.model, self.before, self.options = model, before, options
+        self.labels = list(before.labels) if before else []
+        self.owners = bytearray(before.owners) if before else bytearray()
+        self.source = None  # rows of the model's own classifier that stay, see _own_rows
+
+
+def teach(model, samples, options):
+    """The head that model.adapt is about to have. options: its arguments, by name."""
+    options["steps"] = STEPS if options["steps"] is None else options["steps"]
+    options["rate"] = RATE if options["rate"] is None else options["rate"]
+    _check_options(**options)
     if len(model.f) > MAX_FEATURES:
         raise ValueError("a head reads at most %d features and this model has %d" % (MAX_FEATURES, len(model.f)))
-    before = model.head
-    labels = list(before.labels) if before else []
-    features, classes = collect(model, samples, labels)
-    source = _own_rows(model, before, labels, keep)
-    if len(labels) < 2:
-        raise ValueError("one class only, %r: there is nothing to tell apart, give examples of two" % labels[0])
-    head = _new_head(model, before, labels, method, metric)
-    _call(tl_train.class_sums, head.params, features, classes, head.sums, head.counts)
-    if source:
-        _add_own_classes(model, head, source)
+    task = Task(model, options)
+    features, classes = collect(model, samples, task.labels)
+    task.source = _own_rows(model, task.before, task.labels, options["keep"])
+    if len(task.labels) < 2:
+        raise ValueError("one class only, %r: there is nothing to tell apart, give examples of two" % task.labels[0])
+    rows = _rows_of(task, classes)
+    method = choose(task, features, rows) if options["head"] == "auto" else options["method"]
+    return fit(task, method, features, rows, options["on_step"])
+
+
+def fit(task, method, features, rows, on_step=None):
+    """A head of the task's classes from features int8 [samples, n] and the rows uint8 [samples] that they belong to."""
+    options = task.options
+    head = _new_head(task, options["metric"] if method == "prototype" else "cosine")
+    _call(tl_train.class_sums, head.params, features, rows, head.sums, head.counts)
+    if task.source:
+        _add_own_classes(task.model, head, task.source)
+    if method == "closed_form":
+        _closed_form(head, features, rows, options["shrinkage"])
+        return head
     _call(tl_train.class_rows, head.params, head.sums, head.counts, head.w, head.b)
     if method == "last_layer":
-        train(head, *_with_absent(head, features, classes), steps, rate, on_step, seed)
+        train(head, *_with_absent(head, features, rows), options["steps"], options["rate"], on_step, options["seed"])
     return head
 
 
-def _check_options(method, steps, rate, on_step, metric):
-    if method not in ("prototype", "last_layer"):
-        raise ValueError("method is 'prototype' or 'last_layer', not %r" % (method,))
+def _check_options(method, steps, rate, on_step, seed, metric, keep, shrinkage, more, head):
+    check_method(method, head)
     if metric != "cosine" and (metric != "euclidean" or method != "prototype"):
         raise ValueError("metric is 'cosine', or 'euclidean' with method 'prototype', not %r" % (metric,))
     if not isinstance(steps, int) or steps < 1:
@@ -49,6 +70,10 @@ def _check_options(method, steps, rate, on_step, metric):
         raise ValueError("rate is a number between 1/256 and 16384, not %r" % (rate,))
     if on_step is not None and not callable(on_step):
         raise TypeError("on_step is a function of (step, loss, accuracy), not %r" % (on_step,))
+    if shrinkage is not None and not (isinstance(shrinkage, (int, float)) and 0.01 <= shrinkage <= 0.99):
+        raise ValueError("shrinkage is a number between 0.01 and 0.99, or None, not %r" % (shrinkage,))
+    if more not in ("refine", "add"):
+        raise ValueError("more is 'refine' or 'add', not %r" % (more,))
 
 
 def _call(function, *arguments):
@@ -143,19 +168,38 @@ def _own_rows(model, before, labels, keep):
     return array("h", (-1 if k < taught else own.index(label) for k, label in enumerate(labels)))
 
 
-def _new_head(model, before, labels, method, metric):
-    """A head of these classes with what was taught before in it, and no rows yet."""
-    n, k = len(model.f), len(labels)
+def _rows_of(task, classes):
+    """Give each class a row, and with more='add' one more where samples are of a class that has one already.
+
+    classes uint8 [samples] becomes the row of each sample: its class's newest.
+    """
+    owners, seen = task.owners, set(classes)
+    counts = task.before.counts if task.before else ()
+    newest = {owner: row for row, owner in enumerate(owners)}
+    for k in range(len(task.labels)):
+        if k not in newest or (task.options["more"] == "add" and k in seen and counts[newest[k]] > 0):
+            newest[k] = len(owners)
+            owners.append(k)
+    if len(owners) > MAX_CLASSES:
+        raise ValueError("more than %d prototypes: forget a class, or adapt without more='add'" % MAX_CLASSES)
+    for i, k in enumerate(classes):
+        classes[i] = newest[k]
+    return classes
+
+
+def _new_head(task, metric):
+    """A head of the task's classes with what was taught before in it, and no rows yet."""
+    model, before, n, k = task.model, task.before, len(task.model.f), len(task.owners)
     mult, shift = (0, 0) if metric == "cosine" else _euclidean_scale(model)
     params = array("i", (n, k, model.f_zero, mult, shift))
-    sums = allocate(4 * k * n, "the sums of %d classes" % k)
-    counts = array("i", (0 for _ in labels))
+    sums = allocate(4 * k * n, "the sums of %d prototypes" % k)
+    counts = array("i", (0 for _ in range(k)))
     if before:
         memoryview(sums)[: len(before.sums)] = before.sums
         for i, count in enumerate(before.counts):
             counts[i] = count
-    w = allocate(2 * k * n, "the rows of %d classes" % k)
-    return Head(params, labels, w, bytearray(4 * k), sums, counts)
+    w = allocate(2 * k * n, "the rows of %d prototypes" % k)
+    return Head(params, task.labels, w, bytearray(4 * k), sums, counts, task.owners)
 
 
 def _euclidean_scale(model):
@@ -211,12 +255,82 @@ def _with_absent(head, features, classes):
     return features, classes
 
 
+# ---- Closed form -----------------------------------------------------------------------------------------------------
+
+MAX_MATRIX = 512
+
+
+def _closed_form(head, features, rows, shrinkage):
+    """Rows by linear discriminant analysis (native_modules/kernels/head_closed_form.c)."""
+    n, k, samples = head.params[0], head.params[1], len(rows)
+    if min(n, samples) > MAX_MATRIX:
+        raise ValueError(
+            "closed_form takes %d samples, or a model of %d features, not %d samples of %d features: use 'prototype'"
+            % (MAX_MATRIX, MAX_MATRIX, samples, n)
+        )
+    examples, prior = samples - len(set(rows)), n << 8
+    if shrinkage is not None and examples:
+        part = int(shrinkage * 1024 + 0.5)
+        prior = max(1, min(1 << 23, (examples * part << 8) // (1024 - part)))
+    params = array("i", head.params)
+    params.append(prior)
+    scale = array("i", (0, 0))
+    scratch = allocate(matrix_bytes(n, k, samples), "the covariance of %d samples of %d features" % (samples, n))
+    _call(tl_train.closed_form, params, features, rows, head.sums, head.counts, head.w, head.b, scale, scratch)
+    head.params[3], head.params[4] = scale
+
+
+# ---- Which head ------------------------------------------------------------------------------------------------------
+
+
+def choose(task, features, rows):
+    """The method of HEADS that answers best on samples that were held out, each once. Reorders the samples.
+
+    With one sample of each class there are none to hold out: "prototype".
+    """
+    n, folds = len(task.model.f), _folds(rows)
+    right = [0] * len(HEADS)
+    for fold in range(min(folds), FOLDS):
+        count = _hold_out(features, rows, folds, fold)
+        for i, method in enumerate(HEADS):
+            head = fit(task, method, features[: count * n], rows[:count])
+            for j in range(count, len(rows)):
+                row = head.nearest(features[j * n : (j + 1) * n])
+                right[i] += head.owners[row] == head.owners[rows[j]]
+    return HEADS[right.index(max(right))] if min(folds) < FOLDS else "prototype"
+
+
+def _folds(rows):
+    """The fold in which each sample is held out, in turn within its row; FOLDS, never, for its row's only one."""
+    seen = {}
+    folds = bytearray(len(rows))
+    for i, row in enumerate(rows):
+        seen[row] = seen.get(row, 0) + 1
+        folds[i] = (seen[row] - 1) % FOLDS
+    for i, row in enumerate(rows):
+        if seen[row] == 1:
+            folds[i] = FOLDS
+    return folds
+
+
+def _hold_out(features, rows, folds, fold):
+    """Move the samples of one fold behind all others; gives the number of those."""
+    n, i, end = len(features) // len(rows), 0, len(rows)
+    while i < end:
+        if folds[i] != fold:
+            i += 1
+            continue
+        end -= 1
+        here, there = features[i * n : (i + 1) * n], features[end * n : (end + 1) * n]
+        kept = bytes(here)
+        here[:] = there
+        there[:] = kept
+        rows[i], rows[end] = rows[end], rows[i]
+        folds[i], folds[end] = folds[end], folds[i]
+    return end
+
+
 # ---- Last layer ------------------------------------------------------------------------------------------------------
-
-
-def scratch_bytes(n, k, samples):
-    """What head_step works in."""
-    return 4 * (samples * k + samples + n + 2 * k)
 
 
 def train(head, features, classes, steps, rate, on_step, seed):
@@ -224,7 +338,7 @@ def train(head, features, classes, steps, rate, on_step, seed):
     n, k, samples = head.params[0], head.params[1], len(classes)
     params = array("i", head.params)
     params.extend(array("i", (int(rate * 256 + 0.5), 256)))  # with 8 fractional bits: rate, clip
-    scratch = allocate(scratch_bytes(n, k, samples), "training the last layer")
+    scratch = allocate(training_bytes(n, k, samples), "training the last layer")
     mean = bytearray(2 * n)
     state = array("i", ((seed * 2654435761 & 0x3FFFFFFF) | 1, 0, 0, 0))
     _call(tl_train.unit_mean, head.params, features, mean, memoryview(scratch)[: 4 * n])
@@ -243,21 +357,22 @@ def without(head, label):
     """The head without one of its classes; None when that was the last but one."""
     if not head or label not in head.labels:
         raise ValueError("%r is not one of the classes taught: %r" % (label, head.labels if head else []))
-    n, k = head.params[0], head.params[1]
-    if k <= 2:
+    if len(head.labels) <= 2:
         return None
     gone = head.labels.index(label)
-    params = array("i", head.params)
-    params[1] = k - 1
-    cut = [_cut(buffer, gone * row, row) for buffer, row in ((head.w, 2 * n), (head.b, 4), (head.sums, 4 * n))]
-    counts = array("i", (count for i, count in enumerate(head.counts) if i != gone))
-    return Head(params, [known for known in head.labels if known != label], *cut, counts)
+    kept = [row for row, owner in enumerate(head.owners) if owner != gone]
+    params, n = array("i", head.params), head.params[0]
+    params[1] = len(kept)
+    w, b, sums = [_rows(buffer, kept, size) for buffer, size in ((head.w, 2 * n), (head.b, 4), (head.sums, 4 * n))]
+    counts = array("i", (head.counts[row] for row in kept))
+    owners = bytearray(head.owners[row] - (head.owners[row] > gone) for row in kept)
+    return Head(params, [known for known in head.labels if known != label], w, b, sums, counts, owners)
 
 
-def _cut(buffer, at, size):
-    """A copy of a buffer without size bytes at an offset."""
-    shorter = allocate(len(buffer) - size, "the remaining classes")
+def _rows(buffer, kept, size):
+    """Some rows of a buffer, of size bytes each, as a buffer of their own."""
+    shorter = allocate(len(kept) * size, "the remaining classes")
     view, source = memoryview(shorter), memoryview(buffer)
-    view[:at] = source[:at]
-    view[at:] = source[at + size :]
+    for i, row in enumerate(kept):
+        view[i * size : (i + 1) * size] = source[row * size : (row + 1) * size]
     return shorter

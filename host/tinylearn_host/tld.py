@@ -20,7 +20,7 @@ HEADER = struct.Struct("<4sHHII32sHH")
 RECORD = struct.Struct("<HHII")
 HEAD = struct.Struct("<6i")
 LABEL = struct.Struct("<HH")
-PARTS = ("head", "labels", "rows", "biases", "sums", "counts")  # the head's records, kinds 1 to 6
+PARTS = ("head", "labels", "rows", "biases", "sums", "counts", "owners")  # the head's records, kinds 1 to 7
 TENSOR = 16
 LINEAR = 1
 MOST_CLASSES, LONGEST_LABEL = 256, 255
@@ -32,7 +32,10 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Head:
-    """n features, k classes; rows int16 [k, n], biases int32 [k], sums int32 [k, n], counts int32 [k]."""
+    """n features, k rows; rows int16 [k, n], biases int32 [k], sums int32 [k, n], counts int32 [k].
+
+    owners uint8 [k]: the class of each row, an index of labels.
+    """
 
     n: int
     k: int
@@ -44,6 +47,7 @@ class Head:
     biases: np.ndarray
     sums: np.ndarray
     counts: np.ndarray
+    owners: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -147,27 +151,32 @@ def _records(raw: bytes, count: int):
 
 
 def _head(parts: dict[str, bytes]) -> Head:
-    missing = [name for name in PARTS if name not in parts]
+    missing = [name for name in PARTS[:-1] if name not in parts]
     if missing or len(parts["head"]) != HEAD.size:
         raise Refusal(f"its head is not whole: {', '.join(missing) or 'its first record'} is missing")
     sort, n, k, zero_point, mult, shift = HEAD.unpack(parts["head"])
     if sort != LINEAR:
         raise Refusal(f"its head is of sort {sort}, which this tinylearn does not know")
     if not (n >= 1 and 2 <= k <= MOST_CLASSES and 0 <= mult <= 65535 and 0 <= shift <= 62):
-        raise Refusal(f"its head has {n} features, {k} classes, scale {mult} / 2^{shift}: that is out of range")
+        raise Refusal(f"its head has {n} features, {k} rows, scale {mult} / 2^{shift}: that is out of range")
+    parts.setdefault("owners", bytes(range(k)))
     arrays = {}
     for name, dtype, shape in (
         ("rows", "<i2", (k, n)),
         ("biases", "<i4", (k,)),
         ("sums", "<i4", (k, n)),
         ("counts", "<i4", (k,)),
+        ("owners", "<u1", (k,)),
     ):
         if len(parts[name]) != np.dtype(dtype).itemsize * int(np.prod(shape)):
-            raise Refusal(f"its {name} have {len(parts[name])} bytes, which are not {k} classes of {n} features")
+            raise Refusal(f"its {name} have {len(parts[name])} bytes, which are not {k} rows of {n} features")
         arrays[name] = np.frombuffer(parts[name], dtype).reshape(shape)
     if not arrays["counts"].all():
         raise Refusal("it has a class without examples")
-    return Head(n, k, zero_point, mult, shift, _labels(parts["labels"], k), **arrays)
+    classes = len(set(parts["owners"]))
+    if classes < 2 or max(parts["owners"]) >= classes:
+        raise Refusal(f"its {k} rows do not belong to its classes: {list(parts['owners'])}")
+    return Head(n, k, zero_point, mult, shift, _labels(parts["labels"], classes), **arrays)
 
 
 def _labels(raw: bytes, k: int) -> list[int | str]:

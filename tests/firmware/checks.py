@@ -232,6 +232,45 @@ def check_last_layer(model):
     model.reset()
 
 
+def check_closed_form(model):
+    model.adapt(list(pictures(5, 4)), method="closed_form")  # fewer samples than features
+    print(list(model.head.params), bits(model.head.w), bits(model.head.b), answers(model, 5))
+    model.adapt(((x, k + 10) for x, k in pictures(2, 3, 4)), method="closed_form")
+    print(model.labels, bits(model.head.w), answers(model, 5))
+    model.reset()
+    model.adapt(list(pictures(3, 15)), method="closed_form", shrinkage=0.25)  # more
+    print(list(model.head.params), bits(model.head.w), bits(model.head.b), answers(model, 3))
+    model.reset()
+    model.adapt(list(pictures(5, 1)), method="closed_form")  # one of each: the nearest
+    print(bits(model.head.w), [label for label, _ in answers(model, 5)])
+    model.reset()
+
+
+def check_several_prototypes(model):
+    """A second session adds prototypes, so both are known; forgetting a class takes all of its away."""
+    model.adapt(pictures(3, 2))
+    moved = [(bytes(255 - v for v in x), k) for x, k in pictures(4, 2, 8)]
+    for method in ("prototype", "closed_form", "last_layer"):
+        model.adapt(moved, method=method, more="add", steps=3)
+        print(model.labels, list(model.head.owners), list(model.head.counts), bits(model.head.w))
+        print([model.predict(x)[0] for x, _ in moved[::2]], answers(model, 3))
+    model.adapt(moved[:1])  # refines the newest
+    print(list(model.head.counts))
+    model.forget(1)
+    print(model.labels, list(model.head.owners), list(model.head.counts), bits(model.head.sums), answers(model, 3))
+    model.forget(0)
+    print(model.labels, list(model.head.owners), answers(model, 3))
+    model.forget(3)
+    assert model.head is None
+
+
+def check_chosen_head(model):
+    for shots in (1, 4):
+        model.adapt(list(pictures(4, shots)), head="auto", steps=3)
+        print(list(model.head.params), list(model.head.counts), bits(model.head.w), answers(model, 4))
+        model.reset()
+
+
 def check_own_classes(model):
     """Labels of the model's own extend it; wholly new ones are a new task, unless keep says otherwise."""
     model.adapt((x, ("two", "new", "newer")[k]) for x, k in pictures(3, 3))
@@ -248,8 +287,8 @@ def check_own_classes(model):
 
 
 def check_plan(model):
-    for method in ("prototype", "last_layer"):
-        plan = model.plan(method, ways=5, shots=4)
+    for method, head in (("prototype", None), ("closed_form", None), ("last_layer", None), ("prototype", "auto")):
+        plan = model.plan(method, ways=5, shots=4, head=head)
         print([getattr(plan, item) for item in ("method", "arena", "features", "head", "training")])
         assert plan.bytes == plan.features + plan.head + plan.training + plan.code
         assert 0 < plan.seconds < 60
@@ -290,6 +329,9 @@ def check_bad_samples(model):
     sentence(ValueError, model.adapt, good, rate=-1)
     sentence(ValueError, model.adapt, good, metric="manhattan")
     sentence(TypeError, model.adapt, good, on_step=3)
+    sentence(ValueError, model.adapt, good, method="closed_form", shrinkage=1)
+    sentence(ValueError, model.adapt, good, more="much")
+    sentence(ValueError, model.adapt, good, head="best")
     sentence(ValueError, model.forget, "nobody")
     sentence(ValueError, model.predict, x[:-1])
     sentence(TypeError, model.predict, 3)
