@@ -1,0 +1,99 @@
+// Replays backward.bin (README.md beside this file) through tl_run, tl_backward and the losses; says in TAP what came:
+//     replay_backward backward.bin
+// Every array lies in a block of its own and of its very length, so that a sanitizer sees the first byte beyond.
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backward.h"
+
+// A backward pass; in a loss, the first five are params, x, w, b and the bytes of scratch, ARENA_AFTER is dx.
+enum { MODEL, ARENA, PLACES, MASKS, PLAN, STATE, ARENA_AFTER, STATE_AFTER, ARRAYS };
+enum { PARAMS, X, W, B, SCRATCH };
+enum { BACKWARD, HEAD_LOSS, SOFTMAX_LOSS };
+
+static uint32_t word(const uint8_t *at) {
+    return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static tl_span_t block(size_t n) {
+    return n ? (tl_span_t){calloc(1, n), n} : (tl_span_t){NULL, 0};
+}
+
+static tl_status_t back(const tl_span_t *a) {
+    tl_status_t status =
+        tl_run(a[MODEL].at, a[MODEL].bytes, a[ARENA], 0, (int32_t)(a[MASKS].bytes / 4), a[PLACES], a[MASKS]);
+    const tl_span_t spans[TL_BACK_SPANS] = {[TL_BACK_MODEL] = a[MODEL],
+        [TL_BACK_ARENA] = a[ARENA],
+        [TL_BACK_PLACES] = a[PLACES],
+        [TL_BACK_PLAN] = a[PLAN],
+        [TL_BACK_STATE] = a[STATE]};
+    return status ? status : tl_backward(spans);
+}
+
+static tl_status_t loss(uint32_t kind, const tl_span_t *a, tl_span_t dx) {
+    const tl_span_t scratch = block(word(a[SCRATCH].at));
+    tl_status_t status;
+    if (kind == HEAD_LOSS) {
+        const tl_span_t spans[6] = {a[X], a[W], a[B], dx, a[STATE], scratch};
+        status = tl_head_loss(&a[PARAMS], spans);
+    } else {
+        const tl_span_t spans[4] = {a[X], dx, a[STATE], scratch};
+        status = tl_softmax_loss(&a[PARAMS], spans);
+    }
+    free(scratch.at);
+    return status;
+}
+
+// Runs the record behind its length word. Gives its status; *equal: whether it answered as the record says.
+static tl_status_t replay(const uint8_t *record, int *equal) {
+    tl_span_t a[ARRAYS];
+    const uint8_t *from = record + 4 + 4 * ARRAYS;
+    for (int i = 0; i < ARRAYS; i++) {
+        const size_t n = word(record + 4 + 4 * i);
+        a[i] = block(n);
+        if (n > 0) {
+            memcpy(a[i].at, from, n);
+        }
+        from += (n + 3) / 4 * 4;
+    }
+    const uint32_t kind = word(record);
+    const tl_span_t dx = block(a[ARENA_AFTER].bytes), *answer = kind == BACKWARD ? &a[ARENA] : &dx;
+    const tl_status_t status = kind == BACKWARD ? back(a) : loss(kind, a, dx);
+    *equal = memcmp(answer->at, a[ARENA_AFTER].at, answer->bytes) == 0 &&
+             memcmp(a[STATE].at, a[STATE_AFTER].at, a[STATE].bytes) == 0;
+    free(dx.at);
+    for (int i = 0; i < ARRAYS; i++) {
+        free(a[i].at);
+    }
+    return status;
+}
+
+int main(int argc, char **argv) {
+    static uint8_t file[1 << 20];
+    FILE *from = argc == 2 ? fopen(argv[1], "rb") : NULL;
+    const size_t length = from ? fread(file, 1, sizeof(file), from) : 0;
+    if (length < 16 || length == sizeof(file) || memcmp(file, "TLGB", 4) || word(file + 4) != 1) {
+        fprintf(stderr, "usage: replay_backward FILE: no golden vectors of version 1 there\n");
+        return 2;
+    }
+    fclose(from);
+    const uint32_t count = word(file + 8);
+    const uint8_t *record = file + 16;
+    uint32_t wrong = 0;
+    printf("1..%u\n", (unsigned)count);
+    for (uint32_t i = 1; i <= count; i++) {
+        int equal;
+        const tl_status_t status = replay(record + 4, &equal);
+        const int ok = status == TL_OK && equal;
+        printf("%s %u\n", ok ? "ok" : "not ok", (unsigned)i);
+        if (!ok) {
+            printf("# status %d about %d, the answer %s\n", (int)(status % 256), (int)(status / 256),
+                equal ? "is right" : "differs");
+        }
+        wrong += !ok;
+        record += 4 + word(record);
+    }
+    return wrong > 0;
+}

@@ -1,0 +1,53 @@
+# Replays backward.bin (README.md beside this file) through tl_infer.run and tl_train, on MicroPython and on CPython.
+# Put it and backward.bin on the board, then: import replay_backward; print(replay_backward.run("backward.bin"))
+
+import struct
+
+import tl_infer
+import tl_train
+
+
+def arrays(record):
+    view, at, found = memoryview(record), 36, []
+    for n in struct.unpack("<8I", record[4:36]):
+        found.append(view[at : at + n] if n else None)
+        at += (n + 3) // 4 * 4
+    return found
+
+
+def replay(record):
+    """0 where the answer is the record's own, a status where something is refused, -1 where the answer differs."""
+    kind = struct.unpack("<I", record[:4])[0]
+    a = arrays(record)
+    state, after, state_after = a[5:]
+    if kind == 0:
+        model, arena, places, masks, plan = a[:5]
+        operators = len(masks) // 4
+        status = tl_infer.run(model, arena, 0, operators, places, masks)
+        status = status or tl_train.backward(model, arena, places, plan, state)
+    else:
+        params, x, w, b = a[:4]
+        arena, scratch = bytearray(len(after)), bytearray(struct.unpack("<I", a[4])[0])
+        if kind == 1:
+            status = tl_train.head_loss(params, x, w, b, arena, state, scratch)
+        else:
+            status = tl_train.softmax_loss(params, x, arena, state, scratch)
+    return status or -(bytes(arena) != bytes(after) or bytes(state) != bytes(state_after))
+
+
+def run(path):
+    """(vectors replayed, list of (number of the vector, what replay says) that went wrong)."""
+    wrong = []
+    with open(path, "rb") as file:
+        magic, version, count, longest = struct.unpack("<4s3I", file.read(16))
+        if magic != b"TLGB" or version != 1:
+            raise ValueError("no golden vectors of version 1")
+        whole = bytearray(longest)
+        for number in range(count):
+            length = struct.unpack("<I", file.read(4))[0]
+            record = memoryview(whole)[:length]
+            file.readinto(record)
+            result = replay(record)
+            if result:
+                wrong.append((number, result))
+    return count, wrong

@@ -1,0 +1,128 @@
+"""Write tests/golden/backward.bin: small tails run forward, back and updated by the simulator, and losses.
+
+What is right about these answers is held by test_gradients.py against PyTorch; this file holds every build to the bits.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).parents[2] / "host")]
+
+from graphs_backward import Maker, network
+from tail import ACCUMULATE, APPLY, BIAS, MOMENTUM, SGD, STATE, WEIGHTS, Tail, Train
+from tinylearn_host import ir
+
+FILE = Path(__file__).parent.parent / "golden" / "backward.bin"
+MAGIC, VERSION = b"TLGB", 1
+BACKWARD, HEAD_LOSS, SOFTMAX_LOSS = range(3)
+LIMIT = 160_000  # bytes of the file
+RATE = {"weight_rate": (20000, -22), "bias_rate": (20000, -12)}
+
+
+def record(kind: int, *arrays) -> bytes:
+    raw = [b"" if a is None else a.tobytes() for a in arrays]
+    body = struct.pack("<9I", kind, *map(len, raw)) + b"".join(a + bytes(-len(a) % 4) for a in raw)
+    return struct.pack("<I", len(body)) + body
+
+
+def back(graph: ir.Graph, width: int, train: dict[int, Train], seed: int, **options) -> bytes:
+    tail = Tail(graph, width, train, seed=seed * 2654435761 % 2**31, **options)
+    rng = np.random.default_rng(seed)
+    tail.view(tail.model.input)[:] = rng.integers(-128, 128, tail.view(tail.model.input).size)
+    last = tail.model.ops[-1].y
+    tail.gradient(last)[:] = rng.integers(-127, 128, tail.gradient(last).size)
+    tail.state[2] = int(rng.integers(-12, 3))
+    before, state = tail.arena.copy(), tail.state.copy()
+    tail.forward(tail.view(tail.model.input).copy())
+    tail.backward(tail.gradient(last).copy(), int(state[2]))
+    return record(BACKWARD, tail.file, before, tail.places, tail.masks, tail.plan(), state, tail.arena, tail.state)
+
+
+WINDOWS = [
+    {"kernel": (1, 1)},
+    {"kernel": (3, 3), "padding": (1, 1, 1, 1)},
+    {"kernel": (3, 2), "stride": (2, 1), "padding": (0, 1, 1, 0)},
+    {"kernel": (2, 2), "dilation": (2, 1), "stride": (1, 2)},
+]
+
+
+def single(seed: int, code: str, **attrs) -> ir.Graph:
+    maker = Maker(seed)
+    x = maker.activation((5, 4, 3))
+    maker.window(code, x, {ir.CONV2D: 4, ir.DEPTHWISE_CONV2D: 6}.get(code, 3), **attrs)
+    return maker.graph(x)
+
+
+def dense(seed: int) -> ir.Graph:
+    maker = Maker(seed)
+    x = maker.activation((17,))
+    maker.dense(x, 5)
+    return maker.graph(x)
+
+
+def passes() -> list[bytes]:
+    everything = Train(WEIGHTS | BIAS, **RATE)
+    found = []
+    for width in (8, 16):
+        for i, attrs in enumerate(WINDOWS):
+            for j, code in enumerate((ir.CONV2D, ir.DEPTHWISE_CONV2D)):
+                mode = (SGD, MOMENTUM, ACCUMULATE, APPLY)[(i + j) % 4]
+                seed = 100 + 10 * i + j
+                found.append(back(single(seed, code, **attrs), width, {0: everything}, seed, mode=mode, momentum=200))
+        for i, code in enumerate((ir.AVG_POOL, ir.MAX_POOL)):
+            found.append(back(single(200 + i, code, kernel=(3, 2), stride=(1, 2)), width, {}, 200 + i))
+        found.append(back(dense(210), width, {0: everything}, 210))
+        for i, channels in enumerate(([2, 0], None)):
+            for axis in (0, 1):
+                part = Train(WEIGHTS | BIAS, first=0 if channels else 1, count=2, channels=channels, axis=axis, **RATE)
+                graph = single(220 + i, ir.CONV2D, kernel=(2, 2))
+                found.append(back(graph, width, {0: part}, 220 + i))
+        graph = network(3)
+        train = {i: everything for i, op in enumerate(graph.ops) if op.code in ir.WEIGHTED}
+        found.append(back(graph, width, train, 300))
+    return found
+
+
+def losses() -> list[bytes]:
+    found = []
+    for i, (n, k, mult, shift) in enumerate(((7, 3, 0, 0), (40, 10, 0, 0), (33, 5, 40000, 18), (1, 2, 65535, 16))):
+        for kind in (np.int8, np.int16):
+            rng = np.random.default_rng(400 + i)
+            params = np.array([n, k, -128 + i, mult, shift, i % k], np.int32)
+            x = rng.integers(-128, 128, n).astype(np.int8)
+            w, b = rng.integers(-3000, 3000, (k, n)).astype(np.int16), rng.integers(-(2**17), 2**17, k).astype(np.int32)
+            found.append(loss(HEAD_LOSS, params, x, w, b, 4 * (n + 2 * k), kind))
+            params = np.array([3, 17000 + i, 18 - i, i % n], np.int32)
+            found.append(loss(SOFTMAX_LOSS, params, x, None, None, 8 * n, kind))
+    return found
+
+
+def loss(which: int, params, x, w, b, scratch: int, kind) -> bytes:
+    import tl_train
+
+    before, dx, state = np.zeros(STATE, np.int32), np.zeros(x.size, kind), np.zeros(STATE, np.int32)
+    if which == HEAD_LOSS:
+        status = tl_train.head_loss(params, x, w, b, dx, state, bytearray(scratch))
+    else:
+        status = tl_train.softmax_loss(params, x, dx, state, bytearray(scratch))
+    assert status == 0
+    return record(which, params, x, w, b, np.array([scratch], np.uint32), before, dx, state)
+
+
+def everything() -> bytes:
+    records = [*passes(), *losses()]
+    return struct.pack("<4s3I", MAGIC, VERSION, len(records), max(map(len, records)) - 4) + b"".join(records)
+
+
+if __name__ == "__main__":
+    raw = everything()
+    if len(raw) > LIMIT:
+        sys.exit(f"{len(raw)} bytes of golden vectors are more than {LIMIT}: use smaller shapes")
+    FILE.write_bytes(raw)
+    print(f"{FILE}: {len(raw)} bytes")

@@ -1,0 +1,51 @@
+"""The golden vectors of the way back: what every build of the C on this machine answers."""
+
+import shutil
+import subprocess
+
+import make_golden_backward as golden
+import pytest
+from test_golden import BUILDS, KERNELS
+from tinylearn_host import simulator
+
+
+def test_the_file_is_what_its_generator_writes():
+    raw = golden.FILE.read_bytes()
+    assert len(raw) <= golden.LIMIT
+    assert raw == golden.everything(), "run: python tests/kernels/make_golden_backward.py"
+
+
+@pytest.fixture
+def spoilt(tmp_path):
+    """The file with another byte in the last word of the last record's answer."""
+    raw = bytearray(golden.FILE.read_bytes())
+    raw[-1] ^= 1
+    path = tmp_path / "spoilt.bin"
+    path.write_bytes(raw)
+    return path
+
+
+def test_the_simulator_replays_it(monkeypatch, spoilt):
+    simulator.module()
+    monkeypatch.syspath_prepend(str(golden.FILE.parent))
+    import replay_backward
+
+    count, wrong = replay_backward.run(str(golden.FILE))
+    assert count > 40
+    assert wrong == []
+    assert replay_backward.run(str(spoilt)) == (count, [(count - 1, -1)])
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_c_replays_it(build, tmp_path, spoilt):
+    program = tmp_path / "replay"
+    flags = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{KERNELS}", *BUILDS[build]]
+    sources = [golden.FILE.with_name("replay_backward.c"), *sorted(KERNELS.glob("*.c"))]
+    subprocess.run([shutil.which("cc") or "gcc", *flags, "-o", program, *sources], check=True)
+    done = subprocess.run([program, golden.FILE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"1..{len(lines) - 1}" and all(line.startswith("ok ") for line in lines[1:])
+    done = subprocess.run([program, spoilt], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"not ok {len(lines) - 1}" in done.stdout
