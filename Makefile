@@ -2,6 +2,7 @@
 #
 #   make demo [BOARD=unix]   teach a board ten classes, and see what it learned
 #   make test                everything, on every emulated board   (PYTEST="-k words -x" chooses)
+#   make soak                power cuts and other long runs, for some ten minutes
 #   make test-train          the recipes of models/, for which it installs PyTorch
 #   make lint                formatters and linters, changing nothing; `make format` changes
 #   make bench               the figures that we claim
@@ -30,6 +31,9 @@ prepare-all:
 test: prepare-all
 	@$(VENV)/python -m pytest $(PYTEST)
 
+soak: prepare-all
+	@$(VENV)/python -m pytest tests/soak $(PYTEST)
+
 test-train: prepare-all
 	@$(VENV)/python -m pip install --quiet -r requirements-train.txt
 	@$(VENV)/python -m pytest models $(PYTEST)
@@ -52,4 +56,4 @@ format:
 clean:
 	rm -rf build .pio .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help demo prepare-all test test-train bench lint format clean
+.PHONY: help demo prepare-all test soak test-train bench lint format clean

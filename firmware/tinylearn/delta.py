@@ -269,14 +269,16 @@ def _check_tensor(model, f, tensor, offset, size):
 
 def restore(model):
     """Bring back what was saved last; what cannot be trusted is left out, with a word."""
+    loaded = False
     for found in _all(model):
-        if found.worth == OWN:
+        if found.worth == OWN and not loaded:
             model.saved = True
             try:
-                return _load(model, found.slot)
+                _load(model, found.slot)
+                loaded = True
             except Refused as e:
                 found.refusal = e
-        if found.refusal:
+        if found.refusal and not (loaded and found.worth == OTHERS):
             print("tinylearn: %s is not loaded: %s" % (found.slot.name, found.refusal))
 
 

@@ -13,6 +13,8 @@ from tinylearn_host.commands import (
     cmd_demo,
     cmd_flash,
     cmd_inspect,
+    cmd_pull,
+    cmd_push,
     cmd_quantize,
     cmd_run,
     cmd_sizes,
@@ -62,6 +64,8 @@ for module in (
     cmd_adapt,
     cmd_demo,
     cmd_bench,
+    cmd_pull,
+    cmd_push,
 ):
     main.add_command(module.command)
 

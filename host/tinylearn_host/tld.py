@@ -234,3 +234,36 @@ def _check_change(change: Change, model: tlm.Model) -> None:
         most = 2**31 - 1 - 255 * 128 * products
         if np.abs(np.frombuffer(change.data, "<i4").astype(np.int64)).max() > most:
             raise Refusal(f"a bias of tensor {change.tensor} is beyond {most}, so that a sum may overflow")
+
+
+# ---- For people ------------------------------------------------------------------------------------------------------
+
+
+def summary(delta: Delta) -> dict:
+    """What reports say of it, as plain values."""
+    head = delta.head
+    return {
+        "bytes": len(delta.raw),
+        "save": delta.sequence,
+        "model_sha256": delta.model.hex(),
+        "classes": [
+            {"label": label, "examples": int(head.counts[head.owners == i].sum())}
+            for i, label in enumerate(head.labels)
+        ]
+        if head
+        else None,
+        "features": head.n if head else None,
+        "metric": ("euclidean" if head.mult else "cosine") if head else None,
+        "changed_tensors": sorted({change.tensor for change in delta.changes}),
+        "changed_bytes": sum(len(change.data) for change in delta.changes),
+    }
+
+
+def describe(delta: Delta) -> str:
+    """The same in one line."""
+    facts = summary(delta)
+    classes = facts["classes"]
+    what = f"{len(classes)} classes ({', '.join(str(c['label']) for c in classes)})" if classes else "no new classes"
+    if facts["changed_tensors"]:
+        what += f", {facts['changed_bytes']} bytes of {len(facts['changed_tensors'])} changed tensors"
+    return f"{what}; {facts['bytes']} bytes, save number {facts['save']}"

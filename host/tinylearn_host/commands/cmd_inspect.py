@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tinylearn_host import boards, ir, sizes, tlm
+from tinylearn_host import boards, ir, sizes, tld, tlm
 from tinylearn_host.commands.options import json_option, print_json
 from tinylearn_host.device import kb
 
@@ -19,8 +19,12 @@ from tinylearn_host.device import kb
 def command(model: Path, as_json: bool) -> None:
     """Show what is in MODEL, a .tlm: layers, shapes, scales, MACs, bytes, and what it needs on each board.
 
-    The file is verified wholly; one that a board would refuse is refused here, with the reason.
+    Or in a .tld, what a board has learned: its classes, and for which model. The file is verified wholly; one that a
+    board would refuse is refused here, with the reason.
     """
+    if model.suffix == ".tld" or ".tld." in model.name:
+        show_delta(model, as_json)
+        return
     parsed = tlm.read(model)
     layers = [layer(parsed, index) for index in range(len(parsed.ops))]
     fits = [sizes.fit(board, parsed) for board in boards.load_all().values()]
@@ -37,6 +41,26 @@ def command(model: Path, as_json: bool) -> None:
         console.print(f"labels: {', '.join(parsed.labels)}", markup=False)
     console.print()
     console.print(board_table(fits))
+
+
+def show_delta(path: Path, as_json: bool) -> None:
+    facts = tld.summary(tld.read(path))
+    if as_json:
+        print_json(facts)
+        return
+    console = Console(highlight=False)
+    console.print(f"[bold]what was learned[/bold]  {path}, {kb(facts['bytes'])}, save number {facts['save']}")
+    console.print(f"for the model with sha256 {facts['model_sha256']}")
+    if facts["classes"] is None:
+        console.print("no new classes: the model answers with its own")
+    else:
+        console.print(f"{len(facts['classes'])} classes over {facts['features']} features, by {facts['metric']}")
+        for known in facts["classes"]:
+            examples = "of the model's own" if known["examples"] < 0 else f"{known['examples']} examples"
+            console.print(f"  {known['label']!s:20}  {examples}", markup=False)
+    if facts["changed_tensors"]:
+        tensors = ", ".join(map(str, facts["changed_tensors"]))
+        console.print(f"{facts['changed_bytes']:,} bytes of weights and biases changed, in tensors {tensors}")
 
 
 def layer(model: tlm.Model, index: int) -> dict:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tinylearn_host import boards
+from tinylearn_host.errors import USAGE, TinylearnError
 from tinylearn_host.transport import TRANSPORTS, Transport, connect
 
 SIMULATOR = "sim"
@@ -41,6 +42,15 @@ def open_board(board: str, port: str | None, transport: str) -> Iterator[Transpo
         yield None
         return
     with boards.opened(board, port) as device, connect(device, transport) as link:
+        yield link
+
+
+@contextmanager
+def open_real_board(board: str, port: str | None, transport: str) -> Iterator[Transport]:
+    """The same for commands that mean nothing in the simulator, which keeps no files."""
+    if board == SIMULATOR:
+        raise TinylearnError("the simulator runs in this process and keeps nothing: name a board", USAGE)
+    with open_board(board, port, transport) as link:
         yield link
 
 
