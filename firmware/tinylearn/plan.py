@@ -14,7 +14,6 @@ from .model import fail
 Plan = namedtuple("Plan", ("method", "bytes", "seconds", "model", "arena", "features", "head", "training", "code"))
 
 _CYCLES_PER_MAC = 16  # of the heads on a Cortex-M0+, measured
-_CYCLES_PER_PRODUCT = 60  # of closed_form there: differences from the mean, and 64-bit sums
 _MODULES = ("teaching", "head", "tl_train")
 
 
@@ -52,10 +51,10 @@ def _cost(method, n, k, samples, steps):
 
     if method == "last_layer":
         return training_bytes(n, k, samples) + 2 * n, 3 * steps * samples * k * n * _CYCLES_PER_MAC
-    if method == "closed_form":
+    if method == "closed_form":  # measured, too: products of differences from a mean, 64-bit sums, divisions
         m = min(n, samples)
-        products = m * m * (max(n, samples) + m // 3) // 2 + 2 * k * samples * n + k * m * m
-        return matrix_bytes(n, k, samples), products * _CYCLES_PER_PRODUCT
+        products = m * m * max(n, samples) // 2 + (2 * k * samples * n if samples < n else 0)
+        return matrix_bytes(n, k, samples), 125 * products + 160 * (m * m * m // 6 + k * m * m) + 2500 * k * n
     return 0, samples * n * _CYCLES_PER_MAC
 
 
