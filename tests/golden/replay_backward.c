@@ -1,5 +1,7 @@
 // Replays backward.bin (README.md beside this file) through tl_run, tl_backward and the losses; says in TAP what came:
-//     replay_backward backward.bin
+//     replay_backward backward.bin [ROUNDS]
+// and with ROUNDS, runs each pass so often with plan, state, places and arena damaged before the way back: whatever it
+// answers, a sanitizer must have nothing to say.
 // Every array lies in a block of its own and of its very length, so that a sanitizer sees the first byte beyond.
 
 #include <stdio.h>
@@ -21,15 +23,17 @@ static tl_span_t block(size_t n) {
     return n ? (tl_span_t){calloc(1, n), n} : (tl_span_t){NULL, 0};
 }
 
+static tl_status_t forward(const tl_span_t *a) {
+    return tl_run(a[MODEL].at, a[MODEL].bytes, a[ARENA], 0, (int32_t)(a[MASKS].bytes / 4), a[PLACES], a[MASKS]);
+}
+
 static tl_status_t back(const tl_span_t *a) {
-    tl_status_t status =
-        tl_run(a[MODEL].at, a[MODEL].bytes, a[ARENA], 0, (int32_t)(a[MASKS].bytes / 4), a[PLACES], a[MASKS]);
     const tl_span_t spans[TL_BACK_SPANS] = {[TL_BACK_MODEL] = a[MODEL],
         [TL_BACK_ARENA] = a[ARENA],
         [TL_BACK_PLACES] = a[PLACES],
         [TL_BACK_PLAN] = a[PLAN],
         [TL_BACK_STATE] = a[STATE]};
-    return status ? status : tl_backward(spans);
+    return tl_backward(spans);
 }
 
 static tl_status_t loss(uint32_t kind, const tl_span_t *a, tl_span_t dx) {
@@ -46,8 +50,50 @@ static tl_status_t loss(uint32_t kind, const tl_span_t *a, tl_span_t dx) {
     return status;
 }
 
+static uint32_t state = 1;
+
+static uint32_t chance(uint32_t below) {
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state % below;
+}
+
+// Overwrites some words by telling values.
+static void damage(tl_span_t span) {
+    static const int32_t telling[] = {0, 1, 2, 3, 4, 5, 8, 16, 255, 256, 1000, 65536, -1, -2, -4, INT32_MAX, INT32_MIN};
+    if (span.bytes >= 4) {
+        int32_t *word_at = (int32_t *)span.at + chance((uint32_t)span.bytes / 4);
+        const uint32_t kind = chance(4);
+        *word_at = kind == 0   ? (int32_t)chance(UINT32_MAX)
+                   : kind == 1 ? (int32_t)((uint32_t)*word_at + 4 * chance(64) - 128)
+                               : telling[chance(sizeof(telling) / sizeof(*telling))];
+    }
+}
+
+// One damaged run of a pass. Gives its status.
+static tl_status_t damaged(const tl_span_t *a) {
+    tl_span_t copy[ARRAYS];
+    for (int i = 0; i < ARRAYS; i++) {
+        copy[i] = block(a[i].bytes);
+        if (a[i].bytes) {
+            memcpy(copy[i].at, a[i].at, a[i].bytes);
+        }
+    }
+    const int which[] = {PLAN, PLAN, PLAN, STATE, PLACES, ARENA};
+    forward(copy);
+    for (uint32_t i = 0; i <= chance(3); i++) {
+        damage(copy[which[chance(sizeof(which) / sizeof(*which))]]);
+    }
+    const tl_status_t status = back(copy);
+    for (int i = 0; i < ARRAYS; i++) {
+        free(copy[i].at);
+    }
+    return status;
+}
+
 // Runs the record behind its length word. Gives its status; *equal: whether it answered as the record says.
-static tl_status_t replay(const uint8_t *record, int *equal) {
+static tl_status_t replay(const uint8_t *record, int rounds, int *refused, int *equal) {
     tl_span_t a[ARRAYS];
     const uint8_t *from = record + 4 + 4 * ARRAYS;
     for (int i = 0; i < ARRAYS; i++) {
@@ -59,8 +105,14 @@ static tl_status_t replay(const uint8_t *record, int *equal) {
         from += (n + 3) / 4 * 4;
     }
     const uint32_t kind = word(record);
+    for (int i = 0; i < rounds && kind == BACKWARD; i++) {
+        *refused += damaged(a) != TL_OK;
+    }
     const tl_span_t dx = block(a[ARENA_AFTER].bytes), *answer = kind == BACKWARD ? &a[ARENA] : &dx;
-    const tl_status_t status = kind == BACKWARD ? back(a) : loss(kind, a, dx);
+    tl_status_t status = kind == BACKWARD ? forward(a) : loss(kind, a, dx);
+    if (kind == BACKWARD && status == TL_OK) {
+        status = back(a);
+    }
     *equal = memcmp(answer->at, a[ARENA_AFTER].at, answer->bytes) == 0 &&
              memcmp(a[STATE].at, a[STATE_AFTER].at, a[STATE].bytes) == 0;
     free(dx.at);
@@ -72,7 +124,7 @@ static tl_status_t replay(const uint8_t *record, int *equal) {
 
 int main(int argc, char **argv) {
     static uint8_t file[1 << 20];
-    FILE *from = argc == 2 ? fopen(argv[1], "rb") : NULL;
+    FILE *from = argc >= 2 ? fopen(argv[1], "rb") : NULL;
     const size_t length = from ? fread(file, 1, sizeof(file), from) : 0;
     if (length < 16 || length == sizeof(file) || memcmp(file, "TLGB", 4) || word(file + 4) != 1) {
         fprintf(stderr, "usage: replay_backward FILE: no golden vectors of version 1 there\n");
@@ -82,10 +134,12 @@ int main(int argc, char **argv) {
     const uint32_t count = word(file + 8);
     const uint8_t *record = file + 16;
     uint32_t wrong = 0;
+    const int rounds = argc > 2 ? atoi(argv[2]) : 0;
+    int refused = 0;
     printf("1..%u\n", (unsigned)count);
     for (uint32_t i = 1; i <= count; i++) {
         int equal;
-        const tl_status_t status = replay(record + 4, &equal);
+        const tl_status_t status = replay(record + 4, rounds, &refused, &equal);
         const int ok = status == TL_OK && equal;
         printf("%s %u\n", ok ? "ok" : "not ok", (unsigned)i);
         if (!ok) {
@@ -95,5 +149,6 @@ int main(int argc, char **argv) {
         wrong += !ok;
         record += 4 + word(record);
     }
+    printf("# %d damaged passes refused\n", refused);
     return wrong > 0;
 }
