@@ -10,11 +10,24 @@ ifneq ($(filter armv%,$(ARCH)),)
 CFLAGS_EXTRA += -masm-syntax-unified
 endif
 SMALL = mod$(MOD) operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype head_closed_form head head_linear backward loss conv2d_grad pool_grad gradient update
+# The speed of the Cortex-M0+ is in its assembly.
+ifeq ($(MOD)-$(ARCH),tl_infer-armv6m)
+SMALL = $(basename $(SRC))
+$(SMALL:%=$(BUILD)/%.o): CFLAGS += -fno-tree-loop-optimize -fno-inline-small-functions # another 400 bytes
+endif
 $(SMALL:%=$(BUILD)/%.o): CFLAGS += -Os
 
 VPATH = $(MODULE_DIR) $(MODULE_DIR)/../kernels
 include $(MPY_DIR)/py/dynruntime.mk
-$(SRC_O): $(wildcard $(MODULE_DIR)/../*.h $(MODULE_DIR)/../kernels/*.h) $(MODULE_DIR)/../natmod.mk
+$(SRC_O): $(wildcard $(MODULE_DIR)/../*.h $(MODULE_DIR)/../kernels/*.h $(MODULE_DIR)/../kernels/*/*.h) $(MODULE_DIR)/../natmod.mk
+
+# A division shorter than libgcc's, as an archive in front of it: the linker takes the first that has a symbol.
+ifeq ($(MOD)-$(ARCH),tl_infer-armv6m)
+$(BUILD)/divide.a: $(BUILD)/armv6m/divide.o
+	$(Q)rm -f $@ && $(CROSS)ar rcs $@ $<
+$(BUILD)/$(MOD).native.mpy: | $(BUILD)/divide.a
+MPY_LD_FLAGS += -l$(BUILD)/divide.a
+endif
 
 # 64-bit multiplication and the like, where the processor has none. Not LINK_RUNTIME: that also links picolibc's libc, whose memcpy
 # collides with binding.h's.

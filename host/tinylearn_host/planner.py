@@ -48,7 +48,7 @@ def forward(graph: ir.Graph, scratch: dict[int, int] | None = None) -> Layout:
 
     The input is alive from the first operator, the output to the last. Scratch is named `scratch_name(index)`.
     """
-    blocks = _activations(graph)
+    blocks = activations(graph)
     for index, size in (scratch or {}).items():
         blocks.append(Block([scratch_name(index)], size, index, index))
     return place(blocks)
@@ -58,7 +58,7 @@ def scratch_name(index: int) -> str:
     return f"scratch of operator {index}"
 
 
-def _activations(graph: ir.Graph) -> list[Block]:
+def activations(graph: ir.Graph) -> list[Block]:
     last_read = {name: index for index, op in enumerate(graph.ops) for name in op.inputs}
     last_read[graph.output] = len(graph.ops)
     holder = {graph.input: Block([graph.input], graph.tensors[graph.input].bytes, 0, last_read.get(graph.input, 0))}

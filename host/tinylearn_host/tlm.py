@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinylearn_host import ir, planner, quantization
+from tinylearn_host import ir, planner, quantization, variants
 from tinylearn_host.errors import BAD_DATA, BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnError
 
 MAGIC, MAJOR, MINOR = b"TLML", 1, 0
@@ -181,24 +181,27 @@ def save(model: Model, path: str | Path) -> None:
         raise TinylearnError(f"cannot write {path}: {error.strerror}", BAD_DATA) from None
 
 
-def build(graph: ir.Graph) -> bytes:
-    """The bytes of the file. Raises TinylearnError where the graph does not fit the format."""
+def build(graph: ir.Graph, growth: float = 0.0) -> bytes:
+    """The bytes of the file. Raises TinylearnError where the graph does not fit the format.
+
+    growth: by how much, at most, the arena may grow for scratch of faster kernels (0.25: a quarter).
+    """
     graph.check()
-    return _Writer(graph).bytes()
+    return _Writer(graph, growth).bytes()
 
 
 class _Writer:
     """Lays out one graph: activations first, then constants and scratch in the order of the operators."""
 
-    def __init__(self, graph: ir.Graph):
+    def __init__(self, graph: ir.Graph, growth: float):
         self.graph = graph
-        self.layout = planner.forward(graph)
+        self.choices, self.layout = variants.choose(graph, growth)
         self.index: dict[str, int] = {}
         self.tensors: list[TensorRecord] = []
         self.data = bytearray()
         names = [graph.input, *(op.output for op in graph.ops)]
         constants = {name for op in graph.ops for name in (op.weights, op.bias) if name}
-        count = len(names) + len(constants)
+        count = len(names) + len(constants) + sum(choice.scratch > 0 for choice in self.choices.values())
         if count > MAX_RECORDS or len(graph.ops) > MAX_RECORDS:
             raise TinylearnError(f"the model has more than {MAX_RECORDS} tensors or operators", BAD_MODEL)
         self.data_offset = HEADER.size + 4 * SECTION.size + count * TENSOR.size + len(graph.ops) * OPERATOR.size
@@ -277,7 +280,8 @@ class _Writer:
         if op.code in ir.WEIGHTED:
             record.w, record.b = self._weights(op), self._bias(op)
             record.requant = self._requantisation(index, op)
-        record.q = tuple(self._q(op))
+            record.variant, record.s = self._variant(index)
+        record.q = tuple(self._q(op, record))
         return record
 
     def _requantisation(self, index: int, op: ir.Op) -> int:
@@ -294,7 +298,16 @@ class _Writer:
         multipliers, shifts = zip(*pairs, strict=True)
         return self._put(np.array(multipliers, np.int32), np.array(shifts, np.int8))
 
-    def _q(self, op: ir.Op) -> list[int]:
+    def _variant(self, index: int) -> tuple[int, int]:
+        """(variant, its scratch's tensor or NOBODY)"""
+        choice = self.choices.get(index, variants.Choice())
+        if not choice.scratch:
+            return choice.variant, NOBODY
+        name = planner.scratch_name(index)
+        record = TensorRecord(self.layout.places[name], choice.scratch, (0, 0, 0, 0), RAW, IN_ARENA)
+        return choice.variant, self._add(name, record)
+
+    def _q(self, op: ir.Op, record: OperatorRecord) -> list[int]:
         tensors = [self.graph.tensors[name] for name in (*op.inputs, op.output)]
         if op.code == ir.ADD:
             return quantization.add_parameters(*(t.scale for t in tensors))
@@ -305,6 +318,8 @@ class _Writer:
             return [op.attrs["value"], *op.attrs["before"]]
         if op.code == ir.CLAMP:
             return list(quantization.quantize_multiplier(op.attrs["ratio"]))
+        if op.code == ir.FULLY_CONNECTED and record.variant != variants.PLAIN:
+            return [self._put(variants.dense_start(self.graph, op))]
         if op.code == ir.SOFTMAX:
             return quantization.softmax_parameters(tensors[0].scale, op.attrs["beta"])
         return []

@@ -11,7 +11,7 @@ import zlib
 
 import numpy as np
 
-from tinylearn_host import ir, tlm
+from tinylearn_host import ir, tlm, variants
 from tinylearn_host.errors import BAD_MODEL, TinylearnError
 from tinylearn_host.tlm import HEADER, IN_ARENA, IN_FILE, INT8, INT32, NOBODY, OPERATOR, RAW, SECTION, TENSOR
 
@@ -174,7 +174,8 @@ class _Check:
         op = self.model.ops[index]
         self.where = f"operator {index} ({op.name})"
         self.require(op.code in tlm.CODE_NAMES, "the code is unknown")
-        self.require(op.variant == 0, f"variant {op.variant} is unknown")
+        known = variants.COUNT if op.name in ir.WEIGHTED else 1
+        self.require(op.variant < known, f"variant {op.variant} is unknown")
         self.x = self.operand("input", op.x, INT8, None)
         self.x2 = self.operand("second input", op.x2, INT8, None)
         self.w = self.operand("weights", op.w, INT8, IN_FILE)
@@ -200,7 +201,8 @@ class _Check:
             (self.x2 is not None) == (name == ir.ADD), "its second input is missing, or it has one and may not"
         )
         self.require(self.b is None or weighted, "it has a bias and may not")
-        self.require(self.s is None or self.s.bytes == 0, "it has scratch and may not")
+        scratch_allowed = op.variant != variants.PLAIN or self.s is None or self.s.bytes == 0
+        self.require(scratch_allowed, "it has scratch and may not")
 
     def clamp(self, op: tlm.OperatorRecord) -> None:
         self.require(op.clamp[0] <= op.clamp[1], f"its clamp is {op.clamp[0]} to {op.clamp[1]}")
@@ -233,6 +235,10 @@ class _Check:
         self.clamp(op)
         n_out, _, _, n_in = self.w.shape
         self.require(self.w.shape == (n_out, 1, 1, n_in), f"its weights have shape {self.w.shape}")
+        self.require(
+            op.q[0] == 0 or self.in_data(op.q[0] & 0xFFFFFFFF, 4 * n_out),
+            "what its sums begin with is outside DATA or misaligned",
+        )
         fits = self.x.bytes == n_in and self.y.shape == (1, 1, 1, n_out)
         self.require(fits, f"its weights have shape {self.w.shape}, unlike its input and output")
 
@@ -316,8 +322,11 @@ class _Check:
         for t in (self.x, self.x2):
             if t is None or t.region != IN_ARENA or (t.place == self.y.place and op.name in ELEMENTWISE):
                 continue
-            apart = t.place + t.bytes <= self.y.place or self.y.place + self.y.bytes <= t.place
-            self.require(apart, "its output overlaps its input in the arena")
+            self.require(_apart(t, self.y), "its output overlaps its input in the arena")
+        if self.s is not None:
+            for t in (self.x, self.x2, self.y):
+                apart = t is None or t.region != IN_ARENA or _apart(t, self.s)
+                self.require(apart, "its scratch overlaps its input or output in the arena")
 
 
 GEOMETRY = {
@@ -333,6 +342,11 @@ GEOMETRY = {
     ir.CLAMP: _Check.rectify,
     ir.SOFTMAX: _Check.softmax,
 }
+
+
+def _apart(a: tlm.TensorRecord, b: tlm.TensorRecord) -> bool:
+    """Whether two tensors in the arena share no byte; an empty one shares none."""
+    return not (a.bytes and b.bytes) or a.place + a.bytes <= b.place or b.place + b.bytes <= a.place
 
 
 def _positive(scale: float) -> bool:

@@ -1,3 +1,4 @@
+#include "fast.h"
 #include "requantize.h"
 #include "tl.h"
 
@@ -42,11 +43,14 @@ static int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero) {
 }
 
 void tl_fully_connected_s8(const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
-    const uint32_t *scale, int8_t *y, void *scratch) {
-    (void)scratch;
-    for (int32_t o = 0; o < g->n_out; o++) {
-        int32_t acc = (b ? b[o] : 0) + dot(x, w, g->n_in, g->x_zero);
-        y[o] = tl_clamp(scale_as_float64(acc, scale[2 * o], scale[2 * o + 1]), g->y_zero, g->y_min, g->y_max);
-        w += g->n_in;
+    const uint32_t *scale, int8_t *y, const tl_work_t *work) {
+    int32_t step = work && work->variant ? tl_fast_fully_connected(g, x, w, b, work) : 0;
+    const int32_t *sums = step ? work->at : NULL;
+    step += step == 0;
+    for (int32_t i = 0; i < step; i++) {
+        for (int32_t o = i; o < g->n_out; o += step) {
+            int32_t acc = sums ? *sums++ : (b ? b[o] : 0) + dot(x, w + o * g->n_in, g->n_in, g->x_zero);
+            y[o] = tl_clamp(scale_as_float64(acc, scale[2 * o], scale[2 * o + 1]), g->y_zero, g->y_min, g->y_max);
+        }
     }
 }

@@ -106,7 +106,7 @@ static bool need_window(const tl_call_t *call, need_t *need) {
             return sound;
         case TL_DEPTHWISE_CONV2D:
             need_channels(call, need, g->out_c, kernel);
-            return sound && g->out_c % g->in_c == 0;
+            return sound && (uint32_t)g->out_c % (uint32_t)g->in_c == 0;
         default: // pools
             return sound && g->out_c == g->in_c && g->dilation_h == 1 && g->dilation_w == 1;
     }
@@ -125,6 +125,7 @@ static bool find_need(const tl_call_t *call, need_t *need) {
     switch (call->code) {
         case TL_FULLY_CONNECTED:
             need_channels(call, need, call->g.dense.n_out, call->g.dense.n_in);
+            bytes[TL_START] = 4 * call->g.dense.n_out;
             bytes[TL_X] = call->g.dense.n_in;
             bytes[TL_Y] = call->g.dense.n_out;
             return true;
@@ -156,6 +157,10 @@ static bool overlap(const tl_span_t *a, const tl_span_t *b) {
     return a->bytes && b->bytes && p < q + b->bytes && q < p + a->bytes;
 }
 
+static bool weighted(int32_t code) {
+    return code <= TL_FULLY_CONNECTED;
+}
+
 static bool elementwise(int32_t code) {
     return code == TL_ADD || code == TL_CLAMP || code == TL_RESHAPE;
 }
@@ -176,6 +181,9 @@ tl_status_t tl_call_check(const tl_call_t *call) {
     if (tl_call_fields(call->code) == 0) {
         return TL_E_CODE;
     }
+    if (call->variant < TL_PLAIN || call->variant >= (weighted(call->code) ? TL_VARIANTS : TL_FAST)) {
+        return TL_E_VARIANT;
+    }
     if (!in_range(call)) {
         return TL_E_FIELD;
     }
@@ -188,8 +196,9 @@ tl_status_t tl_call_check(const tl_call_t *call) {
     }
     for (int i = 0; i < TL_SPANS; i++) {
         const tl_span_t *span = &call->span[i];
-        bool optional = i == TL_B && span->bytes == 0;
-        if ((span->bytes != need.bytes[i] || span->bytes > INT32_MAX) && !optional) {
+        bool optional = span->bytes == 0 && (i == TL_B || (i == TL_START && weighted(call->code)));
+        optional |= i == TL_SCRATCH && call->variant != TL_PLAIN; // with too little of it the plain kernel runs
+        if ((span->bytes != need.bytes[i] && !optional) || span->bytes > INT32_MAX) {
             return TL_E_BYTES;
         }
         if ((uintptr_t)span->at & 3) {

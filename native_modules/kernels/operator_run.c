@@ -8,16 +8,16 @@ void tl_call_run(const tl_call_t *call) {
     const int8_t *x = span[TL_X].at, *x2 = span[TL_X2].at, *w = span[TL_W].at;
     const int32_t *b = span[TL_B].at, *mult = span[TL_REQUANT].at;
     int8_t *y = span[TL_Y].at;
-    void *scratch = span[TL_SCRATCH].at;
+    const tl_work_t work = {call->variant, span[TL_SCRATCH].at, (uint32_t)span[TL_SCRATCH].bytes, span[TL_START].at};
     switch (call->code) {
         case TL_CONV2D:
-            tl_conv2d_s8(window, x, w, b, mult, (const int8_t *)(mult + window->out_c), y, scratch);
+            tl_conv2d_s8(window, x, w, b, mult, (const int8_t *)(mult + window->out_c), y, &work);
             break;
         case TL_DEPTHWISE_CONV2D:
-            tl_depthwise_conv2d_s8(window, x, w, b, mult, (const int8_t *)(mult + window->out_c), y, scratch);
+            tl_depthwise_conv2d_s8(window, x, w, b, mult, (const int8_t *)(mult + window->out_c), y, &work);
             break;
         case TL_FULLY_CONNECTED:
-            tl_fully_connected_s8(&call->g.dense, x, w, b, (const uint32_t *)mult, y, scratch);
+            tl_fully_connected_s8(&call->g.dense, x, w, b, (const uint32_t *)mult, y, &work);
             break;
         case TL_AVG_POOL:
             tl_avg_pool_s8(window, x, y);
@@ -51,7 +51,7 @@ tl_status_t tl_op(const tl_span_t *params, const tl_span_t spans[TL_SPANS]) {
     if (params->bytes < 4 || (uintptr_t)param & 3) {
         return TL_E_PARAMS;
     }
-    tl_call_t call = {.code = param[0]};
+    tl_call_t call = {.code = param[0] & 255, .variant = param[0] >> 8};
     int32_t fields = tl_call_fields(call.code);
     if (fields == 0) {
         return TL_E_CODE;

@@ -16,28 +16,16 @@ typedef struct {
     int32_t row, tap; // steps between its elements
 } patch_t;
 
-static inline int32_t sum(const patch_t *patch, int32_t channel) {
+static inline int32_t reduce(const patch_t *patch, int32_t channel, bool average) {
     const int8_t *row = patch->first + channel;
-    int32_t acc = 0;
+    int32_t acc = average ? 0 : -128;
     for (int32_t i = patch->h; i > 0; i--, row += patch->row) {
         const int8_t *x = row;
         for (int32_t j = patch->w; j > 0; j--, x += patch->tap) {
-            acc += *x;
+            acc = average ? acc + *x : *x > acc ? *x : acc;
         }
     }
     return acc;
-}
-
-static inline int32_t maximum(const patch_t *patch, int32_t channel) {
-    const int8_t *row = patch->first + channel;
-    int32_t most = -128;
-    for (int32_t i = patch->h; i > 0; i--, row += patch->row) {
-        const int8_t *x = row;
-        for (int32_t j = patch->w; j > 0; j--, x += patch->tap) {
-            most = *x > most ? *x : most;
-        }
-    }
-    return most;
 }
 
 static inline patch_t patch_under(const tl_window_t *g, const int8_t *x, int32_t top, int32_t left) {
@@ -51,30 +39,28 @@ static inline patch_t patch_under(const tl_window_t *g, const int8_t *x, int32_t
     };
 }
 
-void tl_avg_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y) {
+static inline void pool(const tl_window_t *g, const int8_t *x, int8_t *y, bool averages) {
     int32_t count = 1;
     uint32_t inverse = 1 << 24;
     for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy++, top += g->stride_h) {
         for (int32_t ox = 0, left = -g->pad_left; ox < g->out_w; ox++, left += g->stride_w) {
             patch_t patch = patch_under(g, x, top, left);
-            if (patch.h * patch.w != count) {
+            if (averages && patch.h * patch.w != count) {
                 count = patch.h * patch.w;
                 inverse = count ? (1u << 24) / (uint32_t)count : 0;
             }
             for (int32_t c = 0; c < g->out_c; c++) {
-                *y++ = tl_clamp(average(sum(&patch, c), count, inverse), 0, g->y_min, g->y_max);
+                int32_t v = reduce(&patch, c, averages);
+                *y++ = tl_clamp(averages ? average(v, count, inverse) : v, 0, g->y_min, g->y_max);
             }
         }
     }
 }
 
+void tl_avg_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y) {
+    pool(g, x, y, true);
+}
+
 void tl_max_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y) {
-    for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy++, top += g->stride_h) {
-        for (int32_t ox = 0, left = -g->pad_left; ox < g->out_w; ox++, left += g->stride_w) {
-            patch_t patch = patch_under(g, x, top, left);
-            for (int32_t c = 0; c < g->out_c; c++) {
-                *y++ = tl_clamp(maximum(&patch, c), 0, g->y_min, g->y_max);
-            }
-        }
-    }
+    pool(g, x, y, false);
 }

@@ -75,11 +75,12 @@ enum {
 enum { TL_MAX_FIELDS = 18 };
 
 // What an operator reads and writes. An empty span where it has no such buffer.
-enum { TL_X, TL_X2, TL_W, TL_B, TL_REQUANT, TL_Y, TL_SCRATCH, TL_SPANS };
+// TL_START: of a dense layer, optional: see tl_work_t.
+enum { TL_X, TL_X2, TL_W, TL_B, TL_REQUANT, TL_Y, TL_SCRATCH, TL_SPANS, TL_START = TL_X2 };
 
 // One operator on its buffers. The geometry is the struct of tl.h that the code asks for; seen as integers, its fields.
 typedef struct {
-    int32_t code;
+    int32_t code, variant;
     union {
         int32_t fields[TL_MAX_FIELDS];
         tl_window_t window;
@@ -122,7 +123,8 @@ tl_status_t tl_check(const void *model, size_t length);
 tl_status_t tl_run(
     const void *model, size_t length, tl_span_t arena, int32_t first, int32_t last, tl_span_t places, tl_span_t masks);
 
-// One operator on buffers. params: the operator's code (docs/SPEC.md), then the fields of its geometry struct in order.
+// One operator on buffers. params: the operator's code + 256 * its variant (docs/SPEC.md), then the fields of its geometry
+// struct in order.
 tl_status_t tl_op(const tl_span_t *params, const tl_span_t spans[TL_SPANS]);
 
 // CRC-32 of IEEE 802.3, as zlib's: start with crc = 0, go on with the last result.

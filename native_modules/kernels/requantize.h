@@ -15,21 +15,6 @@
 #endif
 #endif
 
-// floor((a * b + 2^30) / 2^31): gemmlowp's saturating rounding doubling high multiply, where not both are INT32_MIN.
-static inline int32_t tl_high_multiply(int32_t a, int32_t b) {
-#if TL_SPLIT_MULTIPLY
-    // a * b = high * 2^32 + (one + two) * 2^16 + low. (one + two) may take 33 bits, so their halves are shifted apart.
-    int32_t a_high = a >> 16, b_high = b >> 16;
-    uint32_t a_low = a & 0xffff, b_low = b & 0xffff;
-    int32_t one = a_high * (int32_t)b_low;
-    int32_t two = (int32_t)a_low * b_high + (int32_t)((a_low * b_low) >> 16) + (1 << 14);
-    int32_t middle = (one >> 15) + (two >> 15) + (((one & 0x7fff) + (two & 0x7fff)) >> 15);
-    return (int32_t)((uint32_t)(a_high * b_high) * 2 + (uint32_t)middle);
-#else
-    return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
-#endif
-}
-
 // a * b of 64 bits
 static inline uint64_t tl_wide_multiply(uint32_t a, uint32_t b) {
 #if TL_SPLIT_MULTIPLY
@@ -43,8 +28,36 @@ static inline uint64_t tl_wide_multiply(uint32_t a, uint32_t b) {
 #endif
 }
 
+// There they are functions of requantize.c: code is RAM, and each is some hundred bytes.
+#if defined(__ARM_ARCH_6M__) && !defined(TL_REQUANTIZE_C)
+int32_t tl_high_multiply(int32_t a, int32_t b);
+int32_t tl_divide_by_power(int32_t v, int32_t k);
+int32_t tl_requantize(int32_t acc, int32_t mult, int32_t shift);
+int8_t tl_clamp(int32_t v, int32_t zero, int32_t min, int32_t max);
+#else
+#ifdef TL_REQUANTIZE_C
+#define TL_SHARED
+#else
+#define TL_SHARED static inline
+#endif
+
+// floor((a * b + 2^30) / 2^31): gemmlowp's saturating rounding doubling high multiply, where not both are INT32_MIN.
+TL_SHARED int32_t tl_high_multiply(int32_t a, int32_t b) {
+#if TL_SPLIT_MULTIPLY
+    // a * b = high * 2^32 + (one + two) * 2^16 + low. (one + two) may take 33 bits, so their halves are shifted apart.
+    int32_t a_high = a >> 16, b_high = b >> 16;
+    uint32_t a_low = a & 0xffff, b_low = b & 0xffff;
+    int32_t one = a_high * (int32_t)b_low;
+    int32_t two = (int32_t)a_low * b_high + (int32_t)((a_low * b_low) >> 16) + (1 << 14);
+    int32_t middle = (one >> 15) + (two >> 15) + (((one & 0x7fff) + (two & 0x7fff)) >> 15);
+    return (int32_t)((uint32_t)(a_high * b_high) * 2 + (uint32_t)middle);
+#else
+    return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
+#endif
+}
+
 // v / 2^k to the nearest integer, ties away from zero. v is a result of tl_high_multiply: within +-(2^31 - 1).
-static inline int32_t tl_divide_by_power(int32_t v, int32_t k) {
+TL_SHARED int32_t tl_divide_by_power(int32_t v, int32_t k) {
     if (k == 0) {
         return v;
     }
@@ -52,7 +65,7 @@ static inline int32_t tl_divide_by_power(int32_t v, int32_t k) {
 }
 
 // acc * mult * 2^(shift - 31), rounded twice as TFLite rounds. mult in [0, 2^31), shift in -31 .. 30, positive is left.
-static inline int32_t tl_requantize(int32_t acc, int32_t mult, int32_t shift) {
+TL_SHARED int32_t tl_requantize(int32_t acc, int32_t mult, int32_t shift) {
     if (shift > 0) {
         return tl_high_multiply((int32_t)((uint32_t)acc << shift), mult);
     }
@@ -60,10 +73,11 @@ static inline int32_t tl_requantize(int32_t acc, int32_t mult, int32_t shift) {
 }
 
 // zero + v within [min, max], without overflow
-static inline int8_t tl_clamp(int32_t v, int32_t zero, int32_t min, int32_t max) {
+TL_SHARED int8_t tl_clamp(int32_t v, int32_t zero, int32_t min, int32_t max) {
     min -= zero;
     max -= zero;
     return (int8_t)((v < min ? min : v > max ? max : v) + zero);
 }
+#endif
 
 #endif

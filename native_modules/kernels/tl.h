@@ -71,21 +71,37 @@ typedef struct {
     int32_t mult, shift;
 } tl_softmax_t;
 
+// How the host's plan wants a convolution or dense layer done. Every variant gives the same bits, so where a processor
+// has no fast kernel for one it runs the plain one.
+enum {
+    TL_PLAIN,
+    TL_FAST,       // in scratch; weights lie in -127 .. 127
+    TL_FAST_SMALL, // and the host has proved that sums lie within +-(2^20 - 1) and shifts in -13 .. -1
+    TL_VARIANTS,
+};
+
+typedef struct {
+    int32_t variant;
+    void *at; // scratch, `bytes` long
+    uint32_t bytes;
+    const int32_t *start; // NULL, or what the sums of a dense layer begin with: b - x_zero * sum of the row's weights
+} tl_work_t;
+
 // ---- Forward --------------------------------------------------------------------------------------------------------
 // mult (int32) and shift (int8, TFLite's sign: positive is left) hold one requantisation per output channel; b may be
-// NULL. scratch may be NULL where the plan gives none; a variant that needs it is only chosen by a plan that has it.
+// NULL. work NULL, or with less scratch than the variant needs (work.h): the plain kernel.
 
 void tl_conv2d_s8(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const int32_t *mult,
-    const int8_t *shift, int8_t *y, void *scratch);
+    const int8_t *shift, int8_t *y, const tl_work_t *work);
 
 // out_c = in_c * multiplier; output channel o reads input channel o / multiplier
 void tl_depthwise_conv2d_s8(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
-    const int32_t *mult, const int8_t *shift, int8_t *y, void *scratch);
+    const int32_t *mult, const int8_t *shift, int8_t *y, const tl_work_t *work);
 
 // LiteRT's reference rounds here as float64 does: y = round(acc * scale), ties away from zero, the product rounded to
 // 53 bits before. scale holds one float64 per output channel as two words, low word first; each within [2^-31, 2^16).
 void tl_fully_connected_s8(const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
-    const uint32_t *scale, int8_t *y, void *scratch);
+    const uint32_t *scale, int8_t *y, const tl_work_t *work);
 
 void tl_avg_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y);
 void tl_max_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y);

@@ -81,9 +81,13 @@ tl_status_t tl_open_arena(tl_program_t *p, tl_span_t arena, tl_span_t places) {
 
 // ---- Tensors --------------------------------------------------------------------------------------------------------
 
+static bool is_moved(const tl_program_t *p, uint32_t index) {
+    return p->places && index != TL_NONE && p->places[index] >= 0;
+}
+
 tl_status_t tl_find_tensor(const tl_program_t *p, uint32_t index, tl_span_t *span) {
     const tl_tensor_t *t = &p->tensors[index];
-    bool moved = p->places && p->places[index] >= 0;
+    bool moved = is_moved(p, index);
     uint32_t place = moved ? (uint32_t)p->places[index] : t->place;
     if (t->type > TL_RAW || t->region > TL_IN_ARENA) {
         return TL_E_TYPE;
@@ -220,11 +224,9 @@ tl_status_t tl_read_call(const tl_program_t *p, uint32_t index, tl_call_t *call)
     const uint16_t names[TL_SPANS] = {op->x, op->x2, op->w, op->b, TL_NONE, op->y, op->scratch};
     const tl_tensor_t *t[TL_SPANS];
     call->code = op->code;
+    call->variant = op->variant;
     if (tl_call_fields(op->code) == 0) {
         return TL_E_CODE;
-    }
-    if (op->variant != 0) {
-        return TL_E_VARIANT;
     }
     for (int i = 0; i < TL_SPANS; i++) {
         tl_status_t status = find_operand(p, operands[i], names[i], &t[i], &call->span[i]);
@@ -242,6 +244,20 @@ tl_status_t tl_read_call(const tl_program_t *p, uint32_t index, tl_call_t *call)
             return TL_E_REQUANT;
         }
         call->span[TL_REQUANT] = (tl_span_t){(void *)(p->base + op->requant), bytes};
+    }
+    // What the host knows of the weights and the bias in the file does not hold for others.
+    bool moved = is_moved(p, op->w) || is_moved(p, op->b);
+    if (moved && call->variant > TL_FAST) {
+        call->variant = TL_FAST;
+    }
+    if (op->code == TL_FULLY_CONNECTED) {
+        uint32_t start = (uint32_t)op->q[0], bytes = 4 * t[TL_Y]->shape[3];
+        if (op->x2 != TL_NONE || (start && !tl_inside(p->data, start, bytes))) {
+            return TL_E_TENSOR;
+        }
+        if (start && !moved) {
+            call->span[TL_START] = (tl_span_t){(void *)(p->base + start), bytes};
+        }
     }
     return tl_call_check(call);
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tinylearn_host import boards, fuse, importers, ir, planner, sizes, tlm
+from tinylearn_host import boards, fuse, importers, ir, sizes, tlm, variants
 from tinylearn_host.commands.options import SIMULATOR, json_option, print_json
 from tinylearn_host.device import kb
 from tinylearn_host.errors import BAD_DATA, USAGE, TinylearnError
@@ -18,8 +18,23 @@ from tinylearn_host.errors import BAD_DATA, USAGE, TinylearnError
 @click.option("--board", help="Say whether the model fits this board of `tinylearn boards`.")
 @click.option("--labels", help="Names of the classes: a text file with one per line, or a list with commas.")
 @click.option("--name", help="What the model is called; by default as its file.")
+@click.option(
+    "--extra-arena",
+    default=25,
+    show_default=True,
+    type=click.IntRange(0, 1000),
+    help="By how many percent the arena may grow for faster layers (a small one by 4 KB). The answers are the same.",
+)
 @json_option
-def command(source: Path, output: Path, board: str | None, labels: str | None, name: str | None, as_json: bool) -> None:
+def command(
+    source: Path,
+    output: Path,
+    board: str | None,
+    labels: str | None,
+    name: str | None,
+    extra_arena: int,
+    as_json: bool,
+) -> None:
     """Convert MODEL, an int8 .tflite or a quantised (QDQ) .onnx, into a .tlm that a board can use.
 
     The weights and the arithmetic stay as they are: the board answers with the very bits of TensorFlow Lite's
@@ -32,10 +47,10 @@ def command(source: Path, output: Path, board: str | None, labels: str | None, n
     if labels is not None:
         graph.labels = read_labels(labels)
     target = boards.find(board) if board and board != SIMULATOR else None
-    model = tlm.read(tlm.build(graph))
+    model = tlm.read(tlm.build(graph, extra_arena / 100))
     fit = sizes.fit(target, model) if target else None
     tlm.save(model, output)
-    bound = planner.forward(graph).lower_bound
+    bound = variants.choose(graph, extra_arena / 100)[1].lower_bound
     if as_json:
         report = {"model": str(output), **sizes.summary(model), "arena_lower_bound": bound}
         print_json({**report, "fit": fit.as_json() if fit else None})

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tinylearn_host import boards, ir, sizes, tld, tlm
+from tinylearn_host import boards, ir, sizes, tld, tlm, variants
 from tinylearn_host.commands.options import json_option, print_json
 from tinylearn_host.device import kb
 
@@ -37,6 +37,8 @@ def command(model: Path, as_json: bool) -> None:
     console.print(layer_table(parsed, layers))
     if parsed.head < len(parsed.ops):
         console.print(f"* the model's own classifier, on {parsed.tensors[parsed.features].bytes} features")
+    if any(row["variant"] != variants.PLAIN for row in layers):
+        console.print("fast: bytes of the arena that its faster kernel works in, on processors that have one")
     if parsed.labels:
         console.print(f"labels: {', '.join(parsed.labels)}", markup=False)
     console.print()
@@ -81,6 +83,8 @@ def layer(model: tlm.Model, index: int) -> dict:
         "output_zero_point": y.zero_point,
         "output_place": y.place,
         "parameter_bytes": parameter_bytes(model, op),
+        "variant": op.variant,
+        "scratch_bytes": 0 if op.s == tlm.NOBODY else model.tensors[op.s].bytes,
         "macs": op.macs,
         "classifier": index >= model.head,
     }
@@ -95,9 +99,9 @@ def parameter_bytes(model: tlm.Model, op: tlm.OperatorRecord) -> int:
 
 
 def layer_table(model: tlm.Model, layers: list[dict]) -> Table:
-    table = _table(["operator", "window", "output"], ["scale", "zero", "bytes", "MACs"])
+    table = _table(["operator", "window", "output"], ["scale", "zero", "bytes", "MACs", "fast"])
     first = model.tensors[model.input]
-    table.add_row("", "input", "", _shape(first.shape[1:]), f"{first.scale:.4g}", str(first.zero_point), "", "")
+    table.add_row("", "input", "", _shape(first.shape[1:]), f"{first.scale:.4g}", str(first.zero_point), "", "", "")
     for row in layers:
         table.add_row(
             str(row["index"]),
@@ -108,9 +112,10 @@ def layer_table(model: tlm.Model, layers: list[dict]) -> Table:
             str(row["output_zero_point"]),
             f"{row['parameter_bytes']:,}" if row["parameter_bytes"] else "",
             f"{row['macs']:,}" if row["macs"] else "",
+            "" if row["variant"] == variants.PLAIN else f"+{row['scratch_bytes']:,}",
         )
     parameters, macs = (sum(row[key] for row in layers) for key in ("parameter_bytes", "macs"))
-    table.add_row("", "", "", "", "", "", f"{parameters:,}", f"{macs:,}", style="bold")
+    table.add_row("", "", "", "", "", "", f"{parameters:,}", f"{macs:,}", "", style="bold")
     return table
 
 

@@ -1,0 +1,146 @@
+"""How each operator with weights is done on the board: the variants of native_modules/kernels/tl.h, and their scratch.
+
+Every variant gives the same bits. What is chosen here is what the Cortex-M0+ has fast kernels for (kernels/armv6m);
+other processors ignore it. The sizes are those of native_modules/kernels/work.h.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinylearn_host import ir, planner, quantization
+
+PLAIN, FAST, FAST_SMALL, COUNT = 0, 1, 2, 3
+
+SMALL = 2**20  # sums below it are rescaled by three short multiplications
+SMALL_SHIFTS = range(-13, 0)
+FLOOR = 4096  # bytes of scratch that a small arena may grow by
+
+
+@dataclass(frozen=True)
+class Window:
+    """The geometry of a convolution. Pairs are (height, width)."""
+
+    x: tuple[int, int, int]
+    y: tuple[int, int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    padding: tuple[int, int]
+
+
+def window(graph: ir.Graph, op: ir.Op) -> Window:
+    x, y = graph.tensors[op.inputs[0]].hwc, graph.tensors[op.output].hwc
+    kernel = tuple(graph.tensors[op.weights].shape[1:3])
+    return Window(x, y, kernel, tuple(op.attrs["stride"]), tuple(op.attrs["dilation"]), tuple(op.attrs["padding"][:2]))
+
+
+# ---- Scratch: work.h ------------------------------------------------------------------------------------------------
+
+
+def conv2d_scratch(g: Window, quads: int) -> int:
+    """Bytes of a panel of so many fours of output channels."""
+    groups = -(-g.kernel[0] * g.kernel[1] * g.x[2] // 4)
+    return 4 * groups + quads * (32 * groups + 112)
+
+
+def slides(g: Window) -> bool:
+    below = g.y[0] + 2 - g.padding[0] - g.x[0]
+    usual = g.kernel == (3, 3) and g.stride == g.dilation == (1, 1) and g.y[1:] == g.x[1:] and g.padding[1] == 1
+    return usual and g.x[1] >= 3 and g.padding[0] <= 1 and g.x[0] + g.padding[0] >= 3 and 0 <= below <= 1
+
+
+def depthwise_scratch(g: Window) -> int:
+    height, width = ((k - 1) * d + 1 for k, d in zip(g.kernel, g.dilation, strict=True))
+    width += (g.y[1] - 1) * g.stride[1]
+    return 4 * (g.kernel[0] * ((g.kernel[1] + 1) // 2) + height * width + g.y[1])
+
+
+# ---- What the host can prove ----------------------------------------------------------------------------------------
+
+
+def rows(graph: ir.Graph, op: ir.Op) -> np.ndarray:
+    """The weights as int64 [output channel, product]."""
+    w = graph.tensors[op.weights].data
+    w = np.moveaxis(w, -1, 0) if op.code == ir.DEPTHWISE_CONV2D else w
+    return w.reshape(graph.tensors[op.output].hwc[2], -1).astype(np.int64)
+
+
+def bias(graph: ir.Graph, op: ir.Op) -> np.ndarray:
+    return np.asarray(graph.tensors[op.bias].data if op.bias else 0, np.int64)
+
+
+def is_small(w: np.ndarray, b: np.ndarray, x_zero: int, shifts: np.ndarray) -> bool:
+    """Whether no input can make a sum of 2^20, and the shifts are in reach. w int [out, products], b int [out] or 0"""
+    up, down = np.maximum(w, 0).sum(axis=1), np.maximum(-w, 0).sum(axis=1)
+    most = b + up * (127 - x_zero) + down * (128 + x_zero)
+    least = b - up * (128 + x_zero) - down * (127 - x_zero)
+    in_reach = (shifts >= SMALL_SHIFTS[0]) & (shifts <= SMALL_SHIFTS[-1])
+    return bool(most.max() < SMALL and least.min() > -SMALL and in_reach.all())
+
+
+def dense_start(graph: ir.Graph, op: ir.Op) -> np.ndarray:
+    """int32 [outputs]: bias - zero point of x * sum of the row's weights, which is all but the sum of w * x."""
+    start = bias(graph, op) - graph.tensors[op.inputs[0]].zero_point * rows(graph, op).sum(axis=1)
+    return start.astype(np.int32)
+
+
+# ---- The choice -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Choice:
+    """variant of tl.h, and bytes of scratch"""
+
+    variant: int = PLAIN
+    scratch: int = 0
+
+
+def choose(graph: ir.Graph, growth: float) -> tuple[dict[int, Choice], planner.Layout]:
+    """{operator index: choice} and the arena. It is at most `growth` (0.25: a quarter) larger than without scratch, or
+    FLOOR bytes, unless growth is 0.
+
+    The panels of convolutions are made as large as there is room.
+    """
+    plain = planner.forward(graph)
+    blocks, limit = planner.activations(graph), plain.bytes + max(int(plain.bytes * growth), FLOOR if growth else 0)
+    fast = {i: op for i, op in enumerate(graph.ops) if op.code in ir.WEIGHTED and _fits_a_pair(graph, op)}
+    best = {i: FAST_SMALL if _is_small(graph, op) else FAST for i, op in fast.items()}
+    for room in np.linspace(limit, 0, 9)[:-1]:
+        free = {i: int(room) - planner.live_bytes(blocks, i) for i in fast}
+        choices = {i: _choose(graph, op, best[i], free[i]) for i, op in fast.items()}
+        layout = planner.forward(graph, {i: c.scratch for i, c in choices.items() if c.scratch})
+        if layout.bytes <= limit:
+            return choices, layout
+    return {}, plain
+
+
+def _fits_a_pair(graph: ir.Graph, op: ir.Op) -> bool:
+    """Two products in one word: exact while no weight is -128."""
+    return bool(graph.tensors[op.weights].data.min() > -128)
+
+
+def _is_small(graph: ir.Graph, op: ir.Op) -> bool:
+    """Of a convolution; dense layers are rescaled in another way."""
+    if op.code == ir.FULLY_CONNECTED:
+        return False
+    x, w, y = (graph.tensors[name] for name in (op.inputs[0], op.weights, op.output))
+    scales = np.broadcast_to(np.asarray(w.scale, np.float32), (y.hwc[2],))
+    shifts = np.array([shift for _, shift in quantization.convolution_multipliers(x.scale, scales, y.scale)])
+    return is_small(rows(graph, op), bias(graph, op), x.zero_point, shifts)
+
+
+def _choose(graph: ir.Graph, op: ir.Op, variant: int, free: int) -> Choice:
+    if op.code == ir.FULLY_CONNECTED:
+        scratch = 4 * graph.tensors[op.output].hwc[2]
+        return Choice(variant, scratch) if scratch <= free else Choice()
+    g = window(graph, op)
+    if op.code == ir.DEPTHWISE_CONV2D:
+        if variant == FAST_SMALL and slides(g):
+            return Choice(variant)
+        return Choice(variant, depthwise_scratch(g)) if depthwise_scratch(g) <= free else Choice()
+    per_quad = conv2d_scratch(g, 1) - conv2d_scratch(g, 0)
+    quads = min((free - conv2d_scratch(g, 0)) // per_quad, -(-g.y[2] // 4))
+    return Choice(variant, conv2d_scratch(g, quads)) if quads > 0 else Choice()

@@ -1,0 +1,218 @@
+// Convolutions on the Cortex-M0+: every output pixel's window times a panel of packed weights, four output channels at
+// a time. The panel holds as many channels as the scratch does; the image is walked once per panel.
+
+#include "work.h"
+
+#ifdef __ARM_ARCH_6M__
+#include <string.h>
+
+#include "armv6m/m0.h"
+
+// A function of its own has all registers for itself.
+#define ALONE static __attribute__((noinline))
+
+// Weights of one row, as the chain of dot4.S reads them: every fourth word of a panel. Gives their sum.
+// n weights at w, which are read in words where they are aligned.
+static int32_t pack_row(const int8_t *w, int32_t n, uint32_t *p) {
+    const uint32_t lanes = 0x00ff00ff, signs = 0x00800080;
+    uint32_t sums = 0, aligned = ((uintptr_t)w & 3) == 0;
+    int32_t groups = 0;
+    for (; n > 0; n -= 4, w += 4, p += 8, groups++) {
+        uint32_t v = 0;
+        if (aligned && n >= 4) {
+            v = *(const uint32_t *)w;
+        } else {
+            for (int32_t i = n < 4 ? n : 4; i > 0; i--) {
+                v = v << 8 | (uint8_t)w[i - 1];
+            }
+        }
+        v ^= 0x80808080;
+        uint32_t even = v & lanes, odd = (v >> 8) & lanes;
+        p[0] = (even >> 16 | even << 16) - signs;
+        p[4] = (odd >> 16 | odd << 16) - signs;
+        sums += even + odd;
+    }
+    return (int32_t)((sums & 0xffff) + (sums >> 16)) - 4 * 128 * groups;
+}
+
+// Rows of n > 0 bytes, which lie `step` bytes apart, one behind the other
+ALONE int8_t *copy(int8_t *d, const int8_t *s, int32_t n, int32_t step, int32_t rows) {
+    int32_t size = ((uintptr_t)d | (uintptr_t)s | (uint32_t)n | (uint32_t)step) & 3 ? 1 : 4;
+    for (; rows > 0; rows--) {
+        int32_t i = n - size;
+        if (size == 1) {
+            do {
+                d[i] = s[i];
+            } while (--i >= 0);
+        } else {
+            do {
+                *(uint32_t *)(d + i) = *(const uint32_t *)(s + i);
+            } while ((i -= 4) >= 0);
+        }
+        d += n;
+        s += step;
+    }
+    return d;
+}
+
+// The window at x, whose corner is (top, left), as neighbouring bytes; outside of the image is the zero point.
+ALONE void gather(const tl_window_t *g, const int8_t *x, int32_t top, int32_t left, int8_t *to) {
+    int32_t c = g->in_c, step = g->dilation_h * g->in_w * c;
+    for (int32_t i = g->k_h; i > 0; i--, top += g->dilation_h, x += step) {
+        for (int32_t tap = g->k_w, at = left; tap > 0; tap--, at += g->dilation_w) {
+            if ((uint32_t)top < (uint32_t)g->in_h && (uint32_t)at < (uint32_t)g->in_w) {
+                to = copy(to, x + (at - left) * c, c, 0, 1);
+            } else {
+                memset(to, g->x_zero, (size_t)c);
+                to += c;
+            }
+        }
+    }
+}
+
+// What one call works with. The panel holds channels o .. o + n - 1.
+typedef struct {
+    const tl_window_t *g;
+    const int8_t *w;
+    const int32_t *b, *mult;
+    const int8_t *shift;
+    int32_t k;      // weights of one output channel
+    int32_t groups; // fours of them
+    uint32_t last;  // words in the last call of the chain
+    bool small;     // sums are below 2^20
+    bool simple;    // one call of the chain gives a pixel
+    int32_t o, n;
+    int32_t *start, *acc; // per channel of the panel
+    uint32_t *panel;
+    int8_t *column;
+    tl_m0_dot4_t chain;
+} conv_t;
+
+enum { GROUPS = TL_M0_CHUNK / 2 };
+
+// Fills the panel, and the sums that its channels begin with.
+ALONE void pack(const conv_t *c) {
+    const int8_t *w = c->w + c->o * c->k;
+    uint32_t *p = c->panel;
+    for (int32_t i = 0; i < c->n; i++) {
+        c->start[i] = c->b ? c->b[c->o + i] : 0;
+    }
+    for (int32_t first = 0; first < c->groups; first += GROUPS) {
+        bool last = first + GROUPS >= c->groups;
+        int32_t taps = last ? c->k - 4 * first : 4 * GROUPS;
+        for (int32_t quad = 0; quad < c->n; quad += 4) {
+            tl_m0_requant_t *requant = (tl_m0_requant_t *)(p + 4 * (last ? c->last : TL_M0_CHUNK));
+            for (int32_t j = quad; j < quad + 4; j++, p++) {
+                int32_t i = j < c->n ? j : quad; // beyond the last channel anything will do
+                c->start[j] -= c->g->x_zero * pack_row(w + i * c->k + 4 * first, taps, p);
+            }
+            for (int32_t j = quad; j < quad + 4 && last && c->small; j++) { // over the half of an odd last pair
+                int32_t i = c->o + (j < c->n ? j : quad);
+                tl_m0_requant(requant++, (uint32_t)c->mult[i], c->shift[i], c->g->y_zero);
+            }
+            p = (uint32_t *)requant;
+        }
+    }
+}
+
+ALONE void requantize(const conv_t *c, int8_t *y) {
+    for (int32_t i = 0; i < c->n; i++) {
+        y[i] = tl_clamp(tl_requantize(c->acc[i], c->mult[c->o + i], c->shift[c->o + i]), c->g->y_zero, -128, 127);
+    }
+}
+
+// The panel's channels of the pixel with the window x
+ALONE void pixel(conv_t *c, const int8_t *x, int8_t *y) {
+    const uint32_t *p = c->panel;
+    c->chain.start = c->start;
+    if (c->groups > GROUPS) {
+        c->chain.raw = 1;
+        c->chain.out = c->acc;
+        for (int32_t left = c->groups; left > GROUPS; left -= GROUPS) {
+            tl_m0_dot4(x, TL_M0_CHUNK, p, &c->chain);
+            p += c->chain.quads * 4 * TL_M0_CHUNK;
+            x += 4 * GROUPS;
+            c->chain.start = c->acc;
+        }
+        c->chain.raw = !c->small;
+    }
+    bool whole = c->small && (c->n & 3) == 0;
+    c->chain.out = whole ? (void *)y : c->acc;
+    tl_m0_dot4(x, c->last, p, &c->chain);
+    if (!c->small) {
+        requantize(c, y);
+    } else if (!whole) {
+        copy(y, (const int8_t *)c->acc, c->n, 0, 1);
+    }
+}
+
+ALONE void one_panel(conv_t *c, const int8_t *x, int8_t *y) {
+    const tl_window_t *g = c->g;
+    const int32_t row = g->in_w * g->in_c, step = g->stride_w * g->in_c, run = g->k_w * g->in_c;
+    const int32_t height = (g->k_h - 1) * g->dilation_h + 1;
+    const bool direct = run == g->in_c && g->k_h == 1 && (run & 3) == 0; // the image's own bytes
+    for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy++, top += g->stride_h) {
+        bool whole_rows = g->dilation_w == 1 && top >= 0 && top + height <= g->in_h;
+        int32_t most_left = whole_rows ? g->in_w - g->k_w : -1; // where the window's rows are whole
+        const int8_t *at = x + top * row - g->pad_left * g->in_c;
+        for (int32_t ox = g->out_w, left = -g->pad_left; ox > 0; ox--, left += g->stride_w) {
+            const int8_t *window = direct ? at : c->column;
+            if (!direct && left >= 0 && left <= most_left) {
+                copy(c->column, at, run, g->dilation_h * row, g->k_h);
+            } else if (!direct) {
+                gather(g, at, top, left, c->column);
+            }
+            if (c->simple) {
+                c->chain.out = y;
+                tl_m0_dot4(window, c->last, c->panel, &c->chain);
+            } else {
+                pixel(c, window, y);
+            }
+            at += step;
+            y += g->out_c;
+        }
+    }
+}
+
+void tl_m0_requant(tl_m0_requant_t *r, uint32_t mult, int32_t shift, int32_t zero) {
+    uint32_t right = (uint32_t)-shift, round = (1u << (right - 1)) + ((uint32_t)zero << right);
+    *r = (tl_m0_requant_t){mult & 2047, (mult >> 11) & 1023, mult >> 21, (round << 10) + (1 << 9), right + 10};
+}
+
+// What assembly wrote without the clamp
+void tl_m0_clamp(const tl_window_t *g, int8_t *y) {
+    if (g->y_min > -128 || g->y_max < 127) {
+        for (int32_t i = g->out_h * g->out_w * g->out_c; i > 0; i--, y++) {
+            *y = tl_clamp(*y, 0, g->y_min, g->y_max);
+        }
+    }
+}
+
+bool tl_m0_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const int32_t *mult,
+    const int8_t *shift, int8_t *y, const tl_work_t *work) {
+    const int32_t channels = 4 * tl_conv2d_quads(g, work->bytes);
+    if (channels == 0) {
+        return false;
+    }
+    conv_t c = {.g = g, .w = w, .b = b, .mult = mult, .shift = shift, .k = g->k_h * g->k_w * g->in_c};
+    c.groups = (c.k + 3) / 4;
+    c.last = 2 * ((uint32_t)(c.groups - 1) % GROUPS + 1) - ((c.k & 3) == 1);
+    c.small = work->variant == TL_FAST_SMALL;
+    c.column = work->at;
+    c.start = (int32_t *)(c.column + 4 * c.groups);
+    c.acc = c.start + channels;
+    c.panel = (uint32_t *)(c.acc + channels);
+    c.chain.raw = !c.small;
+    memset(c.column + c.k, 0, (size_t)(4 * c.groups - c.k));
+    for (; c.o < g->out_c; c.o += channels) {
+        c.n = g->out_c - c.o < channels ? g->out_c - c.o : channels;
+        c.chain.quads = (uint32_t)(c.n + 3) / 4;
+        c.chain.start = c.start;
+        c.simple = c.small && (c.n & 3) == 0 && c.groups <= GROUPS;
+        pack(&c);
+        one_panel(&c, x, y + c.o);
+    }
+    tl_m0_clamp(g, y);
+    return true;
+}
+#endif

@@ -1,0 +1,166 @@
+// Depthwise convolutions on the Cortex-M0+. 3x3 with stride 1 slides down the columns of the image as it lies (slide.S).
+// All others: a ring of rows of one channel, padded, each word of it a pixel and the one that the next tap meets.
+
+#include "work.h"
+
+#ifdef __ARM_ARCH_6M__
+#include "armv6m/m0.h"
+
+// A function of its own has all registers for itself.
+#define ALONE static __attribute__((noinline))
+
+// One output channel
+typedef struct {
+    const tl_window_t *g;
+    const int8_t *x, *w;
+    int32_t bias, mult, shift;
+    int8_t *y;
+} channel_t;
+
+// ---- 3x3 ------------------------------------------------------------------------------------------------------------
+
+// Output columns from `out`, whose three pixels begin at column `left` of the image: at the edges the window is moved
+// inside, and the weights within it, so that those beyond the edge fall out.
+ALONE void slide_columns(const channel_t *c, tl_m0_slide_t *d, int32_t left, int32_t out, int32_t columns) {
+    const tl_window_t *g = c->g;
+    const int32_t row = g->in_w * g->in_c;
+    int32_t tap[9], seen[3];
+    for (int32_t i = 0; i < 3; i++) {
+        seen[i] = 0;
+        for (int32_t j = 0; j < 3; j++) {
+            int32_t column = left + j - out + 1;
+            int32_t v = column >= 0 && column < 3 ? c->w[(3 * i + column) * g->in_c] : 0;
+            tap[3 * i + j] = v;
+            seen[i] += v;
+        }
+        d->w[i] = (uint32_t)tap[3 * i + 1] + ((uint32_t)tap[3 * i] << 16);
+    }
+    d->w02 = tap[2];
+    d->w12 = tap[5];
+    d->w22 = tap[8];
+    d->columns = columns;
+    d->start = c->bias - g->x_zero * (seen[0] + seen[1] + seen[2]);
+    d->start_top = d->start + g->x_zero * seen[0];
+    d->bottom = g->x_zero * seen[2];
+    const int8_t *x = c->x + left * g->in_c;
+    d->out = (int32_t)((uintptr_t)(c->y + out * g->in_c) - (uintptr_t)x) - (3 - g->pad_top) * row;
+    d->out_last = d->out + row;
+    tl_m0_slide(x, d);
+}
+
+ALONE void slide(const channel_t *c) {
+    const tl_window_t *g = c->g;
+    const int32_t row = g->in_w * g->in_c;
+    tl_m0_slide_t d = {.height = g->in_h * row,
+        .next = g->in_c - g->in_h * row,
+        .warm = 2 - g->pad_top,
+        .pad_bottom = g->out_h + 2 - g->pad_top - g->in_h,
+        .step = row - g->in_c,
+        .channels = g->in_c};
+    tl_m0_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
+    slide_columns(c, &d, 0, 0, 1);
+    slide_columns(c, &d, 0, 1, g->in_w - 2);
+    slide_columns(c, &d, g->in_w - 3, g->in_w - 1, 1);
+}
+
+// ---- Any window -----------------------------------------------------------------------------------------------------
+
+// n words: a pixel and, above it, the one `other` bytes on
+ALONE uint32_t *fill_pairs(uint32_t *row, const int8_t *x, int32_t n, int32_t step, int32_t other) {
+    for (; n > 0; n--, x += step) {
+        *row++ = (uint32_t)x[0] + ((uint32_t)x[other] << 16);
+    }
+    return row;
+}
+
+// A padded row of the channel: word i holds pixel i and the one that the window's next tap meets.
+ALONE void fill_row(const channel_t *c, int32_t y, uint32_t *row, int32_t width) {
+    const tl_window_t *g = c->g;
+    const int32_t step = g->in_c, other = g->dilation_w, in_w = (uint32_t)y < (uint32_t)g->in_h ? g->in_w : 0;
+    const int8_t *x = c->x + (y * g->in_w - g->pad_left) * step;
+    for (int32_t i = -g->pad_left, end = width + i; i < end; i++, x += step) {
+        int32_t inner = (end < in_w ? end : in_w) - other;
+        if (i == 0 && inner > 0) {
+            row = fill_pairs(row, x, inner, step, other * step);
+            x += inner * step;
+            i = inner;
+        }
+        int32_t one = (uint32_t)i < (uint32_t)in_w ? x[0] : g->x_zero;
+        int32_t two = (uint32_t)(i + other) < (uint32_t)in_w ? x[other * step] : g->x_zero;
+        *row++ = (uint32_t)one + ((uint32_t)two << 16);
+    }
+}
+
+ALONE void ring(const channel_t *c, uint32_t *scratch, bool small) {
+    const tl_window_t *g = c->g;
+    const int32_t height = (g->k_h - 1) * g->dilation_h + 1;
+    const int32_t width = (g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dilation_w + 1;
+    int32_t *sums = (int32_t *)scratch;
+    uint32_t *w = scratch + g->out_w, *rows = w;
+    int32_t start = c->bias;
+    for (int32_t i = 0, tap = 0; i < g->k_h; i++) {
+        for (int32_t j = 0; j < g->k_w; j += 2) {
+            int32_t one = c->w[tap++ * g->out_c], two = j + 1 < g->k_w ? c->w[tap++ * g->out_c] : 0;
+            start -= g->x_zero * (one + two);
+            *rows++ = (uint32_t)two + ((uint32_t)one << 16);
+        }
+    }
+    tl_m0_window_t d = {.w = w,
+        .w_end = rows,
+        .start = start,
+        .pairs = (uint32_t)(g->k_w + 1) / 2,
+        .right = 8 * (uint32_t)g->dilation_w,
+        .down = 4 * (uint32_t)(g->dilation_h * width),
+        .end = rows + height * width,
+        .around = 4 * (uint32_t)(height * width),
+        .stride = 4 * (uint32_t)g->stride_w,
+        .y_step = small ? (uint32_t)g->out_c : 4,
+        .raw = !small};
+    if (small) {
+        tl_m0_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
+    }
+    int8_t *y = c->y;
+    uint32_t *to = rows;
+    const uint32_t *at = rows;
+    for (int32_t oy = 0, top = -g->pad_top, next = top; oy < g->out_h; oy++, top += g->stride_h) {
+        next = next < top ? top : next; // skipped by the stride
+        for (; next < top + height; next++) {
+            fill_row(c, next, to, width);
+            to += width;
+            to = to == d.end ? rows : to;
+        }
+        tl_m0_window(at, small ? (void *)y : sums, (uint32_t)g->out_w, &d);
+        for (int32_t ox = 0; ox < g->out_w; ox++, y += g->out_c) {
+            if (!small) {
+                *y = tl_clamp(tl_requantize(sums[ox], c->mult, c->shift), g->y_zero, -128, 127);
+            }
+        }
+        at += (g->stride_h < height ? g->stride_h : height) * width;
+        at -= at >= d.end ? height * width : 0;
+    }
+}
+
+bool tl_m0_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
+    const int32_t *mult, const int8_t *shift, int8_t *y, const tl_work_t *work) {
+    bool slides = work->variant == TL_FAST_SMALL && tl_depthwise_slides(g);
+    if (!slides && work->bytes < tl_depthwise_scratch(g)) {
+        return false;
+    }
+    const int32_t multiplier = (int32_t)((uint32_t)g->out_c / (uint32_t)g->in_c);
+    for (int32_t o = 0, next = multiplier; o < g->out_c; o++) {
+        if (o == next) {
+            x++;
+            next += multiplier;
+        }
+        channel_t c = {g, x, w + o, b ? b[o] : 0, mult[o], shift[o], y + o};
+        if (slides) {
+            slide(&c);
+        } else {
+            ring(&c, work->at, work->variant == TL_FAST_SMALL);
+        }
+    }
+    tl_m0_clamp(g, y);
+    return true;
+}
+
+#endif

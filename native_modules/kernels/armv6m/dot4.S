@@ -1,0 +1,147 @@
+// One pixel times four output channels, again and again: the inner loop of convolutions. m0.h says how a word makes two
+// products, and what the arguments are.
+//
+// The activations are unpacked once, onto the stack: words (x2, x0) and (x3, x1) of every four, the earlier one in the
+// high half. The chain below meets them in that order from its end, and is entered where `words` steps are left.
+// In the chain: r4-r7 sums, r3 panel, r2 activation, r0-r1 weights.
+#ifdef __ARM_ARCH_6M__
+    .syntax unified
+    .cpu cortex-m0plus
+    .thumb
+    .equ MAX_WORDS, 16 // TL_M0_CHUNK
+    .equ STEP_BYTES, 30
+
+    .macro STEP i
+    ldr r2, [sp, #4 * \i]
+    ldmia r3!, {r0, r1}
+    muls r0, r2, r0
+    asrs r0, r0, #16
+    adcs r4, r0
+    muls r1, r2, r1
+    asrs r1, r1, #16
+    adcs r5, r1
+    ldmia r3!, {r0, r1}
+    muls r0, r2, r0
+    asrs r0, r0, #16
+    adcs r6, r0
+    muls r1, r2, r1
+    asrs r1, r1, #16
+    adcs r7, r1
+    .endm
+
+    // tl_m0_requant_t: saturated, stored
+    .macro REQUANTIZE x, off
+    ldmia r3!, {r0, r1, r2}
+    muls r0, \x, r0
+    asrs r0, r0, #11
+    muls r1, \x, r1
+    adds r1, r1, r0
+    asrs r1, r1, #10
+    muls r2, \x, r2
+    adds r2, r2, r1
+    ldmia r3!, {r0, r1}
+    asrs \x, r2, #31
+    lsls \x, \x, #10
+    adds r2, r2, \x
+    adds r2, r2, r0
+    asrs r2, r1
+    sxtb r1, r2
+    cmp r1, r2
+    bne 8f
+9:  mov r0, r8
+    strb r2, [r0, #\off]
+    .subsection 1
+8:  asrs r2, r2, #31 // saturate: negative -> -128, else 127
+    movs r1, #127
+    eors r2, r1
+    b 9b
+    .subsection 0
+    .endm
+
+    .section .text.tl_m0_dot4, "ax"
+    .balign 4
+    .global tl_m0_dot4
+    .thumb_func
+tl_m0_dot4:
+    push {r4-r7, lr}
+    mov r4, r8
+    mov r5, r9
+    mov r6, r10
+    mov r7, r11
+    push {r4-r7}
+    ldmia r3!, {r4-r7}
+    mov r9, r4 // quads left
+    mov r12, r5 // start values
+    mov r8, r6 // out
+    mov lr, r7 // raw
+    mov r11, sp
+    ldr r4, chain_end
+    add r4, pc
+here:
+    movs r5, #STEP_BYTES
+    muls r5, r1, r5
+    subs r4, r4, r5
+    mov r10, r4 // where to jump into the chain
+    mov r3, r2
+    ldr r6, bytes_80
+    ldr r7, lanes_ff
+    ldr r2, lanes_80
+1:  ldmia r0!, {r4} // x3 x2 x1 x0 -> stack: x2:x0 above x3:x1
+    eors r4, r6
+    mov r5, r4
+    ands r5, r7
+    subs r5, r5, r2
+    lsrs r4, r4, #8
+    ands r4, r7
+    subs r4, r4, r2
+    push {r4, r5}
+    subs r1, r1, #2
+    bgt 1b
+    beq quad
+    add sp, #4 // an odd number of words: the last one pushed is not used
+quad:
+    mov r0, r12
+    ldmia r0!, {r4-r7}
+    mov r12, r0
+    mov pc, r10
+    .balign 4
+chain_end:
+    .word end - here - 2
+bytes_80:
+    .word 0x80808080
+lanes_ff:
+    .word 0x00ff00ff
+lanes_80:
+    .word 0x00800080
+    .set i, MAX_WORDS - 1
+    .rept MAX_WORDS
+    STEP i
+    .set i, i - 1
+    .endr
+end:
+    mov r0, lr
+    cmp r0, #0
+    beq 3f
+    mov r0, r8
+    stmia r0!, {r4-r7}
+    b 4f
+3:  REQUANTIZE r4, 0
+    REQUANTIZE r5, 1
+    REQUANTIZE r6, 2
+    REQUANTIZE r7, 3
+    adds r0, r0, #4
+4:  mov r8, r0
+    mov r0, r9
+    subs r0, r0, #1
+    mov r9, r0
+    bne quad_again
+    mov sp, r11
+    pop {r4-r7}
+    mov r8, r4
+    mov r9, r5
+    mov r10, r6
+    mov r11, r7
+    pop {r4-r7, pc}
+quad_again:
+    b quad
+#endif

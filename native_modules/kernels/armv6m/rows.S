@@ -1,0 +1,110 @@
+// Dense layers: a run of every row of the weights times the same inputs, straight from 8-bit weights, since a packed
+// panel would be used only once. The inputs are unpacked onto the stack as in dot4.S; m0.h says what the arguments are.
+#ifdef __ARM_ARCH_6M__
+    .syntax unified
+    .cpu cortex-m0plus
+    .thumb
+    .equ MAX_UNITS, 4 // TL_M0_ROW / 8
+    .equ UNIT_BYTES, 58
+
+    .macro FOUR w, i // four weights in \w; r3 activation, r4 lane mask, r5 sum, r7 sign flip
+    eors \w, r7
+    lsrs r2, \w, #8
+    ands \w, r4
+    ands r2, r4
+    add \w, r8
+    add r2, r8
+    ldr r3, [sp, #4 * (\i) + 4]
+    muls \w, r3, \w
+    asrs \w, \w, #16
+    adcs r5, \w
+    ldr r3, [sp, #4 * (\i)]
+    muls r2, r3, r2
+    asrs r2, r2, #16
+    adcs r5, r2
+    .endm
+    .macro UNIT i
+    ldmia r6!, {r0, r1}
+    FOUR r0, (4 * \i + 2)
+    FOUR r1, (4 * \i)
+    .endm
+
+    .section .text.tl_m0_rows, "ax"
+    .balign 4
+    .global tl_m0_rows
+    .thumb_func
+tl_m0_rows:
+    push {r4-r7, lr}
+    mov r4, r8
+    mov r5, r9
+    mov r6, r10
+    mov r7, r11
+    push {r4-r7}
+    mov r11, sp
+    ldmia r3!, {r4-r6}
+    mov r12, r4 // rows left
+    mov lr, r5 // to the next row
+    mov r10, r6 // sums
+    ldr r4, chain_end
+    add r4, pc
+here:
+    movs r5, #UNIT_BYTES
+    muls r5, r1, r5
+    subs r4, r4, r5
+    mov r9, r4
+    mov r6, r2
+    ldr r7, bytes_80
+    ldr r4, lanes_ff
+    ldr r5, minus_80
+    mov r8, r5
+    lsls r1, r1, #1
+1:  ldmia r0!, {r3} // x3 x2 x1 x0 -> stack: (x2, x0) above (x3, x1), the earlier one in the high half
+    eors r3, r7
+    lsrs r2, r3, #8
+    ands r3, r4
+    ands r2, r4
+    movs r5, #16
+    rors r3, r5
+    rors r2, r5
+    add r3, r8
+    add r2, r8
+    push {r2, r3}
+    subs r1, r1, #1
+    bne 1b
+row:
+    mov r0, r10
+    ldr r5, [r0]
+    mov pc, r9
+    .balign 4
+chain_end:
+    .word end - here - 2
+bytes_80:
+    .word 0x80808080
+lanes_ff:
+    .word 0x00ff00ff
+minus_80:
+    .word -0x00800080
+    .set i, MAX_UNITS - 1
+    .rept MAX_UNITS
+    UNIT i
+    .set i, i - 1
+    .endr
+end:
+    mov r0, r10
+    stmia r0!, {r5}
+    mov r10, r0
+    add r6, lr
+    mov r0, r12
+    subs r0, r0, #1
+    mov r12, r0
+    bne row_again
+    mov sp, r11
+    pop {r4-r7}
+    mov r8, r4
+    mov r9, r5
+    mov r10, r6
+    mov r11, r7
+    pop {r4-r7, pc}
+row_again:
+    b row
+#endif

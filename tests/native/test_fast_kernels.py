@@ -1,0 +1,67 @@
+"""Fast variants of operators give the plain kernels' bits, whatever the shape, and stay in their scratch.
+
+The modules for the Cortex-M0+ run on the Cortex-M3 of QEMU too, much faster than on the emulated Pico.
+"""
+
+import subprocess
+from pathlib import Path
+
+import fast
+import fast_cases
+import numpy as np
+import pytest
+from tinylearn_host import variants
+
+COUNT = 240
+NATIVE_MODULES = Path(__file__).resolve().parents[2] / "native_modules"
+
+
+@pytest.fixture(scope="module")
+def calls():
+    return fast_cases.calls(seed=1, count=COUNT)
+
+
+def test_calls_are_worth_comparing(calls):
+    kinds = {(call.code, call.variant, call.scratch > 0, call.start is not None) for call in calls}
+    assert len(kinds) == 7, "conv2d 1 and 2, depthwise 1 and 2 with scratch and 2 without, dense with and without start"
+    assert sum(len(set(call.run(0))) > 2 for call in calls) > COUNT / 2
+
+
+def test_variants_on_this_machine(calls, tmp_path):
+    """Processors without fast kernels run the plain one."""
+    file = tmp_path / "fast.bin"
+    file.write_bytes(b"".join(call.record() for call in calls[:60]))
+    assert fast.run(file) == (60, [])
+
+
+@pytest.fixture(scope="module")
+def armv6m() -> None:
+    subprocess.run(["make", "-s", "-C", NATIVE_MODULES, "native", "ARCHS=armv6m", "MODULES=tl_infer"], check=True)
+
+
+@pytest.mark.boards("qemu-m3")
+def test_variants_for_the_cortex_m0plus(board, armv6m, calls):
+    board.load_native("tl_infer", "armv6m")
+    board.fs_writefile("/fast.py", Path(fast.__file__).read_bytes())
+    board.fs_writefile("/fast.bin", b"".join(call.record() for call in calls))
+    try:
+        board.exec("import sys; sys.path.insert(0, '/')")
+        assert board.run("import fast; print(fast.run('/fast.bin'))") == f"({COUNT}, [])\n"
+    finally:
+        for name in ("fast.py", "fast.bin", "tl_infer.mpy"):
+            board.fs_rmfile(f"/{name}")
+
+
+@pytest.mark.parametrize("zero", [-128, 3, 127])
+def test_small_means_below_two_to_the_20(zero):
+    """The worst input's sum is 2^20 - 1: small; with a bias of one more it is not, nor with a shift out of reach."""
+    w = np.random.default_rng(0).integers(-127, 128, (1, 40))
+    worst = int((w * (np.where(w > 0, 127, -128) - zero)).sum())
+    least = int((w * (np.where(w > 0, -128, 127) - zero)).sum())
+    near = np.array([-6])
+    assert variants.is_small(w, np.array([2**20 - 1 - worst]), zero, near)
+    assert not variants.is_small(w, np.array([2**20 - worst]), zero, near)
+    assert variants.is_small(w, np.array([-(2**20) + 1 - least]), zero, near)
+    assert not variants.is_small(w, np.array([-(2**20) - least]), zero, near)
+    assert not variants.is_small(w, np.array([0]), zero, np.array([0]))
+    assert not variants.is_small(w, np.array([0]), zero, np.array([-14]))
