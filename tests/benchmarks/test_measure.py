@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 
 import pytest
 import run
 from click.testing import CliRunner
+from tinylearn_host import simulator
 from tinylearn_host.bench import workloads
 from tinylearn_host.bench.measure import DATA, Meter
 from tinylearn_host.cli import main
@@ -63,13 +65,16 @@ def test_command():
     assert rows["L6 forward, LiteRT reference"]["exact"] is True
 
 
+ADAPT = [f"adapt {method}" for method in workloads.METHODS]
+
+
 @pytest.fixture(scope="module")
 def unix():
     with Meter.opened("unix") as meter:
         yield meter
 
 
-@pytest.mark.parametrize("name", ["L6 forward", "glyph", "adapt prototype", "adapt last_layer", "step last_layer"])
+@pytest.mark.parametrize("name", ["L6 forward", "glyph", *ADAPT, "step last_layer"])
 def test_every_kind_of_workload(unix, name):
     [work] = workloads.choose(name)
     figure = unix.figures(work)[0]
@@ -98,3 +103,8 @@ def test_a_wrong_answer_is_seen(unix):
     [work] = workloads.choose("L6")
     assert not Meter(unix.name, unix.counter, Noise(unix.link)).figures(work)[0].exact
     assert unix.link.size(DATA) is None
+
+
+def test_every_method_is_measured():
+    simulator.on_path()
+    assert sorted(import_module("tinylearn.head").HEADS) == sorted(workloads.METHODS)

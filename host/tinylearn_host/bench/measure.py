@@ -108,7 +108,7 @@ class Meter:
             self.link.put(MODEL, work.model)
             self.link.put(DATA, work.data)
             self.link.soft_reset()
-            self.link.exec(f"import tinylearn\nmodel = tinylearn.load({MODEL!r})")
+            self.link.exec(f"import tinylearn\nmodel = tinylearn.load({MODEL!r}, recall=False)")
             self.link.exec(self.stopwatch())
             call = f"{work.call}(measure, model, *{(DATA, *work.arguments)!r})"
             return ast.literal_eval(self.link.exec(source("bench", f"print({call})"), PATIENCE))
@@ -145,7 +145,7 @@ def _simulate(work: Workload, measure: Callable) -> tuple:
         model, data = Path(folder, MODEL), Path(folder, DATA)
         model.write_bytes(work.model)
         data.write_bytes(work.data)
-        loaded = import_module("tinylearn").load(str(model))
+        loaded = import_module("tinylearn").load(str(model), recall=False)
         return getattr(program, work.call)(measure, loaded, str(data), *work.arguments)
 
 

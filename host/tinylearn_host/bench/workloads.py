@@ -14,7 +14,7 @@ from tinylearn_host import digits, flash, importers, paths, tlm
 from tinylearn_host.bench import kernels, litert, reference_models
 
 SHOTS, SEED = 5, 1
-METHODS = ("prototype", "last_layer")  # those of Model.adapt
+METHODS = ("prototype", "closed_form", "last_layer")  # those of Model.adapt
 LAST_LAYER_STEPS = 40  # and its default
 
 
@@ -61,12 +61,12 @@ def _all() -> dict[str, Callable[[], Workload]]:
 
 def _layer(layer: kernels.Layer) -> Workload:
     graph = kernels.graph(layer)
-    return _forward("kernel", layer.name, tlm.build(graph), kernels.sample(layer), partial(litert.export, graph))
+    return _forward("kernel", layer.name, tlm.build(graph, growth=3.0), kernels.sample(layer), partial(litert.export, graph))
 
 
 def _reference_model(name: str) -> Workload:
     source = reference_models.path(name)
-    return _forward("predict", name, tlm.build(importers.load(source)), None, source.read_bytes)
+    return _forward("predict", name, tlm.build(importers.load(source), growth=0.25), None, source.read_bytes)
 
 
 def _own_model(path: Path) -> Workload:
@@ -88,15 +88,21 @@ def _adaptation(method: str) -> Workload:
     macs = _feature_macs(raw) * len(support)
     if method == "last_layer":
         macs += LAST_LAYER_STEPS * _step_macs(raw, len(support))
+    if method == "closed_form":  # the samples' products with each other, and the rows made of them
+        macs += len(support) ** 2 * _features(raw) // 2 + _step_macs(raw, len(support))
     return Workload(f"adapt {method}", "adapt", macs, raw, support.x.tobytes(), (bytes(support.y), method))
 
 
 def _step() -> Workload:
     """One step of the last of these adaptations."""
     raw, support = flash.default_model().read_bytes(), digits.task(SHOTS, 1, SEED)[0]
-    return Workload(
-        "step last_layer", "step", _step_macs(raw, len(support)), raw, support.x.tobytes(), (bytes(support.y),)
-    )
+    macs = _step_macs(raw, len(support))
+    return Workload("step last_layer", "step", macs, raw, support.x.tobytes(), (bytes(support.y),))
+
+
+def _features(raw: bytes) -> int:
+    model = tlm.read(raw)
+    return model.tensors[model.features].bytes
 
 
 def _feature_macs(raw: bytes) -> int:
@@ -106,5 +112,4 @@ def _feature_macs(raw: bytes) -> int:
 
 def _step_macs(raw: bytes, samples: int) -> int:
     """Of the scores and of the gradient."""
-    model = tlm.read(raw)
-    return 2 * samples * 10 * model.tensors[model.features].bytes
+    return 2 * samples * 10 * _features(raw)
