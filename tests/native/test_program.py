@@ -119,7 +119,9 @@ def test_an_output_over_its_own_input_is_refused(file):
     model = tlm.read(bytes(file))
     conv = model.ops[1]
     record = model.tensors[conv.y]
-    moved = tlm.TensorRecord(**{**vars(record), "place": min(model.tensors[conv.x].place, (model.arena - record.bytes) & ~3)})
+    moved = tlm.TensorRecord(
+        **{**vars(record), "place": min(model.tensors[conv.x].place, (model.arena - record.bytes) & ~3)}
+    )
     at = file.index(record.pack())
     file[at : at + 32] = moved.pack()
     assert tl_infer.check(sealed(file)) == OVERLAP + 256 * 1
