@@ -5,6 +5,8 @@
 // samples - rows present. A covariance from few examples is shrunk to a sphere of the same size, as if `prior`
 // examples had shown that one:
 //     S = (Z'Z + rho I) / (f + prior),   rho = |Z|^2 prior / (f n)
+// Distances from few examples are far too sure of themselves, so S is then scaled to a mean d_k' S^-1 d_k of 8: of all
+// scales the one whose confidences fit best, on digits and on gestures, with 1 to 20 examples.
 // The matrix is n x n, or with fewer samples than features, samples x samples (Woodbury):
 //     (Z'Z + rho I)^-1 d = (d - Z' (ZZ' + rho I)^-1 Z d) / rho
 // Its Cholesky factor is computed in place in fixed point: scaled to a diagonal below 1, no entry of the factor exceeds
@@ -14,7 +16,15 @@
 
 #include "heads.h"
 
-enum { MEAN_BITS = 6, ONE_BITS = 30, VECTOR_BITS = 26, MAX_SIZE = 512, MIN_RHO = 1 << 12, LIMIT = 255 << MEAN_BITS };
+enum {
+    MEAN_BITS = 6,
+    ONE_BITS = 30,
+    VECTOR_BITS = 26,
+    MAX_SIZE = 512,
+    MIN_RHO = 1 << 12,
+    LIMIT = 255 << MEAN_BITS,
+    DISTANCE = 8
+};
 
 typedef struct {
     tl_head_t h;
@@ -125,31 +135,18 @@ static int64_t product(const closed_t *s, int32_t a, int32_t b) {
 
 // ---- The matrix, its factor, solving --------------------------------------------------------------------------------
 
-// factor = lower triangle of (Z'Z or ZZ') + rho I. Gives the number of examples that it stands for, with 8 fractional
-// bits; 0 where nothing varies within a class: then it is rho I with rho of a size that makes softmax neither flat nor
-// steep.
-static int64_t matrix(closed_t *s, int32_t f, int32_t prior) {
-    uint64_t trace = 0, top = 0, rho;
+// factor = lower triangle of (Z'Z or ZZ') + rho I; the unit matrix where nothing varies within a class
+static void matrix(closed_t *s, int32_t f, int32_t prior) {
+    uint64_t trace = 0, top = 0, rho = 0;
     int32_t e = 0;
     for (int32_t i = 0; i < s->size; i++) {
         uint64_t square = (uint64_t)product(s, i, i);
         trace += square;
         top = square > top ? square : top;
     }
-    int64_t examples = 0;
     if (trace) { // < 2^55
-        examples = ((int64_t)f << 8) + prior;
         e = bits(trace) - 40;
         rho = (uint64_t)scaled((int64_t)trace, e) * (uint32_t)prior / ((uint64_t)((uint32_t)f * (uint32_t)s->h.n) << 8);
-    } else {
-        rho = 0;
-        for (int32_t c = 0; c < s->h.k; c++) {
-            difference(s, c);
-            for (int32_t j = 0; j < s->h.n; j++) {
-                rho += (uint64_t)((int64_t)s->row[j] * s->row[j]);
-            }
-        }
-        rho /= (uint32_t)s->h.k << 3;
     }
     rho = rho == 0 ? 1 : rho >> 46 ? (uint64_t)1 << 46 : rho; // at most 64 times the trace
     s->shift = bits(top + (uint64_t)scaled((int64_t)rho, -e)) - ONE_BITS;
@@ -161,7 +158,6 @@ static int64_t matrix(closed_t *s, int32_t f, int32_t prior) {
             *at++ = (int32_t)scaled(product(s, i, j), s->shift) + (i == j ? s->rho : 0);
         }
     }
-    return examples;
 }
 
 // factor = L with L L' = factor, in place
@@ -237,14 +233,14 @@ static int32_t project(closed_t *s) {
     return down;
 }
 
-// row = (Z'Z + rho I)^-1 d; gives e, to take it times 2^-e. In the dual form rho is left out.
+// row = (Z'Z + rho I)^-1 d but for a factor common to all classes; gives e, to take it times 2^-e
 static int32_t whiten(closed_t *s) {
     const int32_t n = s->h.n;
     if (s->size == n) {
         for (int32_t j = 0; j < n; j++) {
             s->v[j] = s->row[j];
         }
-        const int32_t e = solve(s) + ONE_BITS + s->shift;
+        const int32_t e = solve(s);
         for (int32_t j = 0; j < n; j++) {
             s->row[j] = s->v[j];
         }
@@ -272,46 +268,49 @@ static void keep(closed_t *s, int32_t c, int32_t e) {
     s->exponent[c] = down > -15 ? e - down : INT32_MAX; // a row of zeros has no exponent
 }
 
-// All rows to the exponent of the largest, which it gives; *size: the largest sum of magnitudes in a row.
-static int32_t align(closed_t *s, int64_t *size) {
+// All rows to the exponent of the largest
+static void align(closed_t *s) {
     int32_t lowest = INT32_MAX;
-    *size = 1;
     for (int32_t c = 0; c < s->h.k; c++) {
         lowest = s->exponent[c] < lowest ? s->exponent[c] : lowest;
     }
     for (int32_t c = 0; c < s->h.k; c++) {
-        int16_t *w = s->w + c * s->h.n;
-        int64_t total = 0;
         for (int32_t j = 0; j < s->h.n; j++) {
-            w[j] = (int16_t)scaled(w[j], s->exponent[c] - lowest);
-            total += w[j] < 0 ? -w[j] : w[j];
+            int16_t *w = &s->w[c * s->h.n + j];
+            *w = (int16_t)scaled(*w, s->exponent[c] - lowest);
         }
-        *size = total > *size ? total : *size;
     }
-    return lowest == INT32_MAX ? 0 : lowest;
 }
 
-// scale = mult, shift: logit with 16 fractional bits = w . x * mult / 2^shift. They are made smaller, all alike, where
-// they would not fit an int32.
-static void head_scale(int32_t e, int64_t size, int64_t examples, int32_t rho, int32_t *scale) {
-    uint64_t factor = examples ? (uint64_t)examples << 24 : (uint64_t)1 << 32; // 32 fractional bits
-    int32_t shift = e + 32 - MEAN_BITS - 16;
+// scale = mult, shift: logit with 16 fractional bits = w . x * mult / 2^shift, of which d . w is DISTANCE on average.
+// Smaller where a logit would not fit an int32.
+static void head_scale(closed_t *s, int32_t *scale) {
+    int64_t distance = 0, longest = 1;
+    for (int32_t c = 0; c < s->h.k; c++) {
+        int64_t length = 0;
+        difference(s, c);
+        for (int32_t j = 0; j < s->h.n; j++) {
+            const int32_t w = s->w[c * s->h.n + j];
+            distance += (int64_t)w * s->row[j];
+            length += w < 0 ? -w : w;
+        }
+        longest = length > longest ? length : longest;
+    }
+    uint64_t under = distance > 0 ? (uint64_t)distance : 1, factor = (uint64_t)s->h.k * DISTANCE << (16 + MEAN_BITS);
+    int32_t shift = 0;
+    for (; under >> 40; under >>= 1) {
+        shift++;
+    }
     for (; factor >> 62 == 0; factor <<= 1) {
         shift++;
     }
-    factor /= (uint32_t)rho;
-    for (; factor >> 16; factor >>= 1) {
+    for (factor /= under; factor >> 16; factor >>= 1) {
         shift--;
     }
-    while (shift > 62 || shift < 0 || (size * 255 * (int64_t)factor) >> shift >> 30) {
-        if (shift > 62) {
-            factor >>= 1;
-            shift--;
-        } else {
-            shift++;
-        }
+    while (shift < 0 || (longest * 255 * (int64_t)factor) >> shift >> 30) { // < 2^30 * 2^8 * 2^16
+        shift++;
     }
-    scale[0] = factor ? (int32_t)factor : 1;
+    scale[0] = (int32_t)factor;
     scale[1] = shift;
 }
 
@@ -370,17 +369,16 @@ tl_status_t tl_closed_form(const tl_span_t *params, const tl_span_t spans[8]) {
         }
     }
     int32_t present, *scale = spans[6].at;
-    int64_t size;
     sample_means(&s, &present);
     mean_of_means(&s);
-    const int64_t examples = matrix(&s, s.samples - present, prior);
+    matrix(&s, s.samples - present, prior);
     cholesky(&s);
     for (int32_t c = 0; c < s.h.k; c++) {
         difference(&s, c);
         keep(&s, c, whiten(&s));
     }
-    const int32_t e = align(&s, &size);
-    head_scale(s.size < s.h.n ? e + s.shift : e, size, examples, s.size < s.h.n ? s.rho : 1, scale);
+    align(&s);
+    head_scale(&s, scale);
     biases(&s, scale);
     return TL_OK;
 }

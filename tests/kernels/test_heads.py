@@ -283,12 +283,9 @@ def discriminant(task, means, prior):
     z = task.x - task.means()[task.labels]
     examples, trace = len(z) - task.k, (z * z).sum()
     d = means - means.mean(0)
-    if trace:
-        sphere = np.eye(task.n) * trace * prior / (examples * task.n)
-        covariance = (z.T @ z + sphere) / (examples + prior)
-    else:  # nothing to be seen of it
-        covariance = np.eye(task.n) * max((d * d).sum() / (8 * task.k), 1e-9)
+    covariance = z.T @ z + np.eye(task.n) * trace * prior / (examples * task.n) if trace else np.eye(task.n)
     w = np.linalg.solve(covariance, d.T).T
+    w *= 8 / max((w * d).sum(1).mean(), 1e-12)
     return task.x @ w.T - (w * (means + means.mean(0))).sum(1) / 2, np.abs(w).sum(1).max()
 
 
