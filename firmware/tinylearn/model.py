@@ -53,7 +53,16 @@ def load(path="model.tlm", recall=True):
         from .delta import restore
 
         restore(model)
+        del restore
+        _unload("delta")
     return model
+
+
+def _unload(name):
+    """Give back the RAM that a module's code takes on a board; the next import loads it again."""
+    if sys.implementation.name == "micropython":
+        del sys.modules["tinylearn." + name]
+        delattr(sys.modules["tinylearn"], name)
 
 
 def slots(path, mapped):

@@ -114,16 +114,20 @@ def adapt(
     method: str | None = None,
     steps: int | None = None,
     rate: float | None = None,
+    save: bool = False,
     watch: Watch = lambda event, values: None,
 ) -> Outcome:
     """Run it all. path: the model on the host; on_board: its name on the board, where it must be already.
 
-    Options that are None are the board's to choose.
+    Options that are None are the board's to choose. The model starts as it came, whatever was saved on the board; save:
+    what it learns is its last save afterwards.
     """
     model = tlm.read(path)
     check(model, support, query)
     classes = support.classes
     options = {k: v for k, v in (("method", method), ("steps", steps), ("rate", rate)) if v is not None}
+    if save:
+        options["save"] = True
     before = knows(model, classes)
     labels = bytes(classes.index(y) for y in support.y)
     arguments = (support.typecode, support.x[0].nbytes, before, classes, labels, len(query), options)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from ast import literal_eval
+from importlib import import_module
 from pathlib import Path
 
-import tinylearn
 from boards.pico import Pico
-from tinylearn_host import flash
+from tinylearn_host import flash, simulator
 from tinylearn_host.transport import connect
 
 # Runs after every power-on: what is there, then one more save. The power goes somewhere in it.
@@ -32,7 +32,8 @@ RUN = PROGRAM + "m = tinylearn.load()\nprint(repr(state(m)))\nteach(m, {version}
 
 def expected(model: Path, versions: int) -> list:
     """The state of each version, as the simulator has it; the first is that of a model without a save."""
-    names: dict = {}
+    simulator.on_path()
+    tinylearn, names = import_module("tinylearn"), {}
     exec(PROGRAM, names)
     m = tinylearn.load(str(model), recall=False)
     return [None, *(names["state"](names["teach"](m, version)) for version in range(1, versions))]

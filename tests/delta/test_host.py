@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from tinylearn_host import cli, errors, flash, keeping, tld
@@ -31,7 +32,10 @@ def taught(board_port, models, tmp_path):
         for slot in keeping.SLOTS:
             board.remove(slot)
         board.exec(TEACH.format("'ab'[n]"), timeout=60)
-    return board_port
+    yield board_port
+    with connect(board_port) as board:  # which other tests use, too
+        for slot in keeping.SLOTS:
+            board.remove(slot)
 
 
 def test_pull_inspect_and_push(board_name, taught, tmp_path):
@@ -109,3 +113,21 @@ def test_a_board_without_a_model(board_port, taught):
 def test_the_simulator_keeps_nothing(tmp_path):
     result = tinylearn("pull", "--board", "sim", "-o", tmp_path / "x.tld")
     assert result.exit_code == errors.USAGE
+
+
+@pytest.mark.boards("unix")
+def test_adapt_and_save(board_name, taught, models, tmp_path):
+    """`tinylearn adapt` starts from the model as it came, and leaves the board's saves alone unless told."""
+    model, files = tmp_path / "model.tlm", []
+    for name in ("support", "query"):
+        np.savez(tmp_path / name, x=np.repeat(np.uint8([[[10]], [[200]]]), 64, 1).reshape(2, 8, 8), y=["dark", "light"])
+        files += [f"--{name}", tmp_path / f"{name}.npz"]
+    assert tinylearn("adapt", model, "--board", board_name, "--port", taught, *files).exit_code == 0
+    with connect(taught) as board:
+        assert board.eval(*KNOWS) == ["a", "b"]
+    assert tinylearn("adapt", model, "--board", board_name, "--port", taught, *files, "--save").exit_code == 0
+    with connect(taught) as board:
+        assert board.eval(*KNOWS) == ["dark", "light"]
+        board.exec("import tinylearn\ntinylearn.rollback()")
+        assert board.eval(*KNOWS) == ["a", "b"]
+    assert tinylearn("adapt", model, "--board", "sim", *files, "--save").exit_code == errors.USAGE

@@ -2,11 +2,9 @@
 
 import pytest
 from delta.sweep import sweep
-from tinylearn_host import paths, simulator
+from tinylearn_host import paths
 
 from firmware import small_model
-
-simulator.on_path()
 
 
 @pytest.mark.parametrize("seed", [2, 3])

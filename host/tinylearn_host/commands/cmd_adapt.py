@@ -7,8 +7,16 @@ from pathlib import Path
 import click
 
 from tinylearn_host import flash, samples, streaming, tlm
-from tinylearn_host.commands.options import board_options, json_option, open_board, print_json, progress_bar
+from tinylearn_host.commands.options import (
+    SIMULATOR,
+    board_options,
+    json_option,
+    open_board,
+    print_json,
+    progress_bar,
+)
 from tinylearn_host.device import kb
+from tinylearn_host.errors import USAGE, TinylearnError
 
 METHODS = ("prototype", "last_layer")
 
@@ -27,18 +35,22 @@ METHODS = ("prototype", "last_layer")
 )
 @click.option("--steps", type=click.IntRange(1), help="Training steps (last_layer).")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate (last_layer).")
+@click.option("--save", is_flag=True, help="Keep it on the board, where it is still known after a power cut.")
 @json_option
-def command(model, board, port, transport, support, query, method, steps, rate, as_json) -> None:
+def command(model, board, port, transport, support, query, method, steps, rate, save, as_json) -> None:
     """Teach MODEL new classes, on the board, and measure what it learned.
 
     Flashes if needed, streams the support examples over serial, adapts on the board, then asks it about every query.
     x: uint8 pixels, int8 as the model takes it, or float32. "Before" is the model as it came where it has those
-    classes, else chance. Seconds are the board's own, the serial link not counted. --board sim needs no board.
+    classes, else chance; what was saved on the board plays no part. Seconds are the board's own, the serial link not
+    counted. --board sim needs no board.
     """
+    if save and board == SIMULATOR:
+        raise TinylearnError("the simulator runs in this process and keeps nothing: --save needs a board", USAGE)
     taught, asked = samples.load(support), samples.load(query)
     streaming.check(tlm.read(model), taught, asked)
     with open_board(board, port, transport) as link, progress_bar() as show:
-        outcome = adapt_on(link, model, taught, asked, show, method=method, steps=steps, rate=rate)
+        outcome = adapt_on(link, model, taught, asked, show, method=method, steps=steps, rate=rate, save=save)
     if as_json:
         print_json({"board": board, "method": method, "model": str(model), **outcome.as_json()})
         return
