@@ -258,3 +258,16 @@ def test_flash_that_fails_while_it_is_read_leaves_the_model_as_it_came(flash, mo
         delta.restore(model)
     assert model.head is None
     assert bytes(model.features(x)) == before
+
+
+def test_two_models_by_turns(flash, models):
+    """A save takes the place of the other model's older save, whatever the numbers say; its last one stays."""
+    for classes in (2, 3, 4):
+        model = taught(classes, save=True)
+    flash.files[PATH] = bytearray(models[1])
+    other = taught(2, save=True)
+    assert labels() == other.labels
+    flash.files[PATH] = bytearray(models[0])
+    assert labels() == model.labels
+    flash.files[PATH] = bytearray(models[1])
+    assert labels() == other.labels
