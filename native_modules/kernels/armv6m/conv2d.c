@@ -63,8 +63,9 @@ ALONE void gather(const tl_window_t *g, const int8_t *x, int32_t top, int32_t le
             if ((uint32_t)top < (uint32_t)g->in_h && (uint32_t)at < (uint32_t)g->in_w) {
                 to = copy(to, x + (at - left) * c, c, 0, 1);
             } else {
-                memset(to, g->x_zero, (size_t)c);
-                to += c;
+                for (int32_t j = c; j > 0; j--) { // few: a call of memset costs more
+                    *to++ = (int8_t)g->x_zero;
+                }
             }
         }
     }
