@@ -1,7 +1,8 @@
 # A native module: MOD, MODULE_DIR (its own folder) and ARCH given, $(MOD).mpy in the current directory.
 # The kernels that it links stand in its kernels.txt. MPY_DIR: MicroPython's sources, never written to.
 
-SRC = mod$(MOD).c $(shell cat $(MODULE_DIR)/kernels.txt)
+# Assembly of other processors makes empty objects, which mpy_ld.py does not read.
+SRC = mod$(MOD).c $(filter-out $(if $(filter armv6m,$(ARCH)),,armv6m/%),$(shell cat $(MODULE_DIR)/kernels.txt))
 BUILD = $(MOD).objects
 
 # Kernels for speed (native modules are built with -Os otherwise); what runs once per operator for size.
