@@ -18,7 +18,7 @@ from tinylearn_host.commands.options import (
 from tinylearn_host.device import kb
 from tinylearn_host.errors import USAGE, TinylearnError
 
-METHODS = ("prototype", "last_layer")
+METHODS = ("prototype", "closed_form", "last_layer")
 
 
 @click.command("adapt")
