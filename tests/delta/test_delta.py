@@ -271,3 +271,6 @@ def test_two_models_by_turns(flash, models):
     assert labels() == model.labels
     flash.files[PATH] = bytearray(models[1])
     assert labels() == other.labels
+    taught(4, save=True)  # over the other model's, never over the save that counts
+    tinylearn.load(PATH).rollback()
+    assert labels() == other.labels
