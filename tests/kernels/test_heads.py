@@ -106,6 +106,7 @@ def test_euclidean_scores(task, scale):
     expected = (2 * x @ means.T - (means**2).sum(1)) * np.float64(scale) ** 2
     size = (np.abs(x) @ np.abs(means).T * 2 + (means**2).sum(1)) * np.float64(scale) ** 2
     step = (np.abs(x).sum(1, keepdims=True) + 2 * np.abs(means).sum(1)) * np.float64(scale) ** 2 / 64
+    step += np.float64(scale) ** 2 / 64  # |c|^2 is cut to the unit of w . x, a 64th
     reachable = np.abs(expected).max() < 30000  # beyond, logits are clamped
     assert not reachable or (np.abs(task.logits(w, b) - expected) <= size * 2**-13 + step + 2 / ONE).all()
 
