@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import pytest
 from harness import emulated
+from hypothesis import settings
+
+# Timings are never asserted: a loaded machine fails no test. Under CI, hypothesis takes the same examples every time.
+settings.register_profile("patient", settings(), deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser):
