@@ -181,10 +181,11 @@ def save(model: Model, path: str | Path) -> None:
         raise TinylearnError(f"cannot write {path}: {error.strerror}", BAD_DATA) from None
 
 
-def build(graph: ir.Graph, growth: float = 0.0) -> bytes:
+def build(graph: ir.Graph, growth: float | None = 0.0) -> bytes:
     """The bytes of the file. Raises TinylearnError where the graph does not fit the format.
 
     growth: by how much, at most, the arena may grow for scratch of faster kernels (0.25: a quarter).
+    None: plain kernels only.
     """
     graph.check()
     return _Writer(graph, growth).bytes()
@@ -193,7 +194,7 @@ def build(graph: ir.Graph, growth: float = 0.0) -> bytes:
 class _Writer:
     """Lays out one graph: activations first, then constants and scratch in the order of the operators."""
 
-    def __init__(self, graph: ir.Graph, growth: float):
+    def __init__(self, graph: ir.Graph, growth: float | None):
         self.graph = graph
         self.choices, self.layout = variants.choose(graph, growth)
         self.index: dict[str, int] = {}

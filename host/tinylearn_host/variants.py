@@ -98,13 +98,15 @@ class Choice:
     scratch: int = 0
 
 
-def choose(graph: ir.Graph, growth: float) -> tuple[dict[int, Choice], planner.Layout]:
+def choose(graph: ir.Graph, growth: float | None) -> tuple[dict[int, Choice], planner.Layout]:
     """{operator index: choice} and the arena. It is at most `growth` (0.25: a quarter) larger than without scratch, or
-    FLOOR bytes, unless growth is 0.
+    FLOOR bytes, unless growth is 0. None: plain kernels, no scratch.
 
     The panels of convolutions are made as large as there is room.
     """
     plain = planner.forward(graph)
+    if growth is None:
+        return {}, plain
     blocks, limit = planner.activations(graph), plain.bytes + max(int(plain.bytes * growth), FLOOR if growth else 0)
     fast = {i: op for i, op in enumerate(graph.ops) if op.code in ir.WEIGHTED and _fits_a_pair(graph, op)}
     best = {i: FAST_SMALL if _is_small(graph, op) else FAST for i, op in fast.items()}
