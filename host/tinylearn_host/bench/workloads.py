@@ -61,7 +61,9 @@ def _all() -> dict[str, Callable[[], Workload]]:
 
 def _layer(layer: kernels.Layer) -> Workload:
     graph = kernels.graph(layer)
-    return _forward("kernel", layer.name, tlm.build(graph, growth=3.0), kernels.sample(layer), partial(litert.export, graph))
+    return _forward(
+        "kernel", layer.name, tlm.build(graph, growth=3.0), kernels.sample(layer), partial(litert.export, graph)
+    )
 
 
 def _reference_model(name: str) -> Workload:

@@ -37,15 +37,25 @@ def predict(measure, model, sample):
     return 0, measure(nothing, x), measure(f, x), result
 
 
-def read_pairs(model, samples, labels):
-    """The samples of a file as (x, label)."""
-    data, size = memoryview(read(samples)), len(model.x)
-    return [(data[i * size : (i + 1) * size], label) for i, label in enumerate(labels)]
+class Samples:
+    """(x, label) of each sample of a file, read one by one: not all of them fit beside a model."""
+
+    def __init__(self, path, labels, size):
+        self.path, self.labels, self.x = path, labels, bytearray(size)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __iter__(self):
+        with open(self.path, "rb") as f:
+            for label in self.labels:
+                f.readinto(self.x)
+                yield self.x, label
 
 
 def adapt(measure, model, samples, labels, method):
-    """A whole adaptation, from samples in memory; the result is the head."""
-    pairs = read_pairs(model, samples, labels)
+    """A whole adaptation; the result is the head."""
+    pairs = Samples(samples, labels, len(model.x))
 
     def teach():
         model.reset()
@@ -59,7 +69,7 @@ def step(measure, model, samples, labels):
     """One step of training the last layer: what two cost more than one, which is the empty call here."""
     from tinylearn.teaching import RATE, collect, train
 
-    pairs = read_pairs(model, samples, labels)
+    pairs = Samples(samples, labels, len(model.x))
     model.adapt(pairs)
     head = model.head
     features, classes = collect(model, pairs, list(head.labels))
