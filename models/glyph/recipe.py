@@ -80,7 +80,9 @@ def convert(onnx: Path, samples: np.ndarray, path: Path) -> tlm.Model:
     with tempfile.TemporaryDirectory() as folder:
         quantised = Path(folder) / onnx.name
         quantize.quantize(onnx, samples, quantised, input_step=quantize.PIXELS)
-        return tlm.write(onnx_qdq.load(quantised), path)
+        model = tlm.read(tlm.build(onnx_qdq.load(quantised), growth=0.25))
+    tlm.save(model, path)
+    return model
 
 
 @click.command()
