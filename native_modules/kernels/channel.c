@@ -7,8 +7,7 @@
 #define ALONE static __attribute__((noinline))
 
 // acc + sum of w * x over rows x taps x n
-ALONE int32_t products(
-    const tl_steps_t *s, const int8_t *x, const int8_t *w, int32_t rows, int32_t taps, int32_t acc) {
+ALONE int32_t products(const tl_steps_t *s, const int8_t *x, const int8_t *w, int32_t rows, int32_t taps, int32_t acc) {
     int32_t n = s->n;
     if (taps > 0 && s->x_tap == n && s->w_tap == n) { // the taps of a row are neighbours
         n *= taps;
@@ -18,9 +17,19 @@ ALONE int32_t products(
         const int8_t *x_at = x, *w_at = w;
         for (int32_t tap = taps; tap > 0; tap--, x_at += s->x_tap, w_at += s->w_tap) {
             int32_t i = 0;
-            do {
+#ifndef __ARM_ARCH_6M__   // where fast kernels have the speed, and code is RAM
+            if (n == 1) { // depthwise
+                acc += *w_at * *x_at;
+                continue;
+            }
+            for (; i + 4 <= n; i += 4) {
+                acc += w_at[i] * x_at[i] + w_at[i + 1] * x_at[i + 1] + w_at[i + 2] * x_at[i + 2] +
+                       w_at[i + 3] * x_at[i + 3];
+            }
+#endif
+            for (; i < n; i++) {
                 acc += w_at[i] * x_at[i];
-            } while (++i < n);
+            }
         }
     }
     return acc;
@@ -39,8 +48,8 @@ ALONE int32_t weights(const tl_steps_t *s, const int8_t *w, int32_t rows, int32_
     return sum;
 }
 
-void tl_channel(const tl_window_t *g, const tl_steps_t *s, const int8_t *x, const int8_t *w, int32_t bias,
-    int32_t mult, int32_t shift, int8_t *y) {
+void tl_channel(const tl_window_t *g, const tl_steps_t *s, const int8_t *x, const int8_t *w, int32_t bias, int32_t mult,
+    int32_t shift, int8_t *y) {
     int32_t bias_inside = bias - g->x_zero * weights(s, w, g->k_h, g->k_w);
     for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy++, top += g->stride_h) {
         tl_taps_t rows = tl_taps(top, g->in_h, g->k_h, g->dilation_h);

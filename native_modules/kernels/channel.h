@@ -15,7 +15,7 @@ typedef struct {
 
 // sum of w * (x - zero) = sum of w * x - zero * sum of w, and the last is the same wherever the window is inside the
 // image. Writes one output channel.
-void tl_channel(const tl_window_t *g, const tl_steps_t *s, const int8_t *x, const int8_t *w, int32_t bias,
-    int32_t mult, int32_t shift, int8_t *y);
+void tl_channel(const tl_window_t *g, const tl_steps_t *s, const int8_t *x, const int8_t *w, int32_t bias, int32_t mult,
+    int32_t shift, int8_t *y);
 
 #endif

@@ -123,8 +123,8 @@ tl_status_t tl_check(const void *model, size_t length);
 tl_status_t tl_run(
     const void *model, size_t length, tl_span_t arena, int32_t first, int32_t last, tl_span_t places, tl_span_t masks);
 
-// One operator on buffers. params: the operator's code + 256 * its variant (docs/SPEC.md), then the fields of its geometry
-// struct in order.
+// One operator on buffers. params: the operator's code + 256 * its variant (docs/SPEC.md), then the fields of its
+// geometry struct in order.
 tl_status_t tl_op(const tl_span_t *params, const tl_span_t spans[TL_SPANS]);
 
 // CRC-32 of IEEE 802.3, as zlib's: start with crc = 0, go on with the last result.

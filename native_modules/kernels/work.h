@@ -7,8 +7,8 @@
 
 #include "tl.h"
 
-// How many fours of output channels a convolution's panel holds in `bytes` of scratch: the window's column, and per four
-// channels 4 words per two weights, the sums and the requantisation.
+// How many fours of output channels a convolution's panel holds in `bytes` of scratch: the window's column, and per
+// four channels 4 words per two weights, the sums and the requantisation.
 static inline int32_t tl_conv2d_quads(const tl_window_t *g, uint32_t bytes) {
     uint32_t groups = (uint32_t)(g->k_h * g->k_w * g->in_c + 3) / 4;
     uint32_t column = 4 * groups, quad = 32 * groups + 112;
@@ -25,8 +25,8 @@ static inline bool tl_depthwise_slides(const tl_window_t *g) {
            g->pad_top <= 1 && g->in_h + g->pad_top >= 3 && below >= 0 && below <= 1;
 }
 
-// Scratch of any other: words for two weights each, for the pixels of as many padded rows as the window is high, and for
-// a row of sums.
+// Scratch of any other: words for two weights each, for the pixels of as many padded rows as the window is high, and
+// for a row of sums.
 static inline uint32_t tl_depthwise_scratch(const tl_window_t *g) {
     int32_t height = (g->k_h - 1) * g->dilation_h + 1;
     int32_t width = (g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dilation_w + 1;

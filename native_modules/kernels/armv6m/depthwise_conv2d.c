@@ -1,5 +1,6 @@
-// Depthwise convolutions on the Cortex-M0+. 3x3 with stride 1 slides down the columns of the image as it lies (slide.S).
-// All others: a ring of rows of one channel, padded, each word of it a pixel and the one that the next tap meets.
+// Depthwise convolutions on the Cortex-M0+. 3x3 with stride 1 slides down the columns of the image as it lies
+// (slide.S). All others: a ring of rows of one channel, padded, each word of it a pixel and the one that the next tap
+// meets.
 
 #include "work.h"
 

@@ -11,7 +11,8 @@
 enum { UNIT = 8 };
 
 // sums += w . x over the whole units of every `step`th row from w on. x NULL: ones.
-static void add_units(const tl_dense_t *g, const int8_t *x, const int8_t *w, int32_t step, int32_t rows, int32_t *sums) {
+static void add_units(
+    const tl_dense_t *g, const int8_t *x, const int8_t *w, int32_t step, int32_t rows, int32_t *sums) {
     int32_t part[TL_M0_ROW / 4], at = -(int32_t)(uintptr_t)w & 3;
     tl_m0_rows_t d = {(uint32_t)rows, 0, sums};
     for (int32_t n; (n = (g->n_in - at) & -UNIT) > 0; at += n) {

@@ -40,21 +40,21 @@ void tl_m0_dot4(const int8_t *x, uint32_t words, const uint32_t *panel, const tl
 // ---- slide.S --------------------------------------------------------------------------------------------------------
 
 typedef struct {
-    int32_t start;       // sum that an output begins with
-    int32_t start_top;   // the same for the first row's output, which has no row above
-    int32_t bottom;      // what the last row's output still lacks, which has no row below
-    int32_t w22;         // kernel row 2, column 2
+    int32_t start;     // sum that an output begins with
+    int32_t start_top; // the same for the first row's output, which has no row above
+    int32_t bottom;    // what the last row's output still lacks, which has no row below
+    int32_t w22;       // kernel row 2, column 2
     tl_m0_requant_t requant;
-    int32_t out;         // from the input pointer behind a row to the output which that row finishes
-    int32_t out_last;    // the same for the one below it
-    int32_t columns;     // of the image, with these weights
-    int32_t next;        // bytes from the end of a column to the top of the next
-    int32_t height;      // bytes from the first to behind the last input row
-    int32_t warm;        // rows before the first output is finished: 1 or 2
-    int32_t pad_bottom;  // 0 or 1
-    uint32_t w[3];       // kernel rows: column 1 + (column 0 << 16)
-    int32_t w02, w12;    // kernel rows 0 and 1, column 2
-    int32_t step;        // bytes from the middle column to the left one of the row below
+    int32_t out;        // from the input pointer behind a row to the output which that row finishes
+    int32_t out_last;   // the same for the one below it
+    int32_t columns;    // of the image, with these weights
+    int32_t next;       // bytes from the end of a column to the top of the next
+    int32_t height;     // bytes from the first to behind the last input row
+    int32_t warm;       // rows before the first output is finished: 1 or 2
+    int32_t pad_bottom; // 0 or 1
+    uint32_t w[3];      // kernel rows: column 1 + (column 0 << 16)
+    int32_t w02, w12;   // kernel rows 0 and 1, column 2
+    int32_t step;       // bytes from the middle column to the left one of the row below
     int32_t channels;
 } tl_m0_slide_t;
 
