@@ -43,4 +43,14 @@ static inline tl_span_t tl_span(mp_obj_t object, mp_uint_t flags) {
     return span;
 }
 
+// Calls a function of params and count buffers, at most 8, of which those from the index `written` on are written to.
+static inline mp_obj_t tl_call(tl_status_t (*function)(const tl_span_t *params, const tl_span_t *spans),
+    const mp_obj_t *args, int count, int written) {
+    tl_span_t params = tl_span(args[0], MP_BUFFER_READ), spans[8];
+    for (int i = 0; i < count; i++) {
+        spans[i] = tl_span(args[1 + i], i >= written ? MP_BUFFER_RW : MP_BUFFER_READ);
+    }
+    return MP_OBJ_NEW_SMALL_INT(function(&params, spans));
+}
+
 #endif

@@ -1,3 +1,4 @@
-# Both modules built into a firmware: cmake -DUSER_C_MODULES=<this repository>/native_modules/micropython.cmake
+# All modules built into a firmware: cmake -DUSER_C_MODULES=<this repository>/native_modules/micropython.cmake
 include(${CMAKE_CURRENT_LIST_DIR}/tl_infer/micropython.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/tl_train/micropython.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/tl_grad/micropython.cmake)

@@ -10,7 +10,10 @@ CFLAGS_EXTRA = -O2 -I$(MODULE_DIR)/.. -I$(MODULE_DIR)/../kernels
 ifneq ($(filter armv%,$(ARCH)),)
 CFLAGS_EXTRA += -masm-syntax-unified
 endif
-SMALL = mod$(MOD) operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype head_closed_form head head_linear backward loss conv2d_grad pool_grad gradient update
+SMALL = mod$(MOD) operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype head_closed_form backward loss pool_grad
+ifneq ($(MOD),tl_train) # which runs it over all samples, step after step
+SMALL += head
+endif
 # The speed of the Cortex-M0+ is in its assembly.
 ifeq ($(MOD)-$(ARCH),tl_infer-armv6m)
 SMALL = $(basename $(SRC))

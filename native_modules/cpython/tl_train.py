@@ -1,10 +1,9 @@
 """tl_train for CPython: the native module's functions (native_modules/tl_train/modtl_train.c) on the same C.
 
-Integers and buffers in, a status out; what each function does and the shapes of its buffers: kernels/heads.h
-and kernels/backward.h.
+Integers and buffers in, a status out; what each function does and the shapes of its buffers: kernels/heads.h.
 """
 
-from tinylearn_library import SPANS, Span, Spans, after, function
+from tinylearn_library import SPANS, Spans, after, function
 
 _class_sums = function("tl_class_sums", SPANS, SPANS)
 _class_rows = function("tl_class_rows", SPANS, SPANS)
@@ -12,10 +11,6 @@ _own_classes = function("tl_own_classes", SPANS, SPANS)
 _closed_form = function("tl_closed_form", SPANS, SPANS)
 _unit_mean = function("tl_unit_mean", SPANS, SPANS)
 _head_step = function("tl_head_step", SPANS, SPANS)
-_rates = function("tl_rates", SPANS, SPANS)
-_head_loss = function("tl_head_loss", SPANS, SPANS)
-_softmax_loss = function("tl_softmax_loss", SPANS, SPANS)
-_backward = function("tl_backward", SPANS)
 
 
 def class_sums(params, features, labels, sums, counts):
@@ -52,27 +47,3 @@ def head_step(params, features, labels, mean, w, b, state, scratch):
     """One step of softmax regression."""
     with Spans(read=(params, features, labels, mean), write=(w, b, state, scratch)) as spans:
         return _head_step(spans, after(spans, 1))
-
-
-def rates(params, model, table):
-    """The learning rate of each output channel of an operator, in its weights' or biases' integers."""
-    with Spans(read=(params, model), write=(table,)) as spans:
-        return _rates(spans, after(spans, 1))
-
-
-def head_loss(params, x, w, b, dx, state, scratch):
-    """Softmax cross-entropy of a head, and its gradient to the features."""
-    with Spans(read=(params, x, w, b), write=(dx, state, scratch)) as spans:
-        return _head_loss(spans, after(spans, 1))
-
-
-def softmax_loss(params, x, dx, state, scratch):
-    """Softmax cross-entropy of the model's own logits, and its gradient to them."""
-    with Spans(read=(params, x), write=(dx, state, scratch)) as spans:
-        return _softmax_loss(spans, after(spans, 1))
-
-
-def backward(model, arena, places, plan, state):
-    """Run the records of a backward plan: gradients, and updates of what places has moved to the arena."""
-    with Spans(read=(model, places, plan), write=(arena, state)) as (file, moved, records, memory, words):
-        return _backward((Span * 5)(file, memory, moved, records, words))

@@ -1,10 +1,10 @@
-# Replays backward.bin (README.md beside this file) through tl_infer.run and tl_train, on MicroPython and on CPython.
+# Replays backward.bin (README.md beside this file) through tl_infer.run and tl_grad, on MicroPython and on CPython.
 # Put it and backward.bin on the board, then: import replay_backward; print(replay_backward.run("backward.bin"))
 
 import struct
 
+import tl_grad
 import tl_infer
-import tl_train
 
 
 def arrays(record):
@@ -24,14 +24,14 @@ def replay(record):
         model, arena, places, masks, plan = a[:5]
         operators = len(masks) // 4
         status = tl_infer.run(model, arena, 0, operators, places, masks)
-        status = status or tl_train.backward(model, arena, places, plan, state)
+        status = status or tl_grad.backward(model, arena, places, plan, state)
     else:
         params, x, w, b = a[:4]
         arena, scratch = bytearray(len(after)), bytearray(struct.unpack("<I", a[4])[0])
         if kind == 1:
-            status = tl_train.head_loss(params, x, w, b, arena, state, scratch)
+            status = tl_grad.head_loss(params, x, w, b, arena, state, scratch)
         else:
-            status = tl_train.softmax_loss(params, x, arena, state, scratch)
+            status = tl_grad.softmax_loss(params, x, arena, state, scratch)
     return status or -(bytes(arena) != bytes(after) or bytes(state) != bytes(state_after))
 
 

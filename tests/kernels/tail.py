@@ -51,7 +51,7 @@ class Tail:
     seed: int = 1
 
     def __post_init__(self):
-        self.file = np.frombuffer(tlm.build(self.graph), np.uint8).copy()
+        self.file = np.frombuffer(tlm.build(self.graph, growth=None), np.uint8).copy()
         self.model = tlm.read(self.file.tobytes())
         self.size = 0
         tensors, ops = self.model.tensors, self.model.ops
@@ -166,11 +166,11 @@ class Tail:
 
     def backward(self, dy: np.ndarray, exponent: int = 0) -> None:
         """From a gradient of the last operator's output, integers that fit the width."""
-        import tl_train
+        import tl_grad
 
         self.gradient(self.model.ops[-1].y)[:] = dy.reshape(-1)
         self.state[2] = exponent
-        status = tl_train.backward(self.file, self.arena, self.places, self.plan(), self.state)
+        status = tl_grad.backward(self.file, self.arena, self.places, self.plan(), self.state)
         assert status == 0, (status % 256, status // 256)
 
 

@@ -26,7 +26,7 @@ from tail import ACCUMULATE, APPLY, BIAS, MOMENTUM, SGD, WEIGHTS, Reference, Tai
 from tinylearn_host import ir, simulator
 
 simulator.on_path()
-import tl_train  # noqa: E402
+import tl_grad  # noqa: E402
 
 SEED = st.integers(0, 2**32 - 1)
 WIDTH = st.sampled_from([8, 16])
@@ -457,7 +457,7 @@ def test_rates(seed, rate):
     for kind in (0, 1):
         table = np.zeros((7, 2), np.int16)
         params = np.array([0, kind, int(mantissa * 32767), exponent - 15], np.int32)
-        assert tl_train.rates(params, tail.file, table) == 0
+        assert tl_grad.rates(params, tail.file, table) == 0
         y = tail.model.tensors[tail.model.ops[0].y].scale
         expected = rate / (scales(tail, 0) * y / (1 if kind else tail.model.tensors[tail.model.ops[0].x].scale)) ** 2
         assert np.allclose(np.ldexp(table[:, 0].astype(float), table[:, 1]), expected, rtol=2**-11)
@@ -487,7 +487,7 @@ def test_a_record_that_does_not_fit_is_refused(changes):
     tail = Tail(pointwise(), 16, {0: train}, mode=ACCUMULATE)
     tail.forward(np.zeros(45, np.int8))
     before = tail.arena.copy()
-    assert tl_train.backward(tail.file, tail.arena, tail.places, records(tail, **changes), tail.state) == PLAN
+    assert tl_grad.backward(tail.file, tail.arena, tail.places, records(tail, **changes), tail.state) == PLAN
     tail.words(tail.exponents_at, 4, np.int32)[:] = 0
     assert np.array_equal(tail.arena, before)
 
@@ -507,7 +507,7 @@ def test_what_is_written_overlaps_nothing():
     for name in places:
         for target, at in targets.items():
             if name != target and (name in written or target in written | {"w", "b", "exponents"}):
-                status = tl_train.backward(tail.file, tail.arena, tail.places, records(tail, **{name: at}), tail.state)
+                status = tl_grad.backward(tail.file, tail.arena, tail.places, records(tail, **{name: at}), tail.state)
                 assert status == PLAN, (name, target)
 
 
@@ -519,16 +519,16 @@ def test_wrong_arguments_have_a_status():
         changed = state.copy()
         for word, value in words.items():
             changed[int(word[1:])] = value
-        return tl_train.backward(tail.file, tail.arena, places, plan, changed)
+        return tl_grad.backward(tail.file, tail.arena, places, plan, changed)
 
     assert status() == 0
     assert status(plan=plan[:, :15].copy()) == PLAN
     assert status(plan=np.vstack([plan, records(tail, op=9)])) == PLAN + 256
     assert status(_1=END) == status(_1=-4) == status(_1=2) == status(_3=4) == status(_3=-1) == status(_4=256) == PARAMS
-    assert tl_train.backward(tail.file, tail.arena, tail.places, plan, state[:7].copy()) == PARAMS
+    assert tl_grad.backward(tail.file, tail.arena, tail.places, plan, state[:7].copy()) == PARAMS
     unmoved = np.full_like(tail.places, -1)
     assert status(places=unmoved) == PLAN, "weights in the file are not trained"
-    assert tl_train.backward(tail.file[:60].copy(), tail.arena, tail.places, plan, state) == 2
+    assert tl_grad.backward(tail.file[:60].copy(), tail.arena, tail.places, plan, state) == 2
 
 
 # ---- Losses ---------------------------------------------------------------------------------------------------------
@@ -560,7 +560,7 @@ def test_prototype_losses(head, width):
     params = np.array([n, k, zero, mult, shift, label], np.int32)
     dx, state = np.zeros(n, np.int8 if width == 8 else np.int16), np.zeros(8, np.int32)
     w, b, scratch = w.astype(np.int16), b.astype(np.int32), np.zeros(n + 2 * k, np.int32)
-    assert tl_train.head_loss(params, x, w, b, dx, state, scratch) == 0
+    assert tl_grad.head_loss(params, x, w, b, dx, state, scratch) == 0
     real = torch.tensor(x.astype(np.float64) - zero, requires_grad=True)
     rows = torch.tensor(w.astype(np.float64))
     if kind == "cosine":
@@ -598,7 +598,7 @@ def test_softmax_loss(seed, width, n, scale):
     zero, label = int(rng.integers(-128, 128)), int(rng.integers(n))
     params = np.array([zero, int(mantissa * 32767), 15 - exponent, label], np.int32)
     dx, state = np.zeros(n, np.int8 if width == 8 else np.int16), np.zeros(8, np.int32)
-    assert tl_train.softmax_loss(params, x, dx, state, np.zeros(2 * n, np.int32)) == 0
+    assert tl_grad.softmax_loss(params, x, dx, state, np.zeros(2 * n, np.int32)) == 0
     real = torch.tensor(x.astype(np.float64), requires_grad=True)
     logits = (real - zero) * (params[1] * 2.0 ** -params[2])
     loss = torch.nn.functional.cross_entropy(logits[None], torch.tensor([label]))
@@ -613,19 +613,19 @@ def test_losses_refuse_what_does_not_fit():
     x, w, b = np.zeros(6, np.int8), np.zeros((3, 6), np.int16), np.zeros(3, np.int32)
     dx, state, scratch = np.zeros(6, np.int8), np.zeros(8, np.int32), np.zeros(12, np.int32)
     good = [np.array([6, 3, 0, 0, 0, 1], np.int32), x, w, b, dx, state, scratch]
-    assert tl_train.head_loss(*good) == 0
+    assert tl_grad.head_loss(*good) == 0
     for i in range(1, 7):
-        assert tl_train.head_loss(*good[:i], good[i].reshape(-1)[:-1].copy(), *good[i + 1 :]) == 52 + 256 * (i - 1)
+        assert tl_grad.head_loss(*good[:i], good[i].reshape(-1)[:-1].copy(), *good[i + 1 :]) == 52 + 256 * (i - 1)
     for label in (-1, 3):
-        assert tl_train.head_loss(np.array([6, 3, 0, 0, 0, label], np.int32), *good[1:]) == LABEL
-    assert tl_train.head_loss(np.array([6, 3, 0, 0, 0], np.int32), *good[1:]) == PARAMS
+        assert tl_grad.head_loss(np.array([6, 3, 0, 0, 0, label], np.int32), *good[1:]) == LABEL
+    assert tl_grad.head_loss(np.array([6, 3, 0, 0, 0], np.int32), *good[1:]) == PARAMS
     good = [np.array([0, 16384, 15, 1], np.int32), x, dx, state, scratch]
-    assert tl_train.softmax_loss(*good) == 0
+    assert tl_grad.softmax_loss(*good) == 0
     for i in range(2, 5):
-        assert tl_train.softmax_loss(*good[:i], good[i][:-1].copy(), *good[i + 1 :]) == 52 + 256 * (i - 1)
+        assert tl_grad.softmax_loss(*good[:i], good[i][:-1].copy(), *good[i + 1 :]) == 52 + 256 * (i - 1)
     for wrong in ([0, 0, 15, 1], [200, 1, 15, 1], [0, 1, 41, 1], [0, 40000, 15, 1]):
-        assert tl_train.softmax_loss(np.array(wrong, np.int32), *good[1:]) == PARAMS
-    assert tl_train.softmax_loss(np.array([0, 1, 15, 6], np.int32), *good[1:]) == LABEL
+        assert tl_grad.softmax_loss(np.array(wrong, np.int32), *good[1:]) == PARAMS
+    assert tl_grad.softmax_loss(np.array([0, 1, 15, 6], np.int32), *good[1:]) == LABEL
 
 
 # ---- A whole network ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 import array
 import gc
 
+import tl_grad
 import tl_infer
 import tl_train
 
@@ -19,12 +20,13 @@ def raised(function, *arguments):
 
 
 def names():
-    for module in (tl_infer, tl_train):
+    for module in (tl_infer, tl_train, tl_grad):
         print("names", [n for n in sorted(NAMES.split()) if callable(getattr(module, n, None))])
 
 
-NAMES = "check run op quantize crc32 head_scores head_softmax "
-NAMES += "class_sums class_rows own_classes unit_mean head_step"
+NAMES = "check run op quantize pixels crc32 head_scores head_softmax "
+NAMES += "class_sums class_rows own_classes closed_form unit_mean head_step "
+NAMES += "rates head_loss softmax_loss backward"
 
 
 def garbage(model):

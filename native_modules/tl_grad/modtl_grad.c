@@ -1,0 +1,64 @@
+// tl_grad: gradients through a network for Python. Integers and buffers in, a status out; nothing is allocated.
+// native_modules/cpython/tl_grad.py is its twin on CPython, with the same names.
+// What each function does, and its buffers: kernels/backward.h.
+
+#include "backward.h"
+#include "binding.h"
+
+// rates(params, model, table) -> status
+static mp_obj_t tl_grad_rates(mp_obj_t params, mp_obj_t model, mp_obj_t table) {
+    const mp_obj_t args[3] = {params, model, table};
+    return tl_call(tl_rates, args, 2, 1);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(tl_grad_rates_obj, tl_grad_rates);
+
+// head_loss(params, x, w, b, dx, state, scratch) -> status
+static mp_obj_t tl_grad_head_loss(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return tl_call(tl_head_loss, args, 6, 3);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_head_loss_obj, 7, 7, tl_grad_head_loss);
+
+// softmax_loss(params, x, dx, state, scratch) -> status
+static mp_obj_t tl_grad_softmax_loss(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return tl_call(tl_softmax_loss, args, 4, 1);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_softmax_loss_obj, 5, 5, tl_grad_softmax_loss);
+
+// backward(model, arena, places, plan, state) -> status
+static mp_obj_t tl_grad_backward(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    tl_span_t spans[TL_BACK_SPANS];
+    for (int i = 0; i < TL_BACK_SPANS; i++) {
+        bool written = i == TL_BACK_ARENA || i == TL_BACK_STATE;
+        spans[i] = tl_span(args[i], written ? MP_BUFFER_RW : MP_BUFFER_READ);
+    }
+    return MP_OBJ_NEW_SMALL_INT(tl_backward(spans));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_backward_obj, 5, 5, tl_grad_backward);
+
+#define TL_GRAD_NAMES(ROW)                                                                                             \
+    ROW(MP_QSTR_rates, tl_grad_rates_obj)                                                                              \
+    ROW(MP_QSTR_head_loss, tl_grad_head_loss_obj)                                                                      \
+    ROW(MP_QSTR_softmax_loss, tl_grad_softmax_loss_obj)                                                                \
+    ROW(MP_QSTR_backward, tl_grad_backward_obj)
+
+#if MICROPY_ENABLE_DYNRUNTIME
+mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
+    MP_DYNRUNTIME_INIT_ENTRY
+    TL_GRAD_NAMES(TL_STORE_GLOBAL)
+    MP_DYNRUNTIME_INIT_EXIT
+}
+#else
+static const mp_rom_map_elem_t tl_grad_globals_table[] = {
+    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_tl_grad)}, TL_GRAD_NAMES(TL_TABLE_ROW)};
+static MP_DEFINE_CONST_DICT(tl_grad_globals, tl_grad_globals_table);
+
+const mp_obj_module_t tl_grad_module = {
+    .base = {&mp_type_module},
+    .globals = (mp_obj_dict_t *)&tl_grad_globals,
+};
+
+MP_REGISTER_MODULE(MP_QSTR_tl_grad, tl_grad_module);
+#endif
