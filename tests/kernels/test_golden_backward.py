@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import make_golden_backward as golden
 import pytest
@@ -44,7 +45,7 @@ def refused(output: str) -> int:
 def test_c_replays_it(build, tmp_path, spoilt):
     program = tmp_path / "replay"
     flags = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{KERNELS}", *BUILDS[build]]
-    sources = [golden.FILE.with_name("replay_backward.c"), *sorted(KERNELS.glob("*.c"))]
+    sources = [Path(__file__).with_name("replay_backward.c"), *sorted(KERNELS.glob("*.c"))]
     subprocess.run([shutil.which("cc") or "gcc", *flags, "-o", program, *sources], check=True)
     rounds = "2000" if "sanitized" in build else "0"
     done = subprocess.run([program, golden.FILE, rounds], capture_output=True, text=True)

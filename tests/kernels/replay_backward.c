@@ -1,4 +1,4 @@
-// Replays backward.bin (README.md beside this file) through tl_run, tl_backward and the losses; says in TAP what came:
+// Replays backward.bin (tests/golden/README.md) through tl_run, tl_backward and the losses; says in TAP what came:
 //     replay_backward backward.bin [ROUNDS]
 // and with ROUNDS, runs each pass so often with plan, state, places and arena damaged before the way back: whatever it
 // answers, a sanitizer must have nothing to say.
