@@ -58,6 +58,55 @@ def depthwise_scratch(g: Window) -> int:
     return 4 * (g.kernel[0] * ((g.kernel[1] + 1) // 2) + height * width + g.y[1])
 
 
+# ---- Scratch of the way back: work.h --------------------------------------------------------------------------------
+
+CHUNK, ROOM = 16, 8192  # TL_GRAD_CHUNK, TL_GRAD_ROOM
+
+
+def dense_window(inputs: int, outputs: int) -> Window:
+    """A dense layer as the convolution of one pixel that the way back takes it for."""
+    return Window((1, 1, inputs), (1, 1, outputs), (1, 1), (1, 1), (1, 1), (0, 0))
+
+
+def _words(n: int, width: int) -> int:
+    return -(-n // 2) if width == 8 else n
+
+
+def _is_dense(g: Window) -> bool:
+    return g.x[:2] == g.kernel == (1, 1)
+
+
+def grad_input_scratch(g: Window, width: int = 8, depthwise: bool = False) -> int:
+    """Bytes that grad_input wants; it runs, slower, from 4 * in_w * in_c on. width: of the gradients, 8 or 16."""
+    (in_h, in_w, in_c), (_, out_w, out_c), (k_h, k_w) = g.x, g.y, g.kernel
+    if depthwise:
+        return 4 * in_w * in_c
+    if _is_dense(g):
+        return 4 * (in_c + out_c)
+    quads = -(-k_w * in_c // 4) if g.dilation[1] == 1 or k_w == 1 else k_w * -(-in_c // 4)
+    reach = (out_w - 1) * g.stride[1] + (k_w - 1) * g.dilation[1] + 1
+    row = 4 * (max(g.padding[1] + in_w, reach) * in_c + 3)
+    panel = 16 * k_h * quads * _words(out_c, width)
+    rows = 1 if panel <= ROOM else min(in_h, (31 + in_w) // in_w)
+    return rows * row + min(panel, ROOM)
+
+
+def grad_weight_scratch(g: Window, width: int = 8, depthwise: bool = False, count: int | None = None) -> int:
+    """Bytes that grad_weight wants; it runs, slower, from 4 * taps * count on (depthwise: 4 * taps).
+
+    count: of the input channels that are trained, all of them where None.
+    """
+    taps, out_c = g.kernel[0] * g.kernel[1], g.y[2]
+    count = g.x[2] if count is None else count
+    if depthwise:
+        return 4 * (taps + g.y[0] * _words(g.y[1], width))
+    if _is_dense(g):
+        return 4 * count
+    quads = -(-taps * count // 4)
+    row, panel = 16 * quads + 4 * CHUNK + 4, 16 * CHUNK * min(quads, 8)
+    return panel + row * min(out_c, max((ROOM - panel) // row, 8))
+
+
 # ---- What the host can prove ----------------------------------------------------------------------------------------
 
 

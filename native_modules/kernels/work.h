@@ -38,4 +38,75 @@ static inline uint32_t tl_fully_connected_scratch(const tl_dense_t *g) {
     return 4 * (uint32_t)g->n_out;
 }
 
+// ---- Backward: what the Cortex-M0+'s kernels want. They make do with less, and the plain ones need only a row of x
+// for grad_input and one output channel's sums for grad_weight.
+
+enum {
+    TL_GRAD_CHUNK = 16,  // words of gradients that meet a panel at once: two int8 or one int16 each
+    TL_GRAD_ROOM = 8192, // bytes beyond which no panel grows
+};
+
+static inline int32_t tl_least(int32_t a, int32_t b) {
+    return a < b ? a : b;
+}
+
+static inline int32_t tl_most(int32_t a, int32_t b) {
+    return a > b ? a : b;
+}
+
+static inline int32_t tl_grad_words(int32_t n, int32_t width) {
+    return width == 8 ? (n + 1) / 2 : n;
+}
+
+// Whether it is a dense layer, or as good as one.
+static inline bool tl_grad_is_dense(const tl_window_t *g) {
+    return g->in_h * g->in_w * g->k_h * g->k_w == 1;
+}
+
+// Fours of sums of one row of dx that one output pixel adds to. The taps of a row lie side by side, unless dilated.
+static inline int32_t tl_grad_input_quads(const tl_window_t *g) {
+    return g->dilation_w == 1 || g->k_w == 1 ? (g->k_w * g->in_c + 3) / 4 : g->k_w * ((g->in_c + 3) / 4);
+}
+
+// Bytes of a row of dx with margins, so that every window lies on it whole; the last four may lie behind.
+static inline int32_t tl_grad_input_row(const tl_window_t *g) {
+    const int32_t reach = (g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dilation_w + 1;
+    return 4 * (tl_most(g->pad_left + g->in_w, reach) * g->in_c + 3);
+}
+
+// A panel of all weights for a few rows, or else as large a part as there is room for, which serves some rows at once.
+static inline int32_t tl_grad_input_scratch(const tl_window_t *g, int32_t width, bool depthwise) {
+    if (depthwise) {
+        return 4 * g->in_w * g->in_c;
+    }
+    if (tl_grad_is_dense(g)) {
+        return 4 * (g->in_c + g->out_c);
+    }
+    const int64_t all = 16 * (int64_t)g->k_h * tl_grad_input_quads(g) * tl_grad_words(g->out_c, width);
+    const int32_t rows = all <= TL_GRAD_ROOM ? 1 : tl_least(g->in_h, (31 + g->in_w) / g->in_w);
+    return rows * tl_grad_input_row(g) + (all <= TL_GRAD_ROOM ? (int32_t)all : TL_GRAD_ROOM);
+}
+
+// Bytes per output channel of grad_weight's sums and packed gradients: `count` input channels are trained.
+static inline int32_t tl_grad_weight_row(const tl_window_t *g, int32_t count) {
+    return 16 * ((g->k_h * g->k_w * count + 3) / 4) + 4 * TL_GRAD_CHUNK + 4;
+}
+
+// Bytes of its panel of x: so many fours of weights
+static inline int32_t tl_grad_weight_panel(const tl_window_t *g, int32_t count) {
+    return 16 * TL_GRAD_CHUNK * tl_least((g->k_h * g->k_w * count + 3) / 4, 8);
+}
+
+// As many output channels at once as there is room for, at least 8.
+static inline int32_t tl_grad_weight_scratch(const tl_window_t *g, int32_t width, bool depthwise, int32_t count) {
+    if (depthwise) {
+        return 4 * (g->k_h * g->k_w + g->out_h * tl_grad_words(g->out_w, width));
+    }
+    if (tl_grad_is_dense(g)) {
+        return 4 * count;
+    }
+    const int32_t row = tl_grad_weight_row(g, count), panel = tl_grad_weight_panel(g, count);
+    return panel + row * tl_least(g->out_c, tl_most((TL_GRAD_ROOM - panel) / row, 8));
+}
+
 #endif
