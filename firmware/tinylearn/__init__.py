@@ -22,7 +22,7 @@ if sys.implementation.name == "cpython":
 
 from .model import Model, load
 
-__all__ = ["Model", "adapt", "load", "ops", "predict", "reset", "rollback", "save"]
+__all__ = ["Model", "adapt", "augment", "load", "ops", "predict", "reset", "rollback", "save"]
 
 _model = None
 
@@ -64,6 +64,6 @@ def reset():
 
 
 def __getattr__(name):
-    if name == "ops":  # loaded when asked for: who only predicts does not pay for it
-        return __import__("tinylearn.ops", None, None, ["ops"])
+    if name in ("ops", "augment"):  # loaded when asked for: who only predicts does not pay for them
+        return __import__("tinylearn." + name, None, None, [name])
     raise AttributeError(name)

@@ -1,6 +1,6 @@
 """tl_train for CPython: the native module's functions (native_modules/tl_train/modtl_train.c) on the same C.
 
-Integers and buffers in, a status out; what each function does and the shapes of its buffers: kernels/heads.h.
+Integers and buffers in, a status out; what each does and the shapes of its buffers: kernels/heads.h and augment.h.
 """
 
 from tinylearn_library import SPANS, Spans, after, function
@@ -11,6 +11,7 @@ _own_classes = function("tl_own_classes", SPANS, SPANS)
 _closed_form = function("tl_closed_form", SPANS, SPANS)
 _unit_mean = function("tl_unit_mean", SPANS, SPANS)
 _head_step = function("tl_head_step", SPANS, SPANS)
+_augment = function("tl_augment", SPANS, SPANS)
 
 
 def class_sums(params, features, labels, sums, counts):
@@ -47,3 +48,9 @@ def head_step(params, features, labels, mean, w, b, state, scratch):
     """One step of softmax regression."""
     with Spans(read=(params, features, labels, mean), write=(w, b, state, scratch)) as spans:
         return _head_step(spans, after(spans, 1))
+
+
+def augment(params, x, out, state):
+    """A random view of a sample."""
+    with Spans(read=(params, x), write=(out, state)) as spans:
+        return _augment(spans, after(spans, 1))

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "heads.h"
+#include "random.h"
 
 enum { UNIT_BITS = 14 }; // fractional bits of m
 
@@ -203,14 +204,6 @@ static int64_t step_factor(const step_t *s, uint64_t length, int32_t *shift) {
     return (int64_t)factor;
 }
 
-static uint32_t next_random(uint32_t *state) { // xorshift32 (Marsaglia 2003)
-    uint32_t v = *state;
-    v ^= v << 13;
-    v ^= v >> 17;
-    v ^= v << 5;
-    return *state = v;
-}
-
 // v / 2^shift, rounded up with the probability of what is cut off
 static int64_t round_randomly(int64_t v, int32_t shift, uint32_t random) {
     if (shift <= 0) {
@@ -227,7 +220,7 @@ static void update(step_t *s, int64_t factor, int32_t shift, uint32_t *random) {
         int64_t moved = 0; // dw . m
         gradient(s, k);
         for (int32_t j = 0; j < s->h.n; j++) {
-            int64_t to = w[j] - round_randomly(s->row[j] * factor, shift, next_random(random));
+            int64_t to = w[j] - round_randomly(s->row[j] * factor, shift, tl_random(random));
             to = to > INT16_MAX ? INT16_MAX : to < -INT16_MAX ? -INT16_MAX : to;
             moved += (to - w[j]) * s->mean[j];
             w[j] = (int16_t)to;

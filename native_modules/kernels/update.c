@@ -2,13 +2,7 @@
 
 #include <stddef.h>
 
-static uint32_t next_random(tl_update_t *u) { // xorshift32 (Marsaglia 2003)
-    uint32_t v = u->random;
-    v ^= v << 13;
-    v ^= v >> 17;
-    v ^= v << 5;
-    return u->random = v;
-}
+#include "random.h"
 
 // v * 2^by, |v| < 2^30: to an integer at random, within +-limit
 static int32_t round_randomly(tl_update_t *u, int32_t v, int32_t by, int32_t limit) {
@@ -20,7 +14,7 @@ static int32_t round_randomly(tl_update_t *u, int32_t v, int32_t by, int32_t lim
         return 0;
     }
     if (by < 0) {
-        v = (v + (int32_t)(next_random(u) >> (32 + by))) >> -by;
+        v = (v + (int32_t)(tl_random(&u->random) >> (32 + by))) >> -by;
     } else if (by > 30 || tl_size(v) > (uint32_t)limit >> by) {
         return v < 0 ? -limit : limit;
     } else {

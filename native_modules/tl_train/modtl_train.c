@@ -1,7 +1,8 @@
-// tl_train: what teaches heads, for Python. Integers and buffers in, a status out; nothing is allocated.
-// native_modules/cpython/tl_train.py is its twin on CPython, with the same names.
-// What each function does, and its buffers: kernels/heads.h.
+// tl_train: what teaches heads, and views of their samples, for Python. Integers and buffers in, a status out; nothing
+// is allocated. native_modules/cpython/tl_train.py is its twin on CPython, with the same names. What each function
+// does, and its buffers: kernels/heads.h, kernels/augment.h.
 
+#include "augment.h"
 #include "binding.h"
 #include "heads.h"
 
@@ -47,13 +48,21 @@ static mp_obj_t tl_train_head_step(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_head_step_obj, 8, 8, tl_train_head_step);
 
+// augment(params, x, out, state) -> status
+static mp_obj_t tl_train_augment(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return tl_call(tl_augment, args, 3, 1);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_augment_obj, 4, 4, tl_train_augment);
+
 #define TL_TRAIN_NAMES(ROW)                                                                                            \
     ROW(MP_QSTR_class_sums, tl_train_class_sums_obj)                                                                   \
     ROW(MP_QSTR_class_rows, tl_train_class_rows_obj)                                                                   \
     ROW(MP_QSTR_own_classes, tl_train_own_classes_obj)                                                                 \
     ROW(MP_QSTR_closed_form, tl_train_closed_form_obj)                                                                 \
     ROW(MP_QSTR_unit_mean, tl_train_unit_mean_obj)                                                                     \
-    ROW(MP_QSTR_head_step, tl_train_head_step_obj)
+    ROW(MP_QSTR_head_step, tl_train_head_step_obj)                                                                     \
+    ROW(MP_QSTR_augment, tl_train_augment_obj)
 
 #if MICROPY_ENABLE_DYNRUNTIME
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {

@@ -1,10 +1,11 @@
-# Replays backward.bin (README.md beside this file) through tl_infer.run and tl_grad, on MicroPython and on CPython.
+# Replays backward.bin (README.md beside this file) through tl_infer.run, tl_grad and tl_train: MicroPython, CPython.
 # Put it and backward.bin on the board, then: import replay_backward; print(replay_backward.run("backward.bin"))
 
 import struct
 
 import tl_grad
 import tl_infer
+import tl_train
 
 
 def arrays(record):
@@ -27,11 +28,14 @@ def replay(record):
         status = status or tl_grad.backward(model, arena, places, plan, state)
     else:
         params, x, w, b = a[:4]
-        arena, scratch = bytearray(len(after)), bytearray(struct.unpack("<I", a[4])[0])
+        arena = bytearray(len(after))
+        scratch = bytearray(struct.unpack("<I", a[4])[0]) if a[4] else None
         if kind == 1:
             status = tl_grad.head_loss(params, x, w, b, arena, state, scratch)
-        else:
+        elif kind == 2:
             status = tl_grad.softmax_loss(params, x, arena, state, scratch)
+        else:
+            status = tl_train.augment(params, x, arena, state)
     return status or -(bytes(arena) != bytes(after) or bytes(state) != bytes(state_after))
 
 

@@ -1,6 +1,7 @@
-"""Write tests/golden/backward.bin: small tails run forward, back and updated by the simulator, and losses.
+"""Write tests/golden/backward.bin: small tails run forward, back and updated by the simulator, losses, and views.
 
-What is right about these answers is held by test_gradients.py against PyTorch; this file holds every build to the bits.
+What is right about these answers is held by test_gradients.py against PyTorch and by test_augment.py against float64;
+this file holds every build to the bits.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tinylearn_host import ir
 
 FILE = Path(__file__).parent.parent / "golden" / "backward.bin"
 MAGIC, VERSION = b"TLGB", 1
-BACKWARD, HEAD_LOSS, SOFTMAX_LOSS = range(3)
+BACKWARD, HEAD_LOSS, SOFTMAX_LOSS, AUGMENT = range(4)
 LIMIT = 160_000  # bytes of the file
 RATE = {"weight_rate": (20000, -22), "bias_rate": (20000, -12)}
 
@@ -115,8 +116,30 @@ def loss(which: int, params, x, w, b, scratch: int, kind) -> bytes:
     return record(which, params, x, w, b, np.array([scratch], np.uint32), before, dx, state)
 
 
+def views() -> list[bytes]:
+    """The second of two views, with everything on; all borders, all domains."""
+    import tl_train
+    from tinylearn import augment
+
+    found = []
+    amounts = {"shift": 2, "flip": 0.5, "rotate": 20, "zoom": 0.2, "shear": 0.2, "gain": 0.3, "channel_gain": 0.2,
+               "offset": 9, "channel_offset": 5, "noise": 3.5, "mask": 2}  # fmt: skip
+    cases = [((9, 8, 3), {**amounts, "border": border}) for border in ("zero", "edge", "wrap")]
+    cases += [((12, 10, 1), augment.defaults("image", 12, 10)), ((20, 8, 1), augment.defaults("spectrogram", 20, 8))]
+    cases += [((1, 50, 3), augment.defaults("signal", 1, 50)), ((7, 5, 2), {}), ((11, 10, 1), {"shift": (3, 4)})]
+    for i, (shape, amounts) in enumerate(cases):
+        x = np.random.default_rng(500 + i).integers(-128, 128, shape).astype(np.int8)
+        params = np.array(augment.parameters(amounts, *shape, 5 * i - 20), np.int32)
+        state, out = np.array([(i + 1) * 2654435761 % 2**32], np.uint32), np.zeros_like(x)
+        assert tl_train.augment(params, x, out, state) == 0
+        before = state.copy()
+        assert tl_train.augment(params, x, out, state) == 0
+        found.append(record(AUGMENT, params, x, None, None, None, before, out, state))
+    return found
+
+
 def everything() -> bytes:
-    records = [*passes(), *losses()]
+    records = [*passes(), *losses(), *views()]
     return struct.pack("<4s3I", MAGIC, VERSION, len(records), max(map(len, records)) - 4) + b"".join(records)
 
 

@@ -1,19 +1,20 @@
-// Replays backward.bin (tests/golden/README.md) through tl_run, tl_backward and the losses; says in TAP what came:
+// Replays backward.bin (tests/golden/README.md) through tl_run, tl_backward, losses and views; says in TAP what came:
 //     replay_backward backward.bin [ROUNDS]
-// and with ROUNDS, runs each pass so often with plan, state, places and arena damaged before the way back: whatever it
-// answers, a sanitizer must have nothing to say.
-// Every array lies in a block of its own and of its very length, so that a sanitizer sees the first byte beyond.
+// and with ROUNDS, runs each pass so often with plan, state, places and arena damaged before the way back, and each
+// view with params damaged: whatever it answers, a sanitizer must have nothing to say. Every array lies in a block of
+// its own and of its very length, so that a sanitizer sees the first byte beyond.
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "augment.h"
 #include "backward.h"
 
 // A backward pass; in a loss, the first five are params, x, w, b and the bytes of scratch, ARENA_AFTER is dx.
 enum { MODEL, ARENA, PLACES, MASKS, PLAN, STATE, ARENA_AFTER, STATE_AFTER, ARRAYS };
 enum { PARAMS, X, W, B, SCRATCH };
-enum { BACKWARD, HEAD_LOSS, SOFTMAX_LOSS };
+enum { BACKWARD, HEAD_LOSS, SOFTMAX_LOSS, AUGMENT };
 
 static uint32_t word(const uint8_t *at) {
     return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
@@ -36,10 +37,14 @@ static tl_status_t back(const tl_span_t *a) {
     return tl_backward(spans);
 }
 
-static tl_status_t loss(uint32_t kind, const tl_span_t *a, tl_span_t dx) {
-    const tl_span_t scratch = block(word(a[SCRATCH].at));
+// What is no pass: its answer goes to dx.
+static tl_status_t call(uint32_t kind, const tl_span_t *a, tl_span_t dx) {
+    const tl_span_t scratch = block(a[SCRATCH].bytes ? word(a[SCRATCH].at) : 0);
     tl_status_t status;
-    if (kind == HEAD_LOSS) {
+    if (kind == AUGMENT) {
+        const tl_span_t spans[3] = {a[X], dx, a[STATE]};
+        status = tl_augment(&a[PARAMS], spans);
+    } else if (kind == HEAD_LOSS) {
         const tl_span_t spans[6] = {a[X], a[W], a[B], dx, a[STATE], scratch};
         status = tl_head_loss(&a[PARAMS], spans);
     } else {
@@ -71,8 +76,8 @@ static void damage(tl_span_t span) {
     }
 }
 
-// One damaged run of a pass. Gives its status.
-static tl_status_t damaged(const tl_span_t *a) {
+// One damaged run. Gives its status.
+static tl_status_t damaged(uint32_t kind, const tl_span_t *a) {
     tl_span_t copy[ARRAYS];
     for (int i = 0; i < ARRAYS; i++) {
         copy[i] = block(a[i].bytes);
@@ -81,11 +86,13 @@ static tl_status_t damaged(const tl_span_t *a) {
         }
     }
     const int which[] = {PLAN, PLAN, PLAN, STATE, PLACES, ARENA};
-    forward(copy);
-    for (uint32_t i = 0; i <= chance(3); i++) {
-        damage(copy[which[chance(sizeof(which) / sizeof(*which))]]);
+    if (kind == BACKWARD) {
+        forward(copy);
     }
-    const tl_status_t status = back(copy);
+    for (uint32_t i = 0; i <= chance(3); i++) {
+        damage(copy[kind == BACKWARD ? which[chance(sizeof(which) / sizeof(*which))] : PARAMS]);
+    }
+    const tl_status_t status = kind == BACKWARD ? back(copy) : call(kind, copy, copy[ARENA_AFTER]);
     for (int i = 0; i < ARRAYS; i++) {
         free(copy[i].at);
     }
@@ -105,11 +112,11 @@ static tl_status_t replay(const uint8_t *record, int rounds, int *refused, int *
         from += (n + 3) / 4 * 4;
     }
     const uint32_t kind = word(record);
-    for (int i = 0; i < rounds && kind == BACKWARD; i++) {
-        *refused += damaged(a) != TL_OK;
+    for (int i = 0; i < rounds && (kind == BACKWARD || kind == AUGMENT); i++) {
+        *refused += damaged(kind, a) != TL_OK;
     }
     const tl_span_t dx = block(a[ARENA_AFTER].bytes), *answer = kind == BACKWARD ? &a[ARENA] : &dx;
-    tl_status_t status = kind == BACKWARD ? forward(a) : loss(kind, a, dx);
+    tl_status_t status = kind == BACKWARD ? forward(a) : call(kind, a, dx);
     if (kind == BACKWARD && status == TL_OK) {
         status = back(a);
     }
@@ -149,6 +156,6 @@ int main(int argc, char **argv) {
         wrong += !ok;
         record += 4 + word(record);
     }
-    printf("# %d damaged passes refused\n", refused);
+    printf("# %d damaged runs refused\n", refused);
     return wrong > 0;
 }
