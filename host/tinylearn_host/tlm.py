@@ -7,13 +7,17 @@ import json
 import os
 import struct
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinylearn_host import ir, planner, quantization, variants
 from tinylearn_host.errors import BAD_DATA, BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnError
+
+if TYPE_CHECKING:
+    from tinylearn_host import training_sections
 
 MAGIC, MAJOR, MINOR = b"TLML", 1, 0
 NOBODY = 65535
@@ -29,6 +33,10 @@ SECTION = struct.Struct("<4sIII")
 TENSOR = struct.Struct("<II4HBBbBfII")
 OPERATOR = struct.Struct("<10B2b6HII8i")
 CODE_NAMES = {number: name for name, number in ir.CODES.items()}
+
+
+class Refusal(Exception):
+    """What is wrong with a file, without its name."""
 
 
 @dataclass
@@ -53,6 +61,11 @@ class TensorRecord:
     def unpack(cls, raw: bytes) -> TensorRecord:
         place, size, o, h, w, c, kind, region, zero_point, _, scale, scales, _ = TENSOR.unpack(raw)
         return cls(place, size, (o, h, w, c), kind, region, zero_point, scale, scales)
+
+    def moved(self, by: int) -> TensorRecord:
+        """The same where DATA lies `by` bytes further back in the file."""
+        place = self.place + by if self.region == IN_FILE else self.place
+        return replace(self, place=place, scales=self.scales and self.scales + by)
 
 
 @dataclass
@@ -92,10 +105,15 @@ class OperatorRecord:
         pairs = [(f[i], f[i + 1]) for i in range(2, 12, 2)]
         return cls(f[0], f[1], *pairs, *f[12:18], f[18], f[19], f[20:28])
 
+    def moved(self, by: int) -> OperatorRecord:
+        """The same where DATA lies `by` bytes further back in the file."""
+        q = (self.q[0] + by, *self.q[1:]) if self.name == ir.FULLY_CONNECTED and self.q[0] else self.q
+        return replace(self, requant=self.requant and self.requant + by, q=q)
+
 
 @dataclass
 class Model:
-    """A parsed .tlm; `raw` is the whole file."""
+    """A parsed .tlm; `raw` is the whole file. backward, costs, schemes: how to train it, empty where it cannot be."""
 
     raw: bytes
     arena: int
@@ -106,6 +124,9 @@ class Model:
     tensors: list[TensorRecord]
     ops: list[OperatorRecord]
     meta: dict = field(default_factory=dict)
+    backward: list[training_sections.Backward] = field(default_factory=list)
+    costs: list[training_sections.Cost] = field(default_factory=list)
+    schemes: list[training_sections.Scheme] = field(default_factory=list)
 
     @property
     def sha256(self) -> bytes:
@@ -214,7 +235,6 @@ class _Writer:
         ops = [self._operator(index, op).pack() for index, op in enumerate(graph.ops)]
         tensors = [record.pack() for record in self.tensors]
         meta = {**graph.meta, "name": graph.name, **({"labels": graph.labels} if graph.labels is not None else {})}
-        text = json.dumps(meta, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         features, head = graph.classifier()
         ends = (self.index[graph.input], self.index[graph.output], self.index[features], head)
         return assemble(
@@ -222,7 +242,7 @@ class _Writer:
                 (b"TENS", b"".join(tensors), len(tensors)),
                 (b"OPS ", b"".join(ops), len(ops)),
                 (b"DATA", bytes(self.data), 0),
-                (b"META", text, 0),
+                (b"META", meta_text(meta), 0),
             ],
             self.layout.bytes,
             ends,
@@ -371,6 +391,38 @@ def assemble(sections: list[tuple[bytes, bytes, int]], arena: int, ends: tuple[i
         body += content
     rest = struct.pack("<I6H", arena, *ends, len(sections), 0) + bytes(table) + bytes(body)
     return seal(MAGIC + struct.pack("<HHII", MAJOR, MINOR, 48 + len(rest), 0) + b"\0" * 32 + rest)
+
+
+def meta_text(meta: dict) -> bytes:
+    """The section META, the same bytes for the same content."""
+    return json.dumps(meta, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def rewrite(model: Model, changes: dict[bytes, tuple[bytes, int] | None]) -> bytes:
+    """The file with some sections replaced or added, tag -> (content, number of records), or taken out (None).
+
+    All others stay, also those that nobody here knows. Constants move with the table, and their offsets follow.
+    """
+    before, ends = sections(model.raw), (model.input, model.output, model.features, model.head)
+    content = {tag: (model.raw[at : at + size], count) for tag, (at, size, count) in before.items()}
+    content = {tag: new for tag, new in {**content, **changes}.items() if new is not None}
+
+    def assembled() -> bytes:
+        return assemble([(tag, *new) for tag, new in content.items()], model.arena, ends)
+
+    moved = sections(assembled())[b"DATA"][0] - before[b"DATA"][0]
+    for tag, records in ((b"TENS", model.tensors), (b"OPS ", model.ops)):
+        content[tag] = (b"".join(record.moved(moved).pack() for record in records), len(records))
+    return assembled()
+
+
+def sections(raw: bytes) -> dict[bytes, tuple[int, int, int]]:
+    """tag -> (offset, length, number of records) of a sound file; the first of a tag counts."""
+    found: dict[bytes, tuple[int, int, int]] = {}
+    for n in range(HEADER.unpack_from(raw)[-2]):
+        tag, *where = SECTION.unpack_from(raw, HEADER.size + n * SECTION.size)
+        found.setdefault(tag, tuple(where))
+    return found
 
 
 def seal(raw: bytes) -> bytes:

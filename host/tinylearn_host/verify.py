@@ -11,9 +11,9 @@ import zlib
 
 import numpy as np
 
-from tinylearn_host import ir, tlm, variants
+from tinylearn_host import ir, tlm, training_sections, variants
 from tinylearn_host.errors import BAD_MODEL, TinylearnError
-from tinylearn_host.tlm import HEADER, IN_ARENA, IN_FILE, INT8, INT32, NOBODY, OPERATOR, RAW, SECTION, TENSOR
+from tinylearn_host.tlm import HEADER, IN_ARENA, IN_FILE, INT8, INT32, NOBODY, OPERATOR, RAW, SECTION, TENSOR, Refusal
 
 LARGEST = 2**31 - 1
 RECORDS = {b"TENS": TENSOR.size, b"OPS ": OPERATOR.size}
@@ -21,10 +21,6 @@ ELEMENTWISE = {ir.ADD, ir.CLAMP, ir.RESHAPE}
 SHIFTS = range(-31, 31)
 MOST_CLASSES = 4095  # a softmax over more may overflow
 MOST_PIXELS = 1 << 23  # a mean over more may overflow its int32 sum
-
-
-class Refusal(Exception):
-    """What is wrong with the file, without its name."""
 
 
 def parse(raw: bytes, name: str) -> tlm.Model:
@@ -49,6 +45,7 @@ def _parse(raw: bytes) -> tlm.Model:
         check.operator(index)
     check.header()
     model.meta = _meta(raw, sections.get(b"META"))
+    training_sections.parse(model, sections)
     return model
 
 
@@ -76,12 +73,12 @@ def _whole(raw: bytes) -> bytes:
     return raw[:length]
 
 
-def _sections(raw: bytes, count: int) -> dict[bytes, tuple[int, int]]:
-    """tag -> (offset, length); the first of a tag counts."""
+def _sections(raw: bytes, count: int) -> dict[bytes, tuple[int, int, int]]:
+    """tag -> (offset, length, records); the first of a tag counts."""
     length, tables = len(raw), HEADER.size + count * SECTION.size
     if length > LARGEST or length < tables:
         raise Refusal(f"its {count} sections do not fit its {length} bytes")
-    sections: dict[bytes, tuple[int, int]] = {}
+    sections: dict[bytes, tuple[int, int, int]] = {}
     for index in range(count):
         tag, offset, size, records = SECTION.unpack_from(raw, HEADER.size + index * SECTION.size)
         label = f"section {index} ({tag.decode('ascii', 'replace').strip()})"
@@ -89,19 +86,19 @@ def _sections(raw: bytes, count: int) -> dict[bytes, tuple[int, int]]:
             raise Refusal(f"{label}: {size} bytes at {offset} are misaligned or outside the file of {length}")
         if tag in RECORDS and tag not in sections and (records > tlm.MAX_RECORDS or size != records * RECORDS[tag]):
             raise Refusal(f"{label}: {records} records do not make {size} bytes, or are more than {tlm.MAX_RECORDS}")
-        sections.setdefault(tag, (offset, size))
+        sections.setdefault(tag, (offset, size, records))
     for tag in (b"TENS", b"OPS ", b"DATA"):
         if tag not in sections:
             raise Refusal(f"the section {tag.decode().strip()} is missing")
     return sections
 
 
-def _records(raw: bytes, section: tuple[int, int], size: int) -> list[bytes]:
-    offset, length = section
+def _records(raw: bytes, section: tuple[int, int, int], size: int) -> list[bytes]:
+    offset, length, _ = section
     return [raw[at : at + size] for at in range(offset, offset + length, size)]
 
 
-def _meta(raw: bytes, section: tuple[int, int] | None) -> dict:
+def _meta(raw: bytes, section: tuple[int, int, int] | None) -> dict:
     """The board never reads META, so neither is a file refused for it; what is not as promised is left out."""
     if section is None:
         return {}
@@ -121,7 +118,7 @@ def _meta(raw: bytes, section: tuple[int, int] | None) -> dict:
 
 
 class _Check:
-    def __init__(self, model: tlm.Model, data: tuple[int, int]):
+    def __init__(self, model: tlm.Model, data: tuple[int, int, int]):
         self.model, self.tensors = model, model.tensors
         self.data = (data[0], data[0] + data[1])
         self.where = ""

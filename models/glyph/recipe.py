@@ -26,7 +26,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "host")]
 import drawings  # noqa: E402
 import evaluate  # noqa: E402
 from network import SIDE, network  # noqa: E402
-from tinylearn_host import digits, quantize, tlm  # noqa: E402
+from tinylearn_host import digits, partition, quantize, tlm  # noqa: E402
 from tinylearn_host.importers import onnx_qdq  # noqa: E402
 
 WAY, EACH = 64, 4  # an episode: classes and drawings of each, of which one or two are the support
@@ -80,7 +80,9 @@ def convert(onnx: Path, samples: np.ndarray, path: Path) -> tlm.Model:
     with tempfile.TemporaryDirectory() as folder:
         quantised = Path(folder) / onnx.name
         quantize.quantize(onnx, samples, quantised, input_step=quantize.PIXELS)
-        model = tlm.read(tlm.build(onnx_qdq.load(quantised), growth=0.25))
+        graph = onnx_qdq.load(quantised)
+        graph.meta["domain"] = "image"
+        model = partition.prepare(tlm.read(tlm.build(graph, growth=0.25)))
     tlm.save(model, path)
     return model
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tinylearn_host import boards, fuse, importers, ir, sizes, tlm, variants
+from tinylearn_host import boards, fuse, importers, ir, partition, sizes, tlm, variants
 from tinylearn_host.commands.options import SIMULATOR, json_option, print_json
 from tinylearn_host.device import kb
 from tinylearn_host.errors import BAD_DATA, USAGE, TinylearnError
@@ -18,6 +18,11 @@ from tinylearn_host.errors import BAD_DATA, USAGE, TinylearnError
 @click.option("--board", help="Say whether the model fits this board of `tinylearn boards`.")
 @click.option("--labels", help="Names of the classes: a text file with one per line, or a list with commas.")
 @click.option("--name", help="What the model is called; by default as its file.")
+@click.option(
+    "--domain",
+    type=click.Choice(partition.DOMAINS),
+    help="What its samples are: says how a board may vary them while it trains.",
+)
 @click.option(
     "--extra-arena",
     default=25,
@@ -32,6 +37,7 @@ def command(
     board: str | None,
     labels: str | None,
     name: str | None,
+    domain: str | None,
     extra_arena: int,
     as_json: bool,
 ) -> None:
@@ -39,6 +45,7 @@ def command(
 
     The weights and the arithmetic stay as they are: the board answers with the very bits of TensorFlow Lite's
     reference kernels. What cannot be converted is refused by operator name and index, and then nothing is written.
+    The file also says how the network can be trained, for which `tinylearn partition` shows the memory.
     """
     if output.suffix != ".tlm":
         raise TinylearnError(f"the output is called {output.name}; its name must end in .tlm", USAGE)
@@ -46,8 +53,10 @@ def command(
     graph.name = name or graph.name
     if labels is not None:
         graph.labels = read_labels(labels)
+    if domain:
+        graph.meta["domain"] = domain
     target = boards.find(board) if board and board != SIMULATOR else None
-    model = tlm.read(tlm.build(graph, extra_arena / 100))
+    model = partition.prepare(tlm.read(tlm.build(graph, extra_arena / 100)))
     fit = sizes.fit(target, model) if target else None
     tlm.save(model, output)
     bound = variants.choose(graph, extra_arena / 100)[1].lower_bound
@@ -57,6 +66,7 @@ def command(
         return
     print(f"{source} -> {output}: {kb(len(model.raw))}, {len(model.ops)} operators, {_head(graph)}")
     print(f"arena {kb(model.arena)} (the least possible: {kb(bound)}), {sizes.macs(model) / 1e6:.2f} million MACs")
+    print(_training(model))
     if fit:
         print(fit.sentence())
 
@@ -67,6 +77,13 @@ def _head(graph: ir.Graph) -> str:
         return f"no classifier of its own, {graph.tensors[features].bytes} features"
     classes = graph.tensors[graph.output].bytes
     return f"classifier of {classes} classes on {graph.tensors[features].bytes} features"
+
+
+def _training(model: tlm.Model) -> str:
+    if not model.backward:
+        return "no part of it can be trained; new heads can be taught"
+    weights = sum(cost.weights + cost.biases for cost in model.costs)
+    return f"{weights:,} weights and biases can be trained"
 
 
 def read_labels(labels: str) -> list[str]:
