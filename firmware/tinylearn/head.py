@@ -8,13 +8,17 @@ from .model import argmax, fail
 
 HEADS = "closed_form", "prototype", "last_layer"  # where they are equally good, the first is chosen
 FOLDS = 5  # in which the samples are held out to choose one
+TAILS = "bias", "scheme", "full"  # methods that train the network's tail, and then one of these
 
 
 def check_method(method, head):
-    if method not in HEADS:
-        raise ValueError("method is 'prototype', 'closed_form' or 'last_layer', not %r" % (method,))
-    if head not in (None, "auto"):
-        raise ValueError("head is 'auto', which chooses by the samples, or None, not %r" % (head,))
+    if method not in HEADS and method not in TAILS:
+        raise ValueError("method is one of '%s', not %r" % ("', '".join(HEADS[1:] + HEADS[:1] + TAILS), method))
+    if head not in (None, "auto") and not (method in TAILS and head in HEADS):
+        raise ValueError(
+            "head is 'auto', which chooses by the samples, or None; of a method that trains the network also "
+            "the name of a head; not %r" % (head,)
+        )
 
 
 def matrix_bytes(n, k, samples):

@@ -118,6 +118,7 @@ class Model:
     changed, places: tensors of the file that have a copy in the arena, and an int32 per tensor that says where (or -1).
     path, saved: the file that it was loaded from; whether something of it was saved.
     head: what was taught; None: the model answers with the classifier that it came with.
+    operators, tensors: how many; ends: the tensors that are input, output and features.
     """
 
     def __init__(self, file, path="the model", mapped=False):
@@ -136,7 +137,8 @@ class Model:
         self._sections = {}
         for at in range(64, 64 + 16 * sections, 16):
             self._sections[bytes(self.file[at : at + 4])] = unpack_from("<III", file, at + 4)
-        self.operators = self._sections[b"OPS "][2]
+        self.operators, self.tensors = self._sections[b"OPS "][2], self._sections[b"TENS"][2]
+        self.ends = unpack_from("<3H", file, 52)
         self.head = None
         self._labels = None
         self._scores = None
@@ -148,7 +150,7 @@ class Model:
 
         tensors: indices, each once. The arena, and the views x, y and f, are new unless they are the same as before.
         """
-        size, x, y, features = unpack_from("<I3H", self.file, 48)
+        size, (x, y, features) = unpack_from("<I", self.file, 48)[0], self.ends
         if self.arena is None or tuple(tensors) != self.changed:
             self.arena = self.x = self.y = self.f = None  # two arenas might not fit
             self.places, size = self._places(tensors, (size + 3) & ~3) if tensors else (None, size)
@@ -161,7 +163,7 @@ class Model:
             self.tensor(index)[0][:] = self.file[at : at + size]
 
     def _places(self, tensors, end):
-        places = array("i", (-1 for _ in range(self._sections[b"TENS"][2])))
+        places = array("i", (-1 for _ in range(self.tensors)))
         for index in tensors:
             places[index] = end
             end += (self.nbytes(index) + 3) & ~3
@@ -170,9 +172,21 @@ class Model:
     def _record(self, index):
         return self._sections[b"TENS"][0] + index * _TENSOR
 
+    def section(self, tag):
+        """(offset, bytes, records) of a section of the file, zeros where it has none."""
+        return self._sections.get(tag, (0, 0, 0))
+
     def nbytes(self, index):
         """Bytes of a tensor."""
         return unpack_from("<I", self.file, self._record(index) + 4)[0]
+
+    def shape(self, index):
+        """The four numbers of a tensor's shape, as docs/SPEC.md has them."""
+        return unpack_from("<4H", self.file, self._record(index) + 8)
+
+    def in_arena(self, index):
+        """Whether a tensor is an activation or scratch, not a constant of the file."""
+        return unpack_from("<B", self.file, self._record(index) + 17)[0] == 1
 
     def tensor(self, index):
         """(its bytes, its scale as the 4 bytes of a float32, its zero point) of a tensor, where they lie."""
@@ -193,7 +207,7 @@ class Model:
         """What the file says about itself: name, labels, source ... Parsed at each call."""
         import json
 
-        offset, length, _ = self._sections.get(b"META", (0, 0, 0))
+        offset, length, _ = self.section(b"META")
         return json.loads(str(bytes(self.file[offset : offset + length]), "utf-8")) if length else {}
 
     @property
@@ -290,6 +304,14 @@ class Model:
         shrinkage=None,
         more="refine",
         head=None,
+        layers=None,
+        scheme=None,
+        views=None,
+        width=None,
+        augment=None,
+        cache=None,
+        budget=None,
+        time_budget=None,
     ):
         """Teach classes from examples, and give this model. When anything goes wrong it predicts as before.
 
@@ -297,8 +319,11 @@ class Model:
         method    "prototype": a class is the mean of its examples' features
                   "closed_form": linear discriminant analysis, the nearest mean where distances are whitened
                   "last_layer": from the prototypes, train a linear layer
-        steps     of last_layer, each over all examples; 40
-        rate      of last_layer, on features of length 1; 100. Gradients are clipped to a norm of 1
+                  "bias", "scheme", "full": train the network's last layers, too (tuning.py): their biases, what a
+                  scheme of the model's file says, or all of them
+        steps     of training, each over all examples; None: what the model's card says, else 40
+        rate      of last_layer, on features of length 1; 100. Gradients are clipped to a norm of 1. Of "bias" and so
+                  on: of plain SGD in real numbers; None: what the model's card says
         on_step   called with (step, loss, accuracy on the samples) after each step
         seed      int, of the stochastic rounding: the same seed and samples give the same bits on every board
         metric    of prototype: "cosine" or "euclidean"
@@ -309,14 +334,32 @@ class Model:
         more      of a class that is there already: "refine" it, or "add" a prototype beside those that it has, for
                   another session or another place of the sensor
         head      "auto": whichever method answers best on samples held out in turn; takes as long as all of them five
-                  times
+                  times. What "bias" and so on end with, unless the name of one is given
+
+        Of "bias", "scheme", "full":
+
+        layers    how many of the last layers, at most; None: as many as fit
+        scheme    the name of one; None: the largest that fits
+        views     how many augmented views of each sample there are, 0: none; None: the model's card
+        augment   how they differ (augment.py), a dict of amounts, or "image", "spectrogram", "signal", or False; None:
+                  the model's card
+        width     of the gradients, 8 or 16 bits; None: the model's card
+        cache     of what the frozen layers make of the samples: "ram", "flash", or "recompute" in each step; None: the
+                  first of these that fits
+        budget    bytes of RAM that this may take, beyond the model's code and file; None: what is free
+        time_budget  seconds; None: any. Less is trained, or fewer steps are made, until it fits; MemoryError and
+                  ValueError say what the least would take
 
         Adapting again adds classes and refines the ones there are; forget(label) and reset() take away.
         """
+        if not isinstance(seed, int):
+            raise ValueError("seed is a whole number, not %r" % (seed,))
         from .teaching import teach
 
         options = {"method": method, "steps": steps, "rate": rate, "on_step": on_step, "seed": seed, "metric": metric}
-        options.update({"keep": keep, "shrinkage": shrinkage, "more": more, "head": head})
+        options.update({"keep": keep, "shrinkage": shrinkage, "more": more, "head": head, "layers": layers})
+        options.update({"scheme": scheme, "views": views, "width": width, "augment": augment, "cache": cache})
+        options.update({"budget": budget, "time_budget": time_budget})
         self.head = teach(self, samples, options)
         if save:
             self.save()

@@ -8,7 +8,7 @@ from struct import unpack_from
 
 import tl_train
 
-from .head import FOLDS, HEADS, Head, check_method, matrix_bytes, training_bytes
+from .head import FOLDS, HEADS, TAILS, Head, check_method, matrix_bytes, training_bytes
 from .model import allocate, fail, float_parts
 
 STEPS, RATE = 40, 100
@@ -25,16 +25,23 @@ class Task:
         self.labels = list(before.labels) if before else []
         self.owners = bytearray(before.owners) if before else bytearray()
         self.source = None  # rows of the model's own classifier that stay, see _own_rows
+        self.renewed = ()  # rows that what was known of them does not count for: the network has changed
 
 
 def teach(model, samples, options):
     """The head that model.adapt is about to have. options: its arguments, by name."""
-    options["steps"] = STEPS if options["steps"] is None else options["steps"]
-    options["rate"] = RATE if options["rate"] is None else options["rate"]
-    _check_options(**options)
     if len(model.f) > MAX_FEATURES:
         raise ValueError("a head reads at most %d features and this model has %d" % (MAX_FEATURES, len(model.f)))
     task = Task(model, options)
+    if options["method"] in TAILS:
+        _check_options(options)
+        from .tuning import tune
+
+        return tune(task, samples)
+    options["steps"] = STEPS if options["steps"] is None else options["steps"]
+    options["rate"] = RATE if options["rate"] is None else options["rate"]
+    _check_options(options)
+    _check_steps(options["steps"], options["rate"])
     features, classes = collect(model, samples, task.labels)
     task.source = _own_rows(model, task.before, task.labels, options["keep"])
     if len(task.labels) < 2:
@@ -48,6 +55,7 @@ def fit(task, method, features, rows, on_step=None):
     """A head of the task's classes from features int8 [samples, n] and the rows uint8 [samples] that they belong to."""
     options = task.options
     head = _new_head(task, options["metric"] if method == "prototype" else "cosine")
+    forget_rows(head, task.renewed)
     _call(tl_train.class_sums, head.params, features, rows, head.sums, head.counts)
     if task.source:
         _add_own_classes(task.model, head, task.source)
@@ -60,20 +68,24 @@ def fit(task, method, features, rows, on_step=None):
     return head
 
 
-def _check_options(method, steps, rate, on_step, seed, metric, keep, shrinkage, more, head):
-    check_method(method, head)
+def _check_options(options):
+    method, metric, on_step, shrinkage = [options[k] for k in ("method", "metric", "on_step", "shrinkage")]
+    check_method(method, options["head"])
     if metric != "cosine" and (metric != "euclidean" or method != "prototype"):
         raise ValueError("metric is 'cosine', or 'euclidean' with method 'prototype', not %r" % (metric,))
-    if not isinstance(steps, int) or steps < 1:
-        raise ValueError("steps is a whole number from 1, not %r" % (steps,))
-    if not isinstance(rate, (int, float)) or not 1 / 256 <= rate <= 16384:
-        raise ValueError("rate is a number between 1/256 and 16384, not %r" % (rate,))
     if on_step is not None and not callable(on_step):
         raise TypeError("on_step is a function of (step, loss, accuracy), not %r" % (on_step,))
     if shrinkage is not None and not (isinstance(shrinkage, (int, float)) and 0.01 <= shrinkage <= 0.99):
         raise ValueError("shrinkage is a number between 0.01 and 0.99, or None, not %r" % (shrinkage,))
-    if more not in ("refine", "add"):
-        raise ValueError("more is 'refine' or 'add', not %r" % (more,))
+    if options["more"] not in ("refine", "add"):
+        raise ValueError("more is 'refine' or 'add', not %r" % (options["more"],))
+
+
+def _check_steps(steps, rate):
+    if not isinstance(steps, int) or steps < 1:
+        raise ValueError("steps is a whole number from 1, not %r" % (steps,))
+    if not isinstance(rate, (int, float)) or not 1 / 256 <= rate <= 16384:
+        raise ValueError("rate is a number between 1/256 and 16384, not %r" % (rate,))
 
 
 def _call(function, *arguments):
@@ -98,31 +110,42 @@ def collect(model, samples, labels):
     if room > MAX_SAMPLES:
         raise ValueError(_TOO_MANY)
     cache, classes = allocate(room * n, "the features of %d samples" % room), bytearray(room)
-    try:
-        pairs = iter(samples)
-    except TypeError:
-        raise TypeError("samples is an iterable of (x, label), not of type %s" % type(samples).__name__)
-    for pair in pairs:
-        try:
-            x, label = pair
-        except (TypeError, ValueError):
-            raise ValueError("sample %d is not a pair (x, label)" % count)
+    for count, x, k in each(samples, labels):
         if count == room:
-            if count >= MAX_SAMPLES:
-                raise ValueError(_TOO_MANY)
             room += min(max(room, 1), 64)
             cache = _grown(cache, room * n, "the features of %d samples" % room)
             classes = _grown(classes, room, "the classes of the samples")
+        classes[count] = k
         try:
-            classes[count] = class_of(label, labels)
-            view = memoryview(cache)[count * n : (count + 1) * n]
-            view[:] = model.features(x)
+            memoryview(cache)[count * n : (count + 1) * n] = model.features(x)
         except (TypeError, ValueError) as e:
             raise type(e)("sample %d: %s" % (count, e))
         count += 1
     if count == 0:
         raise ValueError("there are no samples: give at least one (x, label) of each class")
     return memoryview(cache)[: count * n], memoryview(classes)[:count]
+
+
+def each(samples, labels):
+    """(number, x, class) of an iterable of (x, label); labels grows by new ones. Errors say which sample is wrong."""
+    try:
+        pairs = iter(samples)
+    except TypeError:
+        raise TypeError("samples is an iterable of (x, label), not of type %s" % type(samples).__name__)
+    count = 0
+    for pair in pairs:
+        try:
+            x, label = pair
+        except (TypeError, ValueError):
+            raise ValueError("sample %d is not a pair (x, label)" % count)
+        if count == MAX_SAMPLES:
+            raise ValueError(_TOO_MANY)
+        try:
+            k = class_of(label, labels)
+        except (TypeError, ValueError) as e:
+            raise type(e)("sample %d: %s" % (count, e))
+        yield count, x, k
+        count += 1
 
 
 def _grown(buffer, size, what):
@@ -200,6 +223,14 @@ def _new_head(task, metric):
             counts[i] = count
     w = allocate(2 * k * n, "the rows of %d prototypes" % k)
     return Head(params, task.labels, w, bytearray(4 * k), sums, counts, task.owners)
+
+
+def forget_rows(head, rows):
+    """Take away what rows of a head were made of before."""
+    n = head.params[0]
+    for row in rows:
+        head.counts[row] = 0
+        memoryview(head.sums)[4 * n * row : 4 * n * (row + 1)] = bytes(4 * n)
 
 
 def _euclidean_scale(model):

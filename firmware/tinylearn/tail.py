@@ -1,0 +1,383 @@
+"""What training the end of a network takes: which operators run back, where every byte lies, and tl_grad's records.
+
+A choice says what is trained: {operator: Trained}. The operators from the first of these to the features are the tail;
+what comes before it is frozen, and its results, the boundary, are kept per sample. Lifetimes over one sample's forward,
+loss and backward give each tensor, gradient, mask and scratch its place in one arena, first fit. The host's partition
+uses this very file, so what it says of a choice is what the board does.
+"""
+
+from array import array
+from collections import namedtuple
+from struct import unpack_from
+
+# flags: WEIGHTS, BIAS. count channels of an axis (0 input, 1 output; depthwise has one), from first on or those in
+# list, an array('h'); count 0: all.
+Trained = namedtuple("Trained", ("flags", "axis", "first", "count", "list"))
+# name, bytes that the host reckoned for the arena without samples, width of the gradients, choice
+Scheme = namedtuple("Scheme", ("name", "bytes", "width", "choice"))
+
+WEIGHTS, BIAS, INPUT, ADD, ADD2 = 1, 2, 4, 8, 16  # of a record of tl_grad's plans, native_modules/kernels/backward.h
+_MASK = 16  # of a record of the section BWD
+_DEPTHWISE, _DENSE, _MAX_POOL, _ADDITION, _CLAMP, _RESHAPE = 2, 3, 5, 7, 9, 11
+_IN_PLACE = _ADDITION, _CLAMP, _RESHAPE
+_NOBODY = 65535
+_PARTITION = "this model says nothing of how to train it: run `tinylearn partition` on it and flash it again"
+
+
+def whole(flags):
+    """All channels."""
+    return Trained(flags, 0, 0, 0, None)
+
+
+# ---- What the model's file says --------------------------------------------------------------------------------------
+
+
+class Operator:
+    """One operator's tensors, what the sections BWD and COST say of it, and its weights as (outputs, taps, inputs)."""
+
+    def __init__(self, model, index, flags=0, cost=None):
+        self.index, self.flags = index, flags
+        self.code = model.operator(index, "B", 0)[0]
+        self.x, self.x2, self.y, self.w, self.b, self.s = model.operator(index, "<6H", 12)
+        self.macs = model.operator(index, "<I", 28)[0]
+        self.macs_input, self.macs_weight, self.scratch_input, self.scratch_weight = cost or (0, 0, 0, 0)
+        self.shape = None
+        if self.code <= _DENSE:
+            o, h, w, i = model.shape(self.w)
+            self.shape = (i, h * w, 1) if self.code == _DEPTHWISE else (o, h * w, i)
+
+    def chosen(self, t):
+        """(outputs, inputs) that are trained."""
+        outputs, _, inputs = self.shape
+        if t.count == 0:
+            return outputs, inputs
+        return (t.count, inputs) if t.axis or self.code == _DEPTHWISE else (outputs, t.count)
+
+
+def backward(model):
+    """The operators that gradients can go through, in their order, as the file has them: last first."""
+    at, size, count = model.section(b"BWD ")
+    costs, costs_size, _ = model.section(b"COST")
+    if not count or size != 8 * count or costs_size != 40 * count:
+        raise ValueError(_PARTITION)
+    found, before = [], model.first_of_head
+    for i in range(count):
+        index, flags = unpack_from("<HH", model.file, at + 8 * i)
+        if index >= before:
+            raise ValueError("record %d of the model's section BWD is out of order: convert the model again" % i)
+        before = index
+        cost = unpack_from("<2I", model.file, costs + 40 * i + 16) + unpack_from("<2I", model.file, costs + 40 * i + 32)
+        found.append(Operator(model, index, flags, cost))
+    return found
+
+
+def trainable(model):
+    """Those of them that have weights or biases to train, last first."""
+    return [op for op in backward(model) if op.flags & (WEIGHTS | BIAS)]
+
+
+def schemes(model):
+    """The sparse update schemes that the host has put into the model."""
+    at, size, count = model.section(b"SCHM")
+    end, found = at + size, []
+    allowed = {op.index: op for op in trainable(model)} if count else {}
+    for _ in range(count):
+        if end - at < 32:
+            raise ValueError(_DAMAGED)
+        name, ram, entries, width = unpack_from("<16sIHH", model.file, at)
+        at += 32
+        if end - at < 12 * entries or width not in (8, 16) or not entries:
+            raise ValueError(_DAMAGED)
+        choice = {}
+        for _ in range(entries):
+            index, flags, axis, first, channels = unpack_from("<HBBHH", model.file, at)
+            at += 12
+            op = allowed.get(index)
+            most = op and op.shape[0 if axis or op.code == _DEPTHWISE else 2]
+            if not op or not flags or flags & ~op.flags & 3 or flags > 3 or axis > 1 or first + channels > most:
+                raise ValueError(_DAMAGED)
+            choice[index] = Trained(flags, axis, first, channels, None)
+        found.append(Scheme(str(name.rstrip(b"\0"), "utf-8"), ram, width, choice))
+    return found
+
+
+_DAMAGED = "the model's section SCHM is damaged: run `tinylearn partition` on it and flash it again"
+
+
+# ---- Blocks ----------------------------------------------------------------------------------------------------------
+
+
+class _Block:
+    """size bytes that are in use from step first to step last."""
+
+    def __init__(self, size, first, last=None):
+        self.size, self.first, self.last = (size + 3) & ~3, first, first if last is None else last
+        self.at = -1
+
+    def until(self, step):
+        if step > self.last:
+            self.last = step
+
+
+def place(blocks):
+    """Give every block its place, so that none meets another in time and space; then: bytes in all.
+
+    First fit, in three orders that suit most networks (the planner of the host has them, too).
+    """
+    best, order = None, None
+    for key in (_largest, _longest, _earliest):
+        total = _first_fit(sorted(blocks, key=key))
+        if best is None or total < best:
+            best, order = total, key
+    return _first_fit(sorted(blocks, key=order)) if blocks else 0
+
+
+def _largest(block):
+    return -block.size, block.first
+
+
+def _longest(block):
+    return -block.size * (block.last - block.first + 1), block.first
+
+
+def _earliest(block):
+    return block.first, -block.size
+
+
+def _first_fit(blocks):
+    total = 0
+    for n, block in enumerate(blocks):
+        met = [b for b in blocks[:n] if b.first <= block.last and block.first <= b.last]
+        met.sort(key=_start)
+        at = 0
+        for other in met:
+            if other.at - at >= block.size:
+                break
+            at = max(at, other.at + other.size)
+        block.at = at
+        total = max(total, at + block.size)
+    return total
+
+
+def _start(block):
+    return block.at
+
+
+def lower_bound(blocks):
+    """The most bytes in use at one step: no places can take less."""
+    return max([sum(b.size for b in blocks if b.first <= step <= b.last) for step in {b.first for b in blocks}] or [0])
+
+
+# ---- The plan --------------------------------------------------------------------------------------------------------
+
+
+class Tail:
+    """What training a choice takes, before anything is allocated. Sizes and places in bytes.
+
+    first, end       the operators that run for each sample and step
+    boundary         tensors that come from the frozen ones: {tensor: offset in a sample's record}; record: its bytes
+    blocks           {(kind, index): block} of what lives during one sample, kind: "activation", "gradient" (tensors),
+                     "mask", "scratch" (operators: backward), "work" (tensors: scratch of the forward)
+    size             of the arena without samples; kept: {(kind, index): place} of what lives throughout, behind the
+                     blocks: "rates", "bias rates", "list", "buffer" (operators), "trained" (tensors), "exponents".
+                     "trained" are also those that were trained before
+    macs             (frozen forward, tail forward, backward) of one sample
+    """
+
+    def __init__(self, model, choice, width=8, buffers=False):
+        self.model, self.choice, self.width, self.buffers = model, choice, width, buffers
+        self.first, self.end = min(choice), model.first_of_head
+        costs = {op.index: op for op in backward(model)}
+        self.ops = [costs.get(i) or Operator(model, i) for i in range(self.first, self.end)]
+        self.features = model.ends[2]
+        self._find_backward()
+        self._find_boundary()
+        self.blocks, self.sizes = {}, {}
+        self._forward_blocks()
+        self._backward_blocks()
+        shared = {id(block): block for block in self.blocks.values()}
+        self.live = list(shared.values())
+        self._keep(place(self.live))
+        self.macs = self._macs()
+
+    def _find_backward(self):
+        """Which operators run back, and which of their inputs want a gradient: [(operator, wants x, wants x2)]."""
+        depends = set()
+        for op in self.ops:
+            if op.index in self.choice or op.x in depends or op.x2 in depends:
+                depends.add(op.y)
+        if self.features not in depends:
+            raise ValueError("what is to be trained does not lead to the model's features")
+        graded, self.back = {self.features}, []
+        for op in reversed(self.ops):
+            if op.y in graded and op.y in depends:
+                x, x2 = op.x in depends, op.x2 in depends
+                self.back.append((op, x, x2))
+                graded.update([t for t, wants in ((op.x, x), (op.x2, x2)) if wants])
+
+    def _find_boundary(self):
+        written = {op.y for op in self.ops}
+        self.boundary, self.record = {}, 0
+        for op in self.ops:
+            for t in (op.x, op.x2):
+                if t != _NOBODY and t not in written and t not in self.boundary and self.model.in_arena(t):
+                    self.boundary[t] = self.record
+                    self.record += (self.model.nbytes(t) + 3) & ~3
+
+    def _time_back(self, op):
+        return 2 * self.end - self.first - op.index
+
+    def _forward_blocks(self):
+        """Activations, until the last that reads them forward or back; masks; scratch."""
+        runs_back = {op.index for op, _, _ in self.back}
+        reads = {self.features: self.end - self.first}  # the loss
+        for op in self.ops:
+            for t in (op.x, op.x2):
+                reads[t] = max(reads.get(t, 0), op.index - self.first)
+            if op.index in runs_back and op.code == _MAX_POOL:
+                reads[op.y] = self._time_back(op)
+            if op.index in runs_back and (op.code == _MAX_POOL or self._trains(op, WEIGHTS)):
+                reads[op.x] = max(reads[op.x], self._time_back(op))
+        for op in self.ops:
+            now = op.index - self.first
+            self._activation(op, now, max(now, reads.get(op.y, now)), reads)
+            if op.s != _NOBODY:
+                self.blocks["work", op.s] = _Block(self.model.nbytes(op.s), now)
+            if op.index in runs_back and op.flags & _MASK:
+                bits = self.model.nbytes(op.y)
+                self.blocks["mask", op.index] = _Block((bits + 7) >> 3, now, self._time_back(op))
+
+    def _activation(self, op, now, last, reads):
+        """In place where the operator may, and nobody wants its input afterwards."""
+        if op.code in _IN_PLACE:
+            for t in (op.x, op.x2):
+                block = self.blocks.get(("activation", t))
+                if block and block.last == now and reads[t] == now:
+                    block.until(last)
+                    self.blocks["activation", op.y] = block
+                    return
+        self.blocks["activation", op.y] = _Block(self.model.nbytes(op.y), now, last)
+
+    def _trains(self, op, flag):
+        return op.index in self.choice and self.choice[op.index].flags & flag
+
+    def _backward_blocks(self):
+        """Gradients, from the first that writes them to the operator that made their tensor; scratch."""
+        size = self.width // 8
+        loss = self.end - self.first
+        self.blocks["gradient", self.features] = _Block(size * self.model.nbytes(self.features), loss, loss)
+        for op, wants_x, wants_x2 in self.back:
+            now = self._time_back(op)
+            dy = self.blocks["gradient", op.y]
+            dy.until(now)
+            if wants_x2:
+                self._gradient(op.x2, now, size)
+            if wants_x and op.code in _IN_PLACE and ("gradient", op.x) not in self.blocks:
+                self.blocks["gradient", op.x] = dy
+            elif wants_x:
+                self._gradient(op.x, now, size)
+            scratch = op.scratch_input if wants_x else 0
+            if self._trains(op, WEIGHTS):
+                scratch = max(scratch, op.scratch_weight)
+            if scratch:
+                self.blocks["scratch", op.index] = _Block(scratch, now)
+
+    def _gradient(self, t, now, size):
+        if ("gradient", t) not in self.blocks:
+            self.blocks["gradient", t] = _Block(size * self.model.nbytes(t), now)
+
+    def _keep(self, at):
+        self.kept, weights, biases = {("exponents", 0): at}, 0, 0
+        at += 4 * self.model.tensors
+        for index in sorted(self.choice):
+            t, op = self.choice[index], self.ops[index - self.first]
+            outputs, inputs = op.chosen(t)
+            weights = op.shape[1] * outputs * inputs if t.flags & WEIGHTS else 0
+            biases = outputs if t.flags & BIAS else 0
+            sizes = (
+                ("rates", index, 4 * op.shape[0] if weights else 0),
+                ("bias rates", index, 4 * op.shape[0] if biases else 0),
+                ("list", index, 2 * len(t.list) if t.list else 0),
+                ("buffer", index, ((2 * weights + 3) & ~3) + 4 * biases if self.buffers else 0),
+            )
+            for kind, i, size in sizes:
+                if size:
+                    self.kept[kind, i] = at
+                    at += (size + 3) & ~3
+        for t in self._copies():
+            self.kept["trained", t] = at
+            at += (self.model.nbytes(t) + 3) & ~3
+        self.size = at
+
+    def _copies(self):
+        """Weights and biases of the tail that are not, or will not be, those of the file."""
+        copies = set()
+        for op in self.ops:
+            flags = self.choice[op.index].flags if op.index in self.choice else 0
+            copies.update([t for t, flag in ((op.w, WEIGHTS), (op.b, BIAS)) if flags & flag or t in self.model.changed])
+        return sorted(copies)
+
+    @property
+    def trained(self):
+        """The tensors that change, in order."""
+        return self._copies()
+
+    def _macs(self):
+        frozen = sum([self.model.operator(i, "<I", 28)[0] for i in range(self.first)])
+        back = 0
+        for op, wants_x, _ in self.back:
+            back += op.macs_input if wants_x else 0
+            if self._trains(op, WEIGHTS):
+                outputs, inputs = op.chosen(self.choice[op.index])
+                back += op.macs_weight * outputs // op.shape[0] * inputs // op.shape[2]
+        return frozen, sum([op.macs for op in self.ops]), back
+
+    # ---- What the kernels are given
+
+    def places(self):
+        """An int32 per tensor for tl_infer and tl_grad; those of the boundary are the caller's to set."""
+        table = array("i", (-1 for _ in range(self.model.tensors)))
+        for (kind, t), block in self.blocks.items():
+            if kind in ("activation", "work"):
+                table[t] = block.at
+        for (kind, t), at in self.kept.items():
+            if kind == "trained":
+                table[t] = at
+        return table
+
+    def masks(self):
+        """An int32 per operator for tl_infer.run."""
+        table = array("i", (-1 for _ in range(self.model.operators)))
+        for (kind, i), block in self.blocks.items():
+            if kind == "mask":
+                table[i] = block.at
+        return table
+
+    def records(self):
+        """The plan for tl_grad.backward."""
+        words, written = array("i"), {self.features}
+        for op, wants_x, wants_x2 in self.back:
+            t = self.choice.get(op.index)
+            flags = t.flags if t else 0
+            second = -1
+            if wants_x2:
+                flags |= ADD2 if op.x2 in written else 0
+                second = self.blocks["gradient", op.x2].at
+                written.add(op.x2)
+            if wants_x:
+                flags |= INPUT | (ADD if op.x in written else 0)
+                written.add(op.x)
+            scratch = self.blocks.get(("scratch", op.index))
+            mask = self.blocks.get(("mask", op.index))
+            words.extend(array("i", (op.index, flags, self.blocks["gradient", op.y].at)))
+            words.extend(array("i", (self.blocks["gradient", op.x].at if wants_x else 0, second)))
+            words.extend(array("i", (mask.at if mask else -1,)))
+            words.extend(array("i", (scratch.at if scratch else 0, scratch.size if scratch else 0)))
+            words.extend(array("i", (t.first, t.count) if t else (0, 0)))
+            words.extend(array("i", (self.kept.get(("list", op.index), -1), t.axis if t else 0)))
+            words.extend(array("i", (self._kept("rates", op), self._kept("bias rates", op))))
+            words.extend(array("i", (self.kept.get(("buffer", op.index), -1), self.width)))
+        return words
+
+    def _kept(self, kind, op):
+        return self.kept.get((kind, op.index), 0)

@@ -1,0 +1,322 @@
+"""Adapting a network's tail: what is trained where budgets allow, the run of steps, and the head at the end.
+
+Methods: "bias" (biases of the last layers), "scheme" (a sparse update that the host has put into the model: layers and
+parts of their channels), "full" (all weights and biases of the last layers). Loaded by the first adapt that trains.
+"""
+
+from .head import HEADS
+from .model import allocate
+from .tail import BIAS, WEIGHTS, Tail, schemes, trainable, whole
+from .teaching import RATE as HEAD_RATE
+from .teaching import STEPS as HEAD_STEPS
+from .teaching import _add_own_classes, _new_head, _own_rows, _rows_of, choose, each, fit
+from .training import FLASH, RAM, RECOMPUTE, Support, Training, free
+
+STEPS, RATE, VIEWS, WIDTH = 40, 0.03, 4, 8
+PATIENCE = 10  # steps without a lower loss after which training ends
+LEAST_STEPS = 5  # that a time budget leaves
+SPARE = 6 * 1024  # bytes of RAM that are not planned with: what Python allocates meanwhile
+
+
+class Settings:
+    """What adapt was told, else what the model's card says (META "train", "augment"), else the defaults.
+
+    steps, rate, views, width; augment: params of tl_train.augment or None; layers: of "bias" and "full", or None
+    """
+
+    def __init__(self, model, options):
+        meta = model.meta
+        card = meta.get("train")
+        card = card if isinstance(card, dict) else {}
+        found = [options.get(name) for name in ("steps", "rate", "views", "width")]
+        defaults = (STEPS, RATE, VIEWS, WIDTH)
+        for i, name in enumerate(("steps", "rate", "views", "width")):
+            if found[i] is None:
+                found[i] = card.get(name, defaults[i])
+        self.steps, self.rate, self.views, self.width = found
+        self.layers, self.scheme, self.cache = [options.get(name) for name in ("layers", "scheme", "cache")]
+        self.budget, self.time_budget = options.get("budget"), options.get("time_budget")
+        self._check()
+        self.augment = self._augmentation(model, options.get("augment"), meta)
+        if self.augment is None:
+            self.views = 0
+
+    def _check(self):
+        _whole_number("steps", self.steps, 1, 100000)
+        _whole_number("views", self.views, 0, 64)
+        if not isinstance(self.rate, (int, float)) or not 1e-6 <= self.rate <= 1000:
+            raise ValueError("rate is a number between 1e-6 and 1000, not %r" % (self.rate,))
+        if self.width not in (8, 16):
+            raise ValueError("width, of the gradients, is 8 or 16, not %r" % (self.width,))
+        if self.layers is not None:
+            _whole_number("layers", self.layers, 1, 4096)
+        if self.cache not in (None, RAM, FLASH, RECOMPUTE):
+            raise ValueError("cache is 'ram', 'flash', 'recompute' or None, not %r" % (self.cache,))
+        if self.budget is not None:
+            _whole_number("budget, in bytes,", self.budget, 1, 1 << 30)
+        if self.time_budget is not None and not (
+            isinstance(self.time_budget, (int, float)) and 0 < self.time_budget <= 1e6
+        ):
+            raise ValueError("time_budget is a number of seconds above 0, not %r" % (self.time_budget,))
+
+    def _augmentation(self, model, asked, meta):
+        """asked: None for the card's, False for none, or a dict of amounts."""
+        amounts = meta.get("augment", meta.get("domain")) if asked is None else asked
+        if not amounts or not self.views:
+            return None
+        from .augment import parameters
+
+        return parameters(model, amounts)
+
+
+def _whole_number(name, value, least, most):
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError("%s is a whole number between %d and %d, not %r" % (name, least, most, value))
+
+
+# ---- What fits -------------------------------------------------------------------------------------------------------
+
+
+def choices(model, method, settings):
+    """(choice, width) of what a method may train, the most first."""
+    if method == "scheme":
+        for choice, width in _of_schemes(model, settings):
+            yield choice, width
+        return
+    flags = BIAS if method == "bias" else BIAS | WEIGHTS
+    layers = trainable(model)  # last first
+    for k in range(min(len(layers), settings.layers or len(layers)), 0, -1):
+        yield {op.index: whole(flags & op.flags) for op in layers[:k]}, settings.width
+
+
+def _of_schemes(model, settings):
+    found = schemes(model)
+    if settings.scheme is not None:
+        found = [scheme for scheme in found if scheme.name == settings.scheme]
+    if not found:
+        raise ValueError(
+            "this model has no scheme%s: `tinylearn partition` writes some"
+            % (" %r" % settings.scheme if settings.scheme else "")
+        )
+    found.sort(key=_most_bytes)
+    for scheme in found:
+        yield scheme.choice, scheme.width
+    choice = dict(found[-1].choice)  # less than the least: without its first layers
+    while len(choice) > 1:
+        del choice[min(choice)]
+        yield dict(choice), found[-1].width
+
+
+def _most_bytes(scheme):
+    return -scheme.bytes
+
+
+class Fit:
+    """A tail with the way its samples are kept, and what that takes.
+
+    bytes: of RAM beyond what is loaded, all of adapt but code: the arena, samples, head. flash: bytes of a file
+    seconds: of the whole run, from one of the frozen network's runs; None where nobody has timed it
+    """
+
+    def __init__(self, model, tail, count, ways, views, cache, steps, per_mac=None):
+        n, record = len(model.f), tail.record
+        self.tail, self.count, self.views, self.cache, self.steps = tail, count, views, cache, steps
+        slots = count * (1 + views)
+        copies = sum([(model.nbytes(t) + 3) & ~3 for t in tail.trained])
+        self.arena = ((tail.size + count * n + 3) & ~3) + record * (slots if cache == RAM else 1)
+        self.inputs = len(model.x) * (1 + (count if cache == RECOMPUTE else 0))
+        self.flash = slots * record if cache == FLASH else 0
+        self.head = ways * (6 * n + 17) + 4 * (n + 2 * ways) + 4 * ways * n  # and the sums that each step starts from
+        self.copies = copies
+        self.bytes = self.arena + self.inputs + self.head + copies
+        frozen, forward, back = tail.macs
+        self.first_macs = frozen * slots
+        self.step_macs = count * (2 * forward + back * BACKWARD // 16)
+        if cache == RECOMPUTE:
+            self.step_macs += 2 * count * frozen
+        self.seconds = None if per_mac is None else per_mac * (self.first_macs + steps * self.step_macs)
+
+
+BACKWARD = 16  # sixteenths: what a multiply-accumulate of the backward takes, beside one of the forward
+
+
+def find(model, method, count, ways, settings):
+    """The Fit of the most that a method can train within the budgets. MemoryError or ValueError with the numbers."""
+    budget = settings.budget
+    if budget is None:
+        budget = free()
+        budget = None if budget is None else budget - SPARE
+    per_mac = None
+    if settings.time_budget is not None:
+        per_mac = _seconds_per_mac(model)
+    least = quickest = None
+    for choice, width in choices(model, method, settings):
+        tail = Tail(model, choice, width)
+        for cache in (RAM, FLASH, RECOMPUTE) if settings.cache is None else (settings.cache,):
+            fit = Fit(model, tail, count, ways, settings.views, cache, settings.steps, per_mac)
+            if least is None or fit.bytes < least:
+                least = fit.bytes
+            if (budget is not None and fit.bytes > budget) or not _fits_flash(model, fit.flash):
+                continue
+            if per_mac is None or fit.seconds <= settings.time_budget:
+                return fit
+            first, step = per_mac * fit.first_macs, per_mac * fit.step_macs
+            steps = int((settings.time_budget - first) / step)
+            if steps >= LEAST_STEPS:
+                fit.steps, fit.seconds = steps, first + steps * step
+                return fit
+            if quickest is None or first + LEAST_STEPS * step < quickest:
+                quickest = first + LEAST_STEPS * step
+    if quickest is not None:
+        raise ValueError(
+            "method %r takes at least %.1f s for %d samples and %d steps, and time_budget is %.1f s: "
+            "give fewer samples, or take 'prototype'" % (method, quickest, count, LEAST_STEPS, settings.time_budget)
+        )
+    raise MemoryError(
+        "method %r takes at least %d bytes of RAM for %d samples and %s: give fewer samples, or take 'prototype'"
+        % (method, least, count, "budget is %d" % budget if settings.budget is not None else "%d are free" % budget)
+    )
+
+
+def _fits_flash(model, size):
+    if size == 0:
+        return True
+    import os
+
+    try:
+        block, _, _, blocks = os.statvfs((model.path or "").rpartition("/")[0] or ("/" if model.path else "."))[:4]
+    except (OSError, AttributeError):
+        return False
+    return size + 16 * 1024 <= block * blocks
+
+
+def _seconds_per_mac(model):
+    from .plan import _forward
+
+    return _forward(model) / max(1, sum([model.operator(i, "<I", 28)[0] for i in range(model.first_of_head)]))
+
+
+# ---- Adapting --------------------------------------------------------------------------------------------------------
+
+
+def tune(task, samples):
+    """The head that model.adapt is about to have, the model's weights changed with it. task: teaching.Task"""
+    model, options = task.model, task.options
+    settings = Settings(model, options)
+    inputs, count, ways = None, _length(samples), _ways(samples, task.labels)
+    classes = None
+    if count is None:
+        inputs, classes = _gather(model, samples, task.labels)
+        count, ways = len(classes), len(task.labels)
+    if count == 0:
+        raise ValueError("there are no samples: give at least one (x, label) of each class")
+    fitting = find(model, options["method"], count, ways, settings)
+    support = Support(model, fitting.tail, count, fitting.views, fitting.cache, settings.augment, options["seed"])
+    try:
+        if inputs is None:
+            classes = _fill(model, support, samples, task.labels)
+        else:
+            _fill_from(model, support, inputs)
+            inputs = None
+        return _train(task, support, classes, fitting, settings.rate)
+    finally:
+        support.close()
+
+
+def _length(samples):
+    try:
+        return len(samples)
+    except TypeError:  # a generator
+        return None
+
+
+def _ways(samples, known):
+    """How many classes there will be, as far as can be told before the samples are taken."""
+    found = {str(label) for label in known}
+    if isinstance(samples, (list, tuple)):
+        found.update([str(pair[1]) for pair in samples if isinstance(pair, (list, tuple)) and len(pair) == 2])
+    return max(2, len(found)) if isinstance(samples, (list, tuple)) else len(found) + 10
+
+
+def _fill(model, support, samples, labels):
+    """Take all samples; then: the class of each."""
+    classes = bytearray(support.count)
+    taken = 0
+    for i, x, k in each(samples, labels):
+        if i == support.count:
+            raise ValueError("there are more samples than len(samples) said, %d" % support.count)
+        _take(model, i, x)
+        classes[i] = k
+        support.add(i)
+        taken = i + 1
+    if taken < support.count:
+        raise ValueError("there are %d samples, and len(samples) said %d" % (taken, support.count))
+    return classes
+
+
+def _take(model, i, x):
+    try:
+        model.take(x)
+    except (TypeError, ValueError) as e:
+        raise type(e)("sample %d: %s" % (i, e))
+
+
+def _gather(model, samples, labels):
+    """(inputs int8 [samples, ...], class of each) of samples whose number nobody knows."""
+    size, room, inputs, classes = len(model.x), 0, bytearray(), bytearray()
+    for i, x, k in each(samples, labels):
+        _take(model, i, x)
+        if i == room:
+            room += 16
+            larger = allocate(room * size, "the samples")
+            memoryview(larger)[: len(inputs)] = inputs
+            inputs = larger
+        memoryview(inputs)[i * size : (i + 1) * size] = model.x
+        classes.append(k)
+    return inputs, classes
+
+
+def _fill_from(model, support, inputs):
+    size = len(model.x)
+    for i in range(support.count):
+        model.x[:] = memoryview(inputs)[i * size : (i + 1) * size]
+        support.add(i)
+
+
+def _train(task, support, classes, fitting, rate):
+    model, options = task.model, task.options
+    task.source = _own_rows(model, task.before, task.labels, options["keep"])
+    if len(task.labels) < 2:
+        raise ValueError("one class only, %r: there is nothing to tell apart, give examples of two" % task.labels[0])
+    rows = _rows_of(task, classes)
+    task.renewed = bytearray(set(rows))
+    head = _new_head(task, "cosine")
+    if task.source:
+        _add_own_classes(model, head, task.source)
+    training = Training(support, head, rows, rate, options["seed"])
+    _steps(training, fitting, options["on_step"])
+    training.prototypes()
+    features = support.features
+    options["steps"], options["rate"] = HEAD_STEPS, HEAD_RATE  # of a last layer
+    method = options["head"] if options["head"] in HEADS else choose(task, features, rows)
+    head = fit(task, method, features, rows)
+    training.finish()
+    return head
+
+
+def _steps(training, fitting, on_step):
+    """Train until the loss has not fallen for a while; the weights at its lowest stay."""
+    best, since, kept = None, 0, allocate(fitting.copies, "the best weights")
+    for step in range(fitting.steps):
+        loss, accuracy = training.step()
+        if on_step:
+            on_step(step + 1, loss, accuracy)
+        if best is None or loss < best:
+            best, since = loss, 0
+            training.copy(kept, True)
+        else:
+            since += 1
+            if since == PATIENCE:
+                break
+    if since:
+        training.copy(kept, False)
