@@ -178,7 +178,10 @@ static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes,
         r->dx = find_gradient(r, in_place ? &apart : &claims, plan->dx, span[TL_X].bytes, exponents, op->x);
         claims.sound = claims.sound && r->dx.at;
     }
-    if (code == TL_ADD && plan->dx2 >= 0) {
+    if (code == TL_ADD && op->x2 == op->x) { // one gradient, written for x2 and added to for x
+        r->dx2 = r->dx;
+        claims.sound = claims.sound && r->dx.at && plan->dx2 == plan->dx && wanted(r, TL_ADD_TO_DX);
+    } else if (code == TL_ADD && plan->dx2 >= 0) {
         r->dx2 = find_gradient(r, &claims, plan->dx2, span[TL_X2].bytes, exponents, op->x2);
     }
     if (plan->mask >= 0) {
@@ -300,6 +303,9 @@ static void run(record_t *r, int32_t *exponents, tl_update_t *u) {
         exponents[op->x2] = r->dx2.exponent;
     }
     if (r->dx.at) {
+        if (r->dx.at == r->dx2.at) {
+            r->dx.exponent = r->dx2.exponent;
+        }
         tl_rows_t dx = tl_rows(&r->dx, wanted(r, TL_ADD_TO_DX));
         input_grad(r, &dx);
         exponents[op->x] = r->dx.exponent;

@@ -29,7 +29,7 @@ enum {
     TL_TRAIN_BIAS = 2,
     TL_GRAD_INPUT = 4,
     TL_ADD_TO_DX = 8, // add to the gradient that another reader of x has left
-    TL_ADD_TO_DX2 = 16,
+    TL_ADD_TO_DX2 = 16, // x + x: dx2 is dx, and TL_ADD_TO_DX is set
 };
 
 // What lasts from step to step: the last argument of tl_backward, tl_head_loss and tl_softmax_loss.

@@ -87,6 +87,10 @@ def passes() -> list[bytes]:
         graph = network(3)
         train = {i: everything for i, op in enumerate(graph.ops) if op.code in ir.WEIGHTED}
         found.append(back(graph, width, train, 300))
+        maker = Maker(310)
+        x = maker.activation((3, 3, 4))
+        maker.add(maker.add(x, x), x)
+        found.append(back(maker.graph(x), width, {}, 310))
     return found
 
 

@@ -146,7 +146,7 @@ class Tail:
         rows, written = [], set()
         for i in reversed(range(len(self.model.ops))):
             op, t = self.model.ops[i], self.train.get(i)
-            flags = INPUT | (ADD if op.x in written else 0) | (ADD2 if op.x2 in written else 0)
+            flags = INPUT | (ADD if op.x in written or op.x == op.x2 else 0) | (ADD2 if op.x2 in written else 0)
             written |= {op.x, op.x2}
             tables = self.tables.get(i, {"weight_rates": 0, "bias_rates": 0, "list": -1, "buffer": -1})
             second = self.gradient_at.get(op.x2, -1)

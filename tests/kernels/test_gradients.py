@@ -281,6 +281,52 @@ def test_add_gives_both_inputs_theirs_and_readers_add_up(seed, width, n):
     assert (np.abs(tail.real(tail.model.input) - dx) <= between + 2**-13 * size + 2 * step).all()
 
 
+@settings(deadline=None)
+@given(SEED, WIDTH, st.integers(1, 60))
+def test_a_tensor_added_to_itself_gets_both(seed, width, n):
+    maker = Maker(seed)
+    x = maker.activation((n,))
+    maker.add(x, x)
+    tail = Tail(maker.graph(x), width)
+    check_close(tail, tail.model.input, ran(tail, seed), 0, units=2)
+
+
+@settings(deadline=None)
+@given(SEED, WIDTH, st.integers(1, 60))
+def test_a_tensor_added_to_itself_and_read_once_more(seed, width, n):
+    """y = (x + x) + x: three parts."""
+    maker = Maker(seed)
+    x = maker.activation((n,))
+    maker.add(maker.add(x, x), x)
+    tail = Tail(maker.graph(x), width)
+    reference = ran(tail, seed)
+    entry, (first, second) = tail.model.input, tail.model.ops
+    scale = [tail.model.tensors[i].scale for i in (entry, first.y)]
+    middle = np.abs(reference.dx[first.y] * inside(tail, 0)) + 2.0 ** tail.exponent(first.y)
+    size = (
+        2 * middle * scale[0] / scale[1]
+        + np.abs(reference.dx[second.y]) * scale[0] / tail.model.tensors[second.y].scale
+    )
+    size = size + np.abs(reference.dx[entry])
+    between = 2.0 ** tail.exponent(first.y) * 2 * scale[0] / scale[1]
+    error = np.abs(tail.real(entry) - reference.dx[entry])
+    assert (error <= between + 2**-13 * size + 3 * 2.0 ** tail.exponent(entry)).all()
+
+
+def test_a_tensor_added_to_itself_has_one_gradient():
+    """Any other plan for it is refused."""
+    maker = Maker(1)
+    x = maker.activation((8,))
+    maker.add(x, x)
+    tail = Tail(maker.graph(x), 16)
+    tail.forward(random_x(tail, maker.rng))
+    for field, value in ((1, 4), (1, 8), (4, -1), (4, int(tail.gradient_at[tail.model.ops[0].y]))):
+        plan = tail.plan()
+        plan[0, field] = value
+        assert tl_grad.backward(tail.file, tail.arena, tail.places, plan, tail.state) == PLAN
+    assert tl_grad.backward(tail.file, tail.arena, tail.places, tail.plan(), tail.state) == 0
+
+
 # ---- Updates --------------------------------------------------------------------------------------------------------
 
 
