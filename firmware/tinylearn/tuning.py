@@ -12,7 +12,7 @@ from .teaching import STEPS as HEAD_STEPS
 from .teaching import _add_own_classes, _new_head, _own_rows, _rows_of, choose, each, fit
 from .training import FLASH, RAM, RECOMPUTE, Support, Training, free
 
-STEPS, RATE, VIEWS, WIDTH = 40, 0.03, 4, 8
+STEPS, RATE, VIEWS, WIDTH = 40, 0.01, 4, 8
 PATIENCE = 10  # steps without a lower loss after which training ends
 LEAST_STEPS = 5  # that a time budget leaves
 SPARE = 6 * 1024  # bytes of RAM that are not planned with: what Python allocates meanwhile
@@ -25,8 +25,7 @@ class Settings:
     """
 
     def __init__(self, model, options):
-        meta = model.meta
-        card = meta.get("train")
+        card = model.meta.get("train")
         card = card if isinstance(card, dict) else {}
         found = [options.get(name) for name in ("steps", "rate", "views", "width")]
         defaults = (STEPS, RATE, VIEWS, WIDTH)
@@ -37,7 +36,7 @@ class Settings:
         self.layers, self.scheme, self.cache = [options.get(name) for name in ("layers", "scheme", "cache")]
         self.budget, self.time_budget = options.get("budget"), options.get("time_budget")
         self._check()
-        self.augment = self._augmentation(model, options.get("augment"), meta)
+        self.augment = _augmentation(model, options.get("augment")) if self.views else None
         if self.augment is None:
             self.views = 0
 
@@ -59,14 +58,20 @@ class Settings:
         ):
             raise ValueError("time_budget is a number of seconds above 0, not %r" % (self.time_budget,))
 
-    def _augmentation(self, model, asked, meta):
-        """asked: None for the card's, False for none, or a dict of amounts."""
-        amounts = meta.get("augment", meta.get("domain")) if asked is None else asked
-        if not amounts or not self.views:
-            return None
-        from .augment import parameters
 
-        return parameters(model, amounts)
+def _augmentation(model, asked):
+    """params of tl_train.augment, or None where nothing is to differ."""
+    if asked is False:
+        return None
+    from .augment import defaults, for_model
+
+    if isinstance(asked, str):
+        _, h, w, _ = model.shape(model.ends[0])
+        asked = defaults(asked, h, w)
+        if not asked:
+            raise ValueError("augment is 'image', 'spectrogram', 'signal', a dict of amounts, False or None")
+    params = for_model(model, asked)
+    return params if any(params[5:]) else None
 
 
 def _whole_number(name, value, least, most):
