@@ -1,7 +1,7 @@
 """Random views of samples: from amounts in words to what the kernel takes (native_modules/kernels/augment.h).
 
-    params = augment.for_model(model)            # what the model's file says suits it, or its domain
-    params = augment.for_model(model, {"shift": (2, 2), "rotate": 10, "noise": 4})
+    params = augment.parameters(model)           # what the model's file says suits it, or its domain
+    params = augment.parameters(model, {"shift": (2, 2), "rotate": 10, "noise": 4})
     tl_train.augment(params, x, out, state)      # x, out: int8 buffers of the model's input; state: array('I', [seed])
 
 Amounts, all optional; each is the most by which a view may differ, and 0 is off:
@@ -41,7 +41,7 @@ _FIELDS = 18
 
 
 def defaults(domain, h, w):
-    """Amounts that suit "image", "spectrogram" or "signal" of h rows and w columns; none for another domain."""
+    """Amounts that suit a domain, for h rows and w columns: "image", "spectrogram" or "signal"."""
     time = h if h > 1 else w
     if domain == "image":
         return {
@@ -57,23 +57,27 @@ def defaults(domain, h, w):
         return {"time_shift": time // 10, "border": "edge", "offset": 8, "noise": 3, "time_mask": time // 8}
     if domain == "signal":
         return {"time_shift": time // 10, "border": "edge", "gain": 0.15, "channel_gain": 0.1, "noise": 3}
-    return {}
+    raise ValueError("augment: the domain is 'image', 'spectrogram' or 'signal', not %r" % (domain,))
 
 
-def for_model(model, amounts=None):
-    """What tl_train.augment takes for a model's samples. ValueError says which amount is wrong.
+def parameters(model, amounts=None):
+    """What tl_train.augment takes for a model's samples: array('i'). ValueError says which amount is wrong.
 
-    amounts: a dict as above; None: those that the model's file names, or else what suits its domain.
+    amounts: a dict as above, or a domain for its defaults; None: what the model's file says of either.
     """
     _, h, w, c = unpack_from("<4H", model.file, model._record(unpack_from("<H", model.file, 52)[0]) + 8)
     if amounts is None:
         meta = model.meta
-        amounts = meta.get("augment") or defaults(meta.get("domain"), h, w)
-    return parameters(amounts, h, w, c, model.x_zero)
+        amounts = meta.get("augment") or meta.get("domain") or {}
+    if isinstance(amounts, str):
+        amounts = defaults(amounts, h, w)
+    if not isinstance(amounts, dict):
+        raise ValueError("augment is a dict of amounts or the name of a domain, not %r" % (amounts,))
+    return pack(amounts, h, w, c, model.x_zero)
 
 
-def parameters(amounts, h, w, c, zero):
-    """array('i') that tl_train.augment takes. ValueError says which amount is wrong."""
+def pack(amounts, h, w, c, zero):
+    """array('i') that tl_train.augment takes for samples of h rows, w columns and c channels."""
     params = array("i", (0 for _ in range(_FIELDS)))
     params[0], params[1], params[2], params[3] = h, w, c, zero
     for name in amounts:

@@ -357,12 +357,12 @@ def check_augment(model):
     x, out, state = array("b", range(-32, 32)), bytearray(64), array("I", [123456789])
     everything = {"shift": (1, 2), "flip": 0.5, "rotate": 10.5, "zoom": 0.1, "shear": 0.07, "gain": 0.2, "noise": 2.3}
     everything.update({"channel_gain": 0.15, "offset": 5.5, "channel_offset": 0.3, "mask": 2, "border": "wrap"})
-    for amounts in (None, everything, {"time_shift": 3}, augment.defaults("image", 8, 8)):
-        params = augment.for_model(model, amounts)
+    for amounts in (None, everything, {"time_shift": 3}, "image", "spectrogram", "signal"):
+        params = augment.parameters(model, amounts)
         status = tl_train.augment(params, x, out, state)
         print("  ", list(params), status, bits(out), state[0])
-    for amounts in ({"blur": 3}, {"shift": 9}, {"rotate": 91}, {"border": "none"}):
-        sentence(ValueError, augment.for_model, model, amounts)
+    for amounts in ({"blur": 3}, {"shift": 9}, {"rotate": 91}, {"border": "none"}, "smell", 7):
+        sentence(ValueError, augment.parameters, model, amounts)
 
 
 def check_heap(model):

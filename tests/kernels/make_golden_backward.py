@@ -133,7 +133,7 @@ def views() -> list[bytes]:
     cases += [((1, 50, 3), augment.defaults("signal", 1, 50)), ((7, 5, 2), {}), ((11, 10, 1), {"shift": (3, 4)})]
     for i, (shape, amounts) in enumerate(cases):
         x = np.random.default_rng(500 + i).integers(-128, 128, shape).astype(np.int8)
-        params = np.array(augment.parameters(amounts, *shape, 5 * i - 20), np.int32)
+        params = np.array(augment.pack(amounts, *shape, 5 * i - 20), np.int32)
         state, out = np.array([(i + 1) * 2654435761 % 2**32], np.uint32), np.zeros_like(x)
         assert tl_train.augment(params, x, out, state) == 0
         before = state.copy()
