@@ -17,10 +17,10 @@ typedef struct {
     const tl_rate_t *weight_rates, *bias_rates;
     int16_t *buffer;
     int32_t *bias_buffer;
+    tl_fisher_t *fisher;
 } record_t;
 
-// ---- Finding
-// ---------------------------------------------------------------------------------------------------------
+// ---- Finding --------------------------------------------------------------------------------------------------------
 
 enum { MAX_CLAIMS = 16 };
 
@@ -155,6 +155,17 @@ static void find_window(record_t *r) {
     }
 }
 
+// Where the Fisher information of x's or y's channels is summed. Those values must still be there.
+static void find_fisher(record_t *r, claims_t *claims) {
+    const bool output = r->plan.axis != 0;
+    const tl_span_t *values = &r->call.span[output ? TL_Y : TL_X];
+    const uint32_t channels = (uint32_t)(output ? r->window.out_c : r->window.in_c);
+    claim(claims, values->at, values->bytes, false);
+    r->fisher = place(r, claims, r->plan.buffer, channels * sizeof(tl_fisher_t), true);
+    claims->sound =
+        claims->sound && weighted(r->call.code) && (output || r->dx.at) && !wanted(r, TL_TRAIN_WEIGHTS | TL_TRAIN_BIAS);
+}
+
 static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes, int32_t mode) {
     const tl_plan_t *plan = &r->plan;
     if (plan->op < 0 || (uint32_t)plan->op >= r->p->n_operators || (plan->width != 8 && plan->width != 16) ||
@@ -203,6 +214,9 @@ static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes,
     }
     if (weighted(code)) {
         find_trained(r, &claims, train ? mode : TL_SGD);
+    }
+    if (wanted(r, TL_FISHER)) {
+        find_fisher(r, &claims);
     }
     return claims.sound ? TL_OK : TL_E_PLAN;
 }
@@ -291,6 +305,10 @@ static void input_grad(record_t *r, tl_rows_t *dx) {
 
 static void run(record_t *r, int32_t *exponents, tl_update_t *u) {
     const tl_operator_t *op = &r->p->operators[r->plan.op];
+    const tl_window_t *g = &r->window;
+    if (r->fisher && r->plan.axis) {
+        tl_fisher(r->fisher, g->out_c, r->call.span[TL_Y].at, g->y_zero, &r->dy);
+    }
     if (r->mask) {
         tl_grad_mask(&r->dy, r->mask);
     }
@@ -309,6 +327,9 @@ static void run(record_t *r, int32_t *exponents, tl_update_t *u) {
         tl_rows_t dx = tl_rows(&r->dx, wanted(r, TL_ADD_TO_DX));
         input_grad(r, &dx);
         exponents[op->x] = r->dx.exponent;
+    }
+    if (r->fisher && !r->plan.axis) {
+        tl_fisher(r->fisher, g->in_c, r->call.span[TL_X].at, g->x_zero, &r->dx);
     }
     if (wanted(r, TL_TRAIN_WEIGHTS | TL_TRAIN_BIAS)) {
         update(r, u);

@@ -3,6 +3,7 @@
 #ifndef TL_BACKWARD_H
 #define TL_BACKWARD_H
 
+#include "fisher.h"
 #include "program.h"
 #include "update.h"
 
@@ -21,6 +22,7 @@ typedef struct {
     int32_t bias_rates;    //
     int32_t buffer;        // int16 per trained weight (output channel, tap, input channel), filled up to a multiple of
                            // 4 bytes, then int32 per trained bias; -1: the mode must be TL_SGD
+                           // With TL_FISHER: tl_fisher_t per channel of axis, added to
     int32_t width;         // of the gradients, 8 or 16
 } tl_plan_t;
 
@@ -28,8 +30,10 @@ enum {
     TL_TRAIN_WEIGHTS = 1,
     TL_TRAIN_BIAS = 2,
     TL_GRAD_INPUT = 4,
-    TL_ADD_TO_DX = 8, // add to the gradient that another reader of x has left
+    TL_ADD_TO_DX = 8,   // add to the gradient that another reader of x has left
     TL_ADD_TO_DX2 = 16, // x + x: dx2 is dx, and TL_ADD_TO_DX is set
+    TL_FISHER = 32, // of a weighted operator that is not trained: axis 0: x and dx, as complete as this record leaves
+                    // it; axis 1: y and dy, before its mask
 };
 
 // What lasts from step to step: the last argument of tl_backward, tl_head_loss and tl_softmax_loss.

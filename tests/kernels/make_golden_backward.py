@@ -91,6 +91,8 @@ def passes() -> list[bytes]:
         x = maker.activation((3, 3, 4))
         maker.add(maker.add(x, x), x)
         found.append(back(maker.graph(x), width, {}, 310))
+        for axis in (0, 1):
+            found.append(back(single(230, ir.CONV2D, kernel=(2, 2)), width, {}, 230, fisher={0: axis}))
     return found
 
 

@@ -15,7 +15,7 @@ from tinylearn_host import ir, simulator, tlm
 
 simulator.on_path()
 
-WEIGHTS, BIAS, INPUT, ADD, ADD2 = 1, 2, 4, 8, 16
+WEIGHTS, BIAS, INPUT, ADD, ADD2, FISHER = 1, 2, 4, 8, 16, 32
 SGD, MOMENTUM, ACCUMULATE, APPLY = range(4)
 STATE = 8  # words
 WORDS = 16  # of a plan's record
@@ -41,7 +41,7 @@ class Train:
 
 @dataclass
 class Tail:
-    """graph: every weighted operator has a bias. width: 8 or 16."""
+    """graph: every weighted operator has a bias. width: 8 or 16. fisher: the axis of operators that are not trained."""
 
     graph: ir.Graph
     width: int
@@ -49,6 +49,7 @@ class Tail:
     mode: int = SGD
     momentum: int = 0
     seed: int = 1
+    fisher: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self):
         self.file = np.frombuffer(tlm.build(self.graph, growth=None), np.uint8).copy()
@@ -66,6 +67,7 @@ class Tail:
         self.scratch_bytes = max(4, *map(self.scratch, range(len(ops))))
         self.scratch_at = self.take(self.scratch_bytes)
         self.tables = {i: self.lay_tables(i, t) for i, t in self.train.items()}
+        self.fisher_at = {i: self.take(8 * self.fisher_channels(i)) for i in self.fisher}
         self.arena = np.zeros(self.size, np.int8)
         for i in self.trained:
             self.view(i)[:] = self.model.constant(i).reshape(-1)
@@ -86,6 +88,15 @@ class Tail:
         if op.name == ir.DEPTHWISE_CONV2D:
             return w[1] * w[2], 1, w[3]
         return w[1] * w[2], w[3], w[0]
+
+    def fisher_channels(self, i: int) -> int:
+        op = self.model.ops[i]
+        return self.model.tensors[op.y if self.fisher[i] else op.x].shape[3]
+
+    def information(self, i: int) -> np.ndarray:
+        """float64 [channels]: the sum of squares that operator i's records have left."""
+        pairs = self.words(self.fisher_at[i], 2 * self.fisher_channels(i), np.int32).reshape(-1, 2)
+        return np.ldexp(pairs[:, 0].astype(np.float64), pairs[:, 1])
 
     def selected(self, i: int) -> tuple[list[int], list[int]]:
         """(input channels, output channels) that are trained."""
@@ -154,6 +165,8 @@ class Tail:
             row += [self.masks[i], self.scratch_at, self.scratch_bytes]
             row += [t.first, t.count if t.channels is None else len(t.channels)] if t else [0, 0]
             row += [tables["list"], t.axis if t else 0, tables["weight_rates"], tables["bias_rates"], tables["buffer"]]
+            if i in self.fisher:
+                row[1], row[11], row[14] = row[1] | FISHER, self.fisher[i], self.fisher_at[i]
             rows.append([*row, self.width])
         return np.array(rows, np.int32)
 
