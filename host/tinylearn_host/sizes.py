@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import PurePosixPath
 
 from tinylearn_host import flash, ir, paths, tlm
 from tinylearn_host.boards import Board
 from tinylearn_host.device import kb
 
-NATIVE_BYTES = 24 * 1024  # native modules whose size is not known because they are not built here
+NATIVE_BYTES = 14 * 1024  # of a native module whose size is not known because it is not built here
 CYCLES = {ir.CONV2D: "conv", ir.DEPTHWISE_CONV2D: "depthwise", ir.FULLY_CONNECTED: "dense"}
 
 
@@ -18,6 +19,7 @@ class Fit:
     """A model's needs on a board, in bytes; a board that is asked by `tinylearn flash` knows better.
 
     native, package:  tinylearn itself, which lives on the heap once imported; `built`: whether native is measured
+    training:         both, of what is loaded only where the network itself is trained
     model:            the file, on the heap where the filesystem cannot be used in place
     seconds:          of one forward; None where the board's file has no cycle counts
     """
@@ -27,6 +29,7 @@ class Fit:
     arena: int
     native: int
     package: int
+    training: int
     built: bool
     seconds: float | None
 
@@ -36,7 +39,7 @@ class Fit:
 
     @property
     def flash_needed(self) -> int:
-        return self.model + self.native + self.package
+        return self.model + self.native + self.package + self.training
 
     @property
     def heap_free(self) -> int:
@@ -71,6 +74,7 @@ class Fit:
             "native_bytes": self.native,
             "native_measured": self.built,
             "package_bytes": self.package,
+            "training_bytes": self.training,
             "heap_needed": self.heap_needed,
             "heap_free": self.heap_free,
             "flash_needed": self.flash_needed,
@@ -81,24 +85,32 @@ class Fit:
 
 def fit(board: Board, model: tlm.Model) -> Fit:
     """What `model` needs on `board`."""
-    native, built = native_bytes(tuple(board.mpy_archs))
-    return Fit(board, len(model.raw), model.arena, native, package_bytes(), built, seconds(board, model))
+    modules, built = native_bytes(tuple(board.mpy_archs))
+    (native, native_training), (package, package_training) = _halves(modules), _halves(package_bytes())
+    training = native_training + package_training
+    return Fit(board, len(model.raw), model.arena, native, package, training, built, seconds(board, model))
+
+
+def _halves(modules: dict[str, int]) -> tuple[int, int]:
+    """Bytes of the modules that are always loaded, and of those that are loaded where the network itself is trained."""
+    training = sum(size for name, size in modules.items() if name in flash.TRAINING)
+    return sum(modules.values()) - training, training
 
 
 @cache
-def native_bytes(architectures: tuple[str, ...]) -> tuple[int, bool]:
-    """Bytes of the native modules for the first of `architectures` that is built here, and whether one is."""
+def native_bytes(architectures: tuple[str, ...]) -> tuple[dict[str, int], bool]:
+    """Bytes of each native module for the first of `architectures` that is built here, and whether one is."""
     for architecture in architectures:
-        files = [paths.NATIVE / architecture / f"{name}.mpy" for name in flash.NATIVE]
-        if all(file.is_file() for file in files):
-            return sum(file.stat().st_size for file in files), True
-    return NATIVE_BYTES, False
+        files = {name: paths.NATIVE / architecture / f"{name}.mpy" for name in flash.NATIVE}
+        if all(file.is_file() for file in files.values()):
+            return {name: file.stat().st_size for name, file in files.items()}, True
+    return dict.fromkeys(flash.NATIVE, NATIVE_BYTES), False
 
 
 @cache
-def package_bytes() -> int:
-    """Bytes of the board's package as bytecode."""
-    return sum(len(file.data) for file in flash.package())
+def package_bytes() -> dict[str, int]:
+    """Bytes of each module of the board's package as bytecode."""
+    return {PurePosixPath(file.path).stem: len(file.data) for file in flash.package()}
 
 
 def seconds(board: Board, model: tlm.Model) -> float | None:

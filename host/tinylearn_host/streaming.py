@@ -1,13 +1,11 @@
 """Teach a model on a board with samples streamed over serial, and ask it about others. `board=None` is the simulator.
 
 The program that runs is `on_board/adapt.py`, on the board and in the simulator alike. The board asks for one line at a
-time, so it needs room for one sample only, and answers with one Python literal per line: an event and its values.
+time, so it needs room for one sample only, and answers with one JSON object per line: an event and its values.
 """
 
 from __future__ import annotations
 
-import ast
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -19,11 +17,13 @@ from tinylearn_host import simulator, tlm
 from tinylearn_host.errors import BAD_DATA, BOARD_ERROR, NOT_ENOUGH_RAM, TinylearnError
 from tinylearn_host.on_board import source
 from tinylearn_host.samples import Samples
-from tinylearn_host.transport import LINE, BoardError, Transport
+from tinylearn_host.transport import BoardError, Transport
 
 PATIENCE = 600  # seconds that a board may be silent over one sample or one step
 
-Watch = Callable[[str, tuple], None]  # called with every event and its values
+Watch = Callable[[dict], None]  # called with every event: on_board/adapt.py
+REFUSALS = ("MemoryError", "TypeError", "ValueError")  # what the board's own checks raise, with a sentence
+STEPS = 40  # of training, where neither options nor the model's file say
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Outcome:
 
     before, after:     predicted label of each query; `before` is empty where the model does not know the classes
     confidence:        0..1 per query, after
+    steps:             of training: {"step", "loss", "accuracy"} of each; accuracy is that on what is being taught
     chance:            accuracy of guessing: what `accuracy_before` is then
     peak_heap_bytes:   most of the board's heap in use at a time, by everything; None in the simulator
     code_heap_bytes:   what of it was in use before the model was loaded: tinylearn itself, as native code and bytecode
@@ -42,6 +43,7 @@ class Outcome:
     before: list = field(default_factory=list)
     after: list = field(default_factory=list)
     confidence: list[float] = field(default_factory=list)
+    steps: list[dict] = field(default_factory=list)
     seconds: float = 0.0
     predict_seconds: float = 0.0
     arena_bytes: int = 0
@@ -69,6 +71,7 @@ class Outcome:
             "arena_bytes": self.arena_bytes,
             "peak_heap_bytes": self.peak_heap_bytes,
             "code_heap_bytes": self.code_heap_bytes,
+            "steps": [{key: round(value, 6) for key, value in step.items()} for step in self.steps],
             "queries": len(self.query),
             "predictions": self.after,
             "confidences": [round(c, 6) for c in self.confidence],
@@ -111,32 +114,28 @@ def adapt(
     on_board: str,
     support: Samples,
     query: Samples,
-    method: str | None = None,
-    steps: int | None = None,
-    rate: float | None = None,
-    save: bool = False,
-    watch: Watch = lambda event, values: None,
+    watch: Watch = lambda said: None,
+    **options,
 ) -> Outcome:
     """Run it all. path: the model on the host; on_board: its name on the board, where it must be already.
 
-    Options that are None are the board's to choose. The model starts as it came, whatever was saved on the board; save:
-    what it learns is its last save afterwards.
+    options: Model.adapt's; None: the board's to choose. The model starts as it came, whatever was saved on the board;
+    save=True: what it learns is its last save afterwards.
     """
     model = tlm.read(path)
     check(model, support, query)
     classes = support.classes
-    options = {k: v for k, v in (("method", method), ("steps", steps), ("rate", rate)) if v is not None}
-    if save:
-        options["save"] = True
+    options = {name: value for name, value in options.items() if value is not None}
     before = knows(model, classes)
     labels = bytes(classes.index(y) for y in support.y)
-    arguments = (support.typecode, support.x[0].nbytes, before, classes, labels, len(query), options)
+    steps = options.get("steps") or _card(model).get("steps", STEPS)
+    arguments = (support.typecode, support.x[0].nbytes, before, classes, labels, len(query), options, steps)
     rows = _rows(support, query, before)
     outcome = Outcome(query, 1 / len(classes))
 
-    def hear(event: str, *values) -> None:
-        _note(outcome, event, values)
-        watch(event, values)
+    def hear(said: dict) -> None:
+        _note(outcome, said)
+        watch(said)
 
     if board is None:
         _simulate(path, arguments, rows, hear)
@@ -146,6 +145,12 @@ def adapt(
     return outcome
 
 
+def _card(model: tlm.Model) -> dict:
+    """What the model's file says of how to train it."""
+    train = model.meta.get("train")
+    return train if isinstance(train, dict) else {}
+
+
 def _rows(support: Samples, query: Samples, before: bool) -> Iterator[bytes]:
     """Samples as bytes, in the order in which the program reads them."""
     for samples in ([query] if before else []) + [support, query]:
@@ -153,45 +158,52 @@ def _rows(support: Samples, query: Samples, before: bool) -> Iterator[bytes]:
             yield x.astype(x.dtype.newbyteorder("<")).tobytes()
 
 
-def _note(outcome: Outcome, event: str, values: tuple) -> None:
+def _note(outcome: Outcome, said: dict) -> None:
+    event = said["event"]
     if event == "before":
-        outcome.before.append(values[0])
+        outcome.before.append(said["label"])
+    elif event == "step":
+        outcome.steps.append({key: said[key] for key in ("step", "loss", "accuracy")})
     elif event == "after":
-        outcome.after.append(values[0])
-        outcome.confidence.append(values[1])
-        outcome.predict_seconds += values[2] / 1e6
+        outcome.after.append(said["label"])
+        outcome.confidence.append(said["confidence"])
+        outcome.predict_seconds += said["us"] / 1e6
     elif event == "adapted":
-        outcome.seconds, outcome.arena_bytes = values[0] / 1e6, values[1]
+        outcome.seconds, outcome.arena_bytes = said["us"] / 1e6, said["arena"]
     elif event == "heap":
-        outcome.peak_heap_bytes, outcome.code_heap_bytes = values
+        outcome.peak_heap_bytes, outcome.code_heap_bytes = said["peak"], said["code"]
 
 
 def _stream(board: Transport, on_board: str, arguments: tuple, rows: Iterator[bytes], hear: Callable) -> None:
-    lines = (b64encode(row[at : at + LINE]) for row in rows for at in range(0, len(row), LINE))
+    call = f"session({on_board!r}, *{arguments!r}, read=read_line, say=say_line)"
     board.soft_reset()
     try:
-        with board.start(source("adapt", f"session({on_board!r}, *{arguments!r})")) as program:
-            for line in program.lines(PATIENCE):
-                if line == "?":
-                    program.send(next(lines))
-                else:
-                    hear(*ast.literal_eval(line))
+        with board.start(source("lines", "adapt", call=call)) as program:
+            for said in program.converse(rows, PATIENCE):
+                hear(said)
     except BoardError as error:
         kind, _, sentence = error.exception.partition(": ")
-        if kind == "MemoryError":
-            raise TinylearnError(f"the board ran out of RAM: {sentence}", NOT_ENOUGH_RAM) from None
-        if kind in ("TypeError", "ValueError"):
-            raise TinylearnError(f"the board refuses: {sentence}", BOARD_ERROR) from None
+        if kind in REFUSALS:
+            raise _refusal("the board", kind, sentence) from None
         raise
+
+
+def _refusal(who: str, kind: str, sentence: str) -> TinylearnError:
+    if kind == "MemoryError":
+        return TinylearnError(f"{who} has too little RAM: {sentence}", NOT_ENOUGH_RAM)
+    return TinylearnError(f"{who} refuses: {sentence}", BOARD_ERROR)
 
 
 def _simulate(path: Path, arguments: tuple, rows: Iterator[bytes], hear: Callable) -> None:
     def read(buffer: bytearray) -> None:
         buffer[:] = next(rows)
 
+    def say(event: str, **values) -> None:
+        hear({"event": event, **values})
+
     simulator.on_path()
     program = import_module("tinylearn_host.on_board.adapt")
     try:
-        program.session(str(path), *arguments, read=read, say=hear)
+        program.session(str(path), *arguments, read=read, say=say)
     except (MemoryError, TypeError, ValueError) as error:
-        raise TinylearnError(f"the board's program failed in the simulator: {error}", BOARD_ERROR) from error
+        raise _refusal("the simulator", type(error).__name__, str(error)) from error

@@ -11,10 +11,11 @@ import ast
 import errno
 import hashlib
 import io
+import json
 import time
 from abc import ABC, abstractmethod
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any
 
@@ -126,7 +127,7 @@ class Transport(ABC):
         """Write a file, line by line as the board asks for them; `progress(bytes sent so far)`."""
         try:
             sent = 0
-            with self.start(source("upload", f"upload({path!r}, {len(data)})")) as program:
+            with self.start(source("upload", call=f"upload({path!r}, {len(data)})")) as program:
                 for _ in program.requests():
                     program.send(b64encode(data[sent : sent + LINE]))
                     progress(sent)
@@ -139,7 +140,7 @@ class Transport(ABC):
 
     def get(self, path: str) -> bytes:
         """Read a file."""
-        lines = self.exec(source("download", f"download({path!r})")).split("\n")
+        lines = self.exec(source("download", call=f"download({path!r})")).split("\n")
         return b"".join(b64decode(line) for line in lines)
 
     def hashes(self, paths: Sequence[str]) -> list[str | None]:
@@ -148,7 +149,7 @@ class Transport(ABC):
         A board without hashlib sends the file back, and the host computes it.
         """
         try:
-            lines = self.exec(source("sha256", f"hash_files({list(paths)!r})"), timeout=60).split("\n")
+            lines = self.exec(source("sha256", call=f"hash_files({list(paths)!r})"), timeout=60).split("\n")
             return [None if line == "None" else line for line in lines]
         except BoardError as error:
             if "ImportError" not in error.exception:
@@ -285,6 +286,20 @@ class Program:
                     f"the board at {self._transport.port} said {line!r} where it should ask", NO_ANSWER
                 )
             yield
+
+    def converse(self, samples: Iterable[bytes], timeout: float = 10) -> Iterator[dict]:
+        """Each event that it tells, while it is given the bytes of samples, base64 line by line, as it asks for them.
+
+        What else it prints, such as a library's words to its user, is the event "print" with a "text".
+        """
+        lines = (b64encode(sample[at : at + LINE]) for sample in samples for at in range(0, len(sample), LINE))
+        for line in self.lines(timeout):
+            if line == "?":
+                self.send(next(lines))
+            elif line.startswith("{"):
+                yield json.loads(line)
+            else:
+                yield {"event": "print", "text": line}
 
     def send(self, line: bytes) -> None:
         """One line to its standard input."""

@@ -1,11 +1,14 @@
 """Teaching a board over its serial port: the board's answers are the simulator's, and the report is true."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from tinylearn_host import cli, errors, flash, samples, streaming, tlm
+from hypothesis import given
+from hypothesis import strategies as st
+from tinylearn_host import cli, curves, errors, flash, samples, streaming, tlm
 from tinylearn_host.errors import TinylearnError
 from tinylearn_host.transport import connect
 
@@ -115,6 +118,70 @@ def test_peak_heap_is_what_the_board_used(board_port, backbone):
         heap = board.eval("gc.mem_free() + gc.mem_alloc()", "import gc")
         model_and_arena = backbone.stat().st_size + tlm.read(backbone).arena
         assert outcome.code_heap_bytes + model_and_arena <= outcome.peak_heap_bytes < heap
+
+
+def test_each_step_is_told_as_it_happens(board_port, backbone):
+    support, query = sets()
+    heard = []
+    outcome = on_board(board_port, backbone, support, query, watch=heard.append, method="last_layer", steps=4)
+    told = [said for said in heard if said["event"] == "step"]
+    assert [(said["step"], said["steps"]) for said in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert outcome.steps == [{key: said[key] for key in ("step", "loss", "accuracy")} for said in told]
+    assert outcome.steps[-1]["loss"] < outcome.steps[0]["loss"]
+    assert heard.index(told[0]) > max(i for i, said in enumerate(heard) if said["event"] == "taught")
+
+
+def adapt_command(backbone, tmp_path, *arguments):
+    for name, (x, y) in zip(("s", "q"), task(), strict=True):
+        np.savez(tmp_path / f"{name}.npz", x=x, y=y)
+    files = ("--board", "sim", "--support", tmp_path / "s.npz", "--query", tmp_path / "q.npz")
+    return CliRunner().invoke(cli.main, [str(a) for a in ("adapt", backbone, *files, *arguments)])
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_the_course_of_training_is_plotted(backbone, tmp_path, suffix):
+    path = tmp_path / f"curves.{suffix}"
+    result = adapt_command(backbone, tmp_path, "--method", "last_layer", "--steps", 6, "--plot", path)
+    assert result.exit_code == 0, result.output
+    assert "in 6 steps" in result.stdout and "█" in result.stdout
+    assert path.read_bytes()[:5] in (b"\x89PNG\r", b"<?xml")
+
+
+def test_losses_of_all_steps_are_in_the_json(backbone, tmp_path):
+    result = adapt_command(backbone, tmp_path, "--method", "last_layer", "--steps", 6, "--json")
+    report = json.loads(result.stdout)
+    assert [step["step"] for step in report["steps"]] == [1, 2, 3, 4, 5, 6]
+    assert report["steps"][-1]["loss"] < report["steps"][0]["loss"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--plot", "x.png"), "method prototype has none"),
+        (("--method", "last_layer", "--plot", "x.jpeg"), ".png, .svg, .pdf, not x.jpeg"),
+        (("--budget", "48Q"), "'48Q' is no number of bytes"),
+        (("--augment", "shift"), "not kind=amount"),
+        (("--width", "9"), "'9' is not one of"),
+    ],
+)
+def test_options_that_mean_nothing(backbone, tmp_path, arguments, words):
+    result = adapt_command(backbone, tmp_path, *arguments)
+    assert result.exit_code == errors.USAGE
+    assert words in result.stderr
+
+
+def test_without_matplotlib_it_says_what_to_install(backbone, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    result = adapt_command(backbone, tmp_path, "--method", "last_layer", "--plot", tmp_path / "x.png")
+    assert result.exit_code == errors.USAGE and "tinylearn[plot]" in result.stderr
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=80))
+def test_a_sparkline_shows_where_values_are_high(values):
+    line = curves.sparkline(values)
+    assert len(line) == min(24, len(values)) and set(line) <= set(curves.BARS)
+    if len(values) <= 24 and max(values) > 0:
+        assert line[values.index(max(values))] == curves.BARS[-1]
 
 
 def test_the_command(board_name, board_port, backbone, tmp_path):

@@ -76,6 +76,18 @@ def test_only_what_differs_is_sent(board_port, model, other):
         assert "model.py" not in board.listdir("lib/tinylearn")
 
 
+@pytest.mark.boards("unix")
+def test_heap_is_reckoned_for_what_will_be_loaded(board_port, model):
+    """Modules that train the network are sent always, and counted where it is trained."""
+    with connect(board_port) as board:
+        heads, trains = flash.plan(board, model), flash.plan(board, model, trains=True)
+    files = {file.path: len(file.data) for file in (*heads.send, *heads.same)}
+    training = [path for path in files if any(path.endswith(f"/{name}.mpy") for name in flash.TRAINING)]
+    assert len(training) == len(flash.TRAINING)
+    assert trains.heap_needed - heads.heap_needed == sum(files[path] for path in training)
+    assert heads.flash_needed == trains.flash_needed
+
+
 @pytest.mark.parametrize("transport", ["mpremote", "ampy"])
 def test_the_command(board_name, board_port, model, other, transport):
     """Both transports flash; --dry-run sends nothing; --json is one object."""

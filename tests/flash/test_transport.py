@@ -87,7 +87,9 @@ def test_files_come_back_as_they_went(board, size):
 
 def test_a_board_that_cannot_decode_lines_gets_the_library_s_own_upload(board, monkeypatch):
     real = transports.source
-    monkeypatch.setattr(transports, "source", lambda name, call: real(name, call).replace("a2b_base64", "no_such_name"))
+    monkeypatch.setattr(
+        transports, "source", lambda name, call: real(name, call=call).replace("a2b_base64", "no_such_name")
+    )
     board.put("t.bin", EVERY_BYTE[:300])
     monkeypatch.undo()
     assert board.get("t.bin") == EVERY_BYTE[:300]
@@ -97,7 +99,7 @@ def test_a_board_that_cannot_decode_lines_gets_the_library_s_own_upload(board, m
 def test_a_board_without_hashlib_sends_the_file_back(board, monkeypatch):
     board.put("t.bin", EVERY_BYTE)
     real = transports.source
-    monkeypatch.setattr(transports, "source", lambda name, call: real(name, call).replace("hashlib", "no_hashlib"))
+    monkeypatch.setattr(transports, "source", lambda name, call: real(name, call=call).replace("hashlib", "no_hashlib"))
     assert board.hashes(["t.bin", "absent"]) == [hashlib.sha256(EVERY_BYTE).hexdigest(), None]
     board.remove("t.bin")
 
@@ -128,7 +130,7 @@ def test_a_busy_repl_is_interrupted(board_port, transport):
 
 def test_a_transfer_that_was_broken_off_leaves_a_board_that_answers(board_port, transport):
     with connect(board_port) as board:
-        program = board.start(transports.source("upload", "upload('t.bin', 1000)"))
+        program = board.start(transports.source("upload", call="upload('t.bin', 1000)"))
         asks = program.requests()
         next(asks)
         program.send(b"AAAA")

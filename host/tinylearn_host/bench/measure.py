@@ -111,7 +111,7 @@ class Meter:
             self.link.exec(f"import tinylearn\nmodel = tinylearn.load({MODEL!r}, recall=False)")
             self.link.exec(self.stopwatch())
             call = f"{work.call}(measure, model, *{(DATA, *work.arguments)!r})"
-            return ast.literal_eval(self.link.exec(source("bench", f"print({call})"), PATIENCE))
+            return ast.literal_eval(self.link.exec(source("bench", call=f"print({call})"), PATIENCE))
         finally:
             self.link.remove(MODEL)
             self.link.remove(DATA)
@@ -122,7 +122,7 @@ class Meter:
         if not c:
             return source("stopwatch")
         step = 1 if c.get("ticks", 1) > 0 else -1
-        return source("counter", f"measure = counter({c['address']}, {c['hz']}, {step}, {c.get('start', [])})")
+        return source("counter", call=f"measure = counter({c['address']}, {c['hz']}, {step}, {c.get('start', [])})")
 
     def value(self, measured: tuple[int, int]) -> float:
         """Units, or seconds, of one call."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from tinylearn_host import flash, samples, streaming, tlm
+from tinylearn_host import curves, flash, samples, streaming, tlm
 from tinylearn_host.commands.options import (
     SIMULATOR,
+    Size,
     board_options,
     json_option,
     open_board,
@@ -18,7 +22,56 @@ from tinylearn_host.commands.options import (
 from tinylearn_host.device import kb
 from tinylearn_host.errors import USAGE, TinylearnError
 
-METHODS = ("prototype", "closed_form", "last_layer")
+HEADS = ("prototype", "closed_form", "last_layer")
+TAILS = ("bias", "scheme", "full")  # methods that train weights of the network
+STEPWISE = ("last_layer", *TAILS)
+
+
+class Augment(click.ParamType):
+    """Amounts by which views of a sample may differ: kind=amount, by commas; "none" for no views."""
+
+    name = "kinds"
+
+    def convert(self, value, param, ctx) -> dict | bool:
+        if value == "none":
+            return False
+        pairs = [part.partition("=") for part in value.split(",")]
+        if any(not (kind and amount) for kind, _, amount in pairs):
+            self.fail(f"{value!r} is not kind=amount,...: say shift=2,rotate=10, or none", param, ctx)
+        return {kind.strip(): self._amount(amount.strip()) for kind, _, amount in pairs}
+
+    @staticmethod
+    def _amount(text: str) -> float | list | str:
+        try:
+            return json.loads(f"[{text.replace('x', ',')}]") if "x" in text else json.loads(text)
+        except ValueError:
+            return text  # a border's name; the board knows which there are
+
+
+def training_options(command: Callable) -> Callable:
+    """What goes on to Model.adapt as it is; None is the board's to choose."""
+    options = [
+        click.option("--head", type=click.Choice((*HEADS, "auto")), help="Of the classes, on the trained network."),
+        click.option("--steps", type=click.IntRange(1), help="Training steps, each over all examples."),
+        click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate."),
+        click.option("--seed", type=click.IntRange(0), help="Of all that is random: the same one gives the same bits."),
+        click.option("--budget", type=Size(), help="RAM that training may take: 48K. It trains less until it fits."),
+        click.option("--time-budget", type=click.FloatRange(0, min_open=True), help="Seconds that it may take."),
+        click.option("--views", type=click.IntRange(0), help="Varied views of each example."),
+        click.option("--width", type=click.Choice(["8", "16"]), callback=_number, help="Bits of the gradients."),
+        click.option(
+            "--augment", type=Augment(), help="How views vary: shift=2,rotate=10; none. Default: the model's."
+        ),
+        click.option(
+            "--scheme", help="Which of the model's schemes (method scheme); `tinylearn partition` names them."
+        ),
+        click.option("--layers", type=click.IntRange(1), help="How many of the last layers (methods bias and full)."),
+    ]
+    return functools.reduce(lambda f, option: option(f), reversed(options), command)
+
+
+def _number(ctx, param, value: str | None) -> int | None:
+    return None if value is None else int(value)
 
 
 @click.command("adapt")
@@ -31,13 +84,19 @@ METHODS = ("prototype", "closed_form", "last_layer")
     "--query", required=True, type=click.Path(path_type=Path), help="What to ask afterwards: the same kind of file."
 )
 @click.option(
-    "--method", type=click.Choice(METHODS), default="prototype", show_default=True, help="How the board learns."
+    "--method",
+    type=click.Choice((*HEADS, *TAILS)),
+    default="prototype",
+    show_default=True,
+    help="How the board learns: a head, or parts of the network and a head.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Training steps (last_layer).")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate (last_layer).")
+@training_options
 @click.option("--save", is_flag=True, help="Keep it on the board, where it is still known after a power cut.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), help="Save loss and accuracy over the steps: .png, .svg, .pdf."
+)
 @json_option
-def command(model, board, port, transport, support, query, method, steps, rate, save, as_json) -> None:
+def command(model, board, port, transport, support, query, method, save, plot, as_json, **options) -> None:
     """Teach MODEL new classes, on the board, and measure what it learned.
 
     Flashes if needed, streams the support examples over serial, adapts on the board, then asks it about every query.
@@ -47,37 +106,59 @@ def command(model, board, port, transport, support, query, method, steps, rate, 
     """
     if save and board == SIMULATOR:
         raise TinylearnError("the simulator runs in this process and keeps nothing: --save needs a board", USAGE)
+    if plot:
+        if method not in STEPWISE:
+            raise TinylearnError(f"--plot shows steps, and method {method} has none: {', '.join(STEPWISE)} do", USAGE)
+        curves.check(plot)
     taught, asked = samples.load(support), samples.load(query)
     streaming.check(tlm.read(model), taught, asked)
     with open_board(board, port, transport) as link, progress_bar() as show:
-        outcome = adapt_on(link, model, taught, asked, show, method=method, steps=steps, rate=rate, save=save)
+        outcome = adapt_on(link, model, taught, asked, show, method=method, save=save or None, **options)
+    if plot:
+        curves.save(outcome.steps, plot, f"{model.name}, {method}, {len(taught)} examples")
     if as_json:
         print_json({"board": board, "method": method, "model": str(model), **outcome.as_json()})
-        return
+    else:
+        _tell(outcome, link is None, len(taught), method)
+
+
+def _tell(outcome: streaming.Outcome, simulated: bool, taught: int, method: str) -> None:
     before = "" if outcome.before else " (chance: the model does not know these classes)"
+    queries = len(outcome.after)
     print(f"accuracy before   {outcome.accuracy_before:7.1%}{before}")
-    print(f"accuracy after    {outcome.accuracy_after:7.1%}  of {len(asked)} queries")
-    where = "in the simulator" if link is None else "on the board"
-    print(f"adapting          {outcome.seconds:7.3f} s {where}, {len(taught)} examples, {method}")
-    print(f"one query         {outcome.predict_seconds / len(asked) * 1000:7.1f} ms")
+    print(f"accuracy after    {outcome.accuracy_after:7.1%}  of {queries} queries")
+    where = "in the simulator" if simulated else "on the board"
+    print(f"adapting          {outcome.seconds:7.3f} s {where}, {taught} examples, {method}")
+    if outcome.steps:
+        losses = [step["loss"] for step in outcome.steps]
+        print(
+            f"loss              {losses[0]:7.3f} to {losses[-1]:.3f} in {len(losses)} steps  {curves.sparkline(losses)}"
+        )
+    print(f"one query         {outcome.predict_seconds / queries * 1000:7.1f} ms")
     print(f"arena             {kb(outcome.arena_bytes):>10}")
     if outcome.peak_heap_bytes is not None:
         print(f"peak heap         {kb(outcome.peak_heap_bytes):>10}  tinylearn itself: {kb(outcome.code_heap_bytes)}")
 
 
 def adapt_on(link, model: Path, support, query, show, **options) -> streaming.Outcome:
-    """Flash if needed, then adapt and ask; `show(what, done, total)` follows it."""
+    """Flash if needed, then adapt and ask; `show(what, done, total, note)` follows it."""
     if link is not None:
-        flash.flash(link, model, show)
+        flash.flash(link, model, show, trains=options.get("method") in TAILS)
     counts = {"before": 0, "taught": 0, "after": 0}
     totals = {"before": len(query), "taught": len(support), "after": len(query)}
     names = {"before": "asking, untaught", "taught": "teaching", "after": "asking"}
+    losses: list[float] = []
 
-    def watch(event: str, values: tuple) -> None:
+    def watch(said: dict) -> None:
+        event = said["event"]
         if event in counts:
             counts[event] += 1
             show(names[event], counts[event], totals[event])
-        elif event == "step" and len(values) >= 2:
-            show("training", values[0], values[1])
+        elif event == "step":
+            losses.append(said["loss"])
+            note = f"loss {said['loss']:.3f} {curves.sparkline(losses)} {said['accuracy']:.0%}"
+            show("training", said["step"], said["steps"], note)
+        elif event == "print":
+            click.echo(said["text"], err=True)
 
     return streaming.adapt(link, model, flash.MODEL, support, query, watch=watch, **options)

@@ -62,6 +62,7 @@ def command(
     bound = variants.choose(graph, extra_arena / 100)[1].lower_bound
     if as_json:
         report = {"model": str(output), **sizes.summary(model), "arena_lower_bound": bound}
+        report["schemes"] = {scheme.name: scheme.ram_bytes for scheme in model.schemes}
         print_json({**report, "fit": fit.as_json() if fit else None})
         return
     print(f"{source} -> {output}: {kb(len(model.raw))}, {len(model.ops)} operators, {_head(graph)}")
@@ -83,7 +84,8 @@ def _training(model: tlm.Model) -> str:
     if not model.backward:
         return "no part of it can be trained; new heads can be taught"
     weights = sum(cost.weights + cost.biases for cost in model.costs)
-    return f"{weights:,} weights and biases can be trained"
+    schemes = ", ".join(f"{scheme.name} ({kb(scheme.ram_bytes)})" for scheme in model.schemes)
+    return f"{weights:,} weights and biases can be trained; schemes: {schemes or 'none within 128 KB'}"
 
 
 def read_labels(labels: str) -> list[str]:

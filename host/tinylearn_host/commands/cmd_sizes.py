@@ -22,7 +22,7 @@ def command(model: Path, names: tuple[str, ...], as_json: bool) -> None:
     """Say what MODEL, a .tlm, needs on boards: heap, flash and time, and whether it fits.
 
     Reckoned from the board's file, without the board; ~ marks native modules that are not built here, whose size is
-    taken to be 24 KB. `tinylearn flash --dry-run` asks the board itself.
+    taken to be 14 KB each. `tinylearn flash --dry-run` asks the board itself.
     """
     parsed = tlm.read(model)
     chosen = [boards.find(name) for name in names] or list(boards.load_all().values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,21 @@ from tinylearn_host.transport import TRANSPORTS, Transport, connect
 SIMULATOR = "sim"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+
+
+class Size(click.ParamType):
+    """Bytes: 98304, 96K or 1.5M."""
+
+    name = "size"
+
+    def convert(self, value, param, ctx) -> int:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([KM]?)B?", value.strip().upper())
+        size = int(float(match[1]) * {"": 1, "K": 1024, "M": 1024**2}[match[2]]) if match else 0
+        if size < 1:
+            self.fail(f"{value!r} is no number of bytes; write 98304, 96K or 1M", param, ctx)
+        return size
 
 
 def board_options(command: Callable) -> Callable:
@@ -55,22 +71,23 @@ def open_real_board(board: str, port: str | None, transport: str) -> Iterator[Tr
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A function of (what, done, total) that draws a bar on standard error, where that is a terminal."""
+def progress_bar() -> Iterator[Callable[..., None]]:
+    """A function of (what, done, total, note="") that draws a bar on standard error, where that is a terminal."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description:28}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         tasks: dict[str, int] = {}
 
-        def show(what: str, done: int, total: int) -> None:
+        def show(what: str, done: int, total: int, note: str = "") -> None:
             if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done)
+                tasks[what] = progress.add_task(what, total=total, note=note)
+            progress.update(tasks[what], completed=done, note=note)
 
         yield show
 

@@ -1,13 +1,13 @@
 """Teach a model with samples from the host, then answer queries. Also runs on CPython, over the simulator.
 
-`read(buffer)` fills a bytearray with the next sample, `say(event, *values)` tells the host something.
+`read(buffer)` fills a bytearray with the next sample, `say(event, **values)` tells the host something: lines.py.
+Events: taught (n), step (step, steps, loss, accuracy), before and after (label, confidence, us), adapted (us, arena),
+heap (peak, code). us: microseconds.
 """
 
 import gc
-import sys
 import time
 from array import array
-from binascii import a2b_base64
 
 import tinylearn
 
@@ -16,21 +16,8 @@ since = getattr(time, "ticks_diff", None) or (lambda end, start: end - start)
 heap = getattr(gc, "mem_alloc", None)  # None on CPython, which has no such thing to tell
 
 
-def read_line(buffer):
-    n = 0
-    while n < len(buffer):
-        print("?")
-        part = a2b_base64(sys.stdin.readline())
-        buffer[n : n + len(part)] = part
-        n += len(part)
-
-
-def say_line(*event):
-    print(repr(event))
-
-
 class Session:
-    def __init__(self, model, typecode, nbytes, read=read_line, say=say_line):
+    def __init__(self, model, typecode, nbytes, read, say):
         self.typecode, self.read, self.say = typecode, read, say
         self.buffer = bytearray(nbytes)
         self.outside = 0  # microseconds spent on the link and on looking at the heap
@@ -53,38 +40,47 @@ class Session:
         self.outside += since(now_us(), before)
         return self.buffer if self.typecode == "B" else array(self.typecode, self.buffer)
 
-    def support(self, classes, labels):
-        for n, label in enumerate(labels):
-            x = self.sample()
-            yield x, classes[label]
-            self.say("taught", n)
-
     def predict(self, event, count):
         for _ in range(count):
             x = self.sample()
             start = now_us()
             label, confidence = self.model.predict(x)
-            self.say(event, label, confidence, since(now_us(), start))
+            self.say(event, us=since(now_us(), start), label=label, confidence=confidence)
 
-    def adapt(self, classes, labels, options):
-        self.outside, start = 0, now_us()
-        self.model.adapt(self.support(classes, labels), on_step=self.on_step, **options)
+    def adapt(self, classes, labels, options, steps):
+        self.steps, self.outside, start = steps, 0, now_us()
+        self.model.adapt(Support(self, classes, labels), on_step=self.on_step, **options)
         microseconds = since(now_us(), start) - self.outside
         self.look()
-        self.say("adapted", microseconds, len(self.model.arena))
+        self.say("adapted", us=microseconds, arena=len(self.model.arena))
 
-    def on_step(self, *progress):
+    def on_step(self, step, loss, accuracy):
         before = now_us()
         self.look()
-        self.say("step", *progress)
+        self.say("step", step=step, steps=self.steps, loss=loss, accuracy=accuracy)
         self.outside += since(now_us(), before)
 
 
-def session(model, typecode, nbytes, before, classes, labels, queries, options, **link):
+class Support:
+    """The pairs that adapt takes, of which one is here at a time."""
+
+    def __init__(self, session, classes, labels):
+        self.session, self.classes, self.labels = session, classes, labels
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __iter__(self):
+        for n, label in enumerate(self.labels):
+            yield self.session.sample(), self.classes[label]
+            self.session.say("taught", n=n)
+
+
+def session(model, typecode, nbytes, before, classes, labels, queries, options, steps, **link):
     s = Session(model, typecode, nbytes, **link)
     if before:
         s.predict("before", queries)
-    s.adapt(classes, labels, options)
+    s.adapt(classes, labels, options, steps)
     s.predict("after", queries)
     s.look()
-    s.say("heap", s.peak, s.code)
+    s.say("heap", peak=s.peak, code=s.code)

@@ -1,22 +1,12 @@
-"""Run a model on int8 samples that arrive as base64 lines; each answer goes back as one."""
+"""Run a model on int8 samples that arrive as base64 lines; each answer goes back as one. read, say: lines.py."""
 
-import sys
 import time
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 
 import tl_infer
 
 
-def read_line(buffer):
-    n = 0
-    while n < len(buffer):
-        print("?")
-        part = a2b_base64(sys.stdin.readline())
-        buffer[n : n + len(part)] = part
-        n += len(part)
-
-
-def forward(path, size, arena_bytes, operators, x, y, count):
+def forward(path, size, arena_bytes, operators, x, y, count, read, say):
     model, arena = bytearray(size), bytearray(arena_bytes)
     with open(path, "rb") as f:
         f.readinto(model)
@@ -25,8 +15,8 @@ def forward(path, size, arena_bytes, operators, x, y, count):
     for _ in range(count):
         if status:
             break
-        read_line(x)
+        read(x)
         start = time.ticks_us()
         status = tl_infer.run(model, arena, 0, operators)
-        print(repr(("y", time.ticks_diff(time.ticks_us(), start), b2a_base64(y).decode().strip())))
-    print(repr(("status", status)))
+        say("y", us=time.ticks_diff(time.ticks_us(), start), y=b2a_base64(y).decode().strip())
+    say("status", status=status)
