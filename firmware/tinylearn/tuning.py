@@ -63,14 +63,9 @@ def _augmentation(model, asked):
     """params of tl_train.augment, or None where nothing is to differ."""
     if asked is False:
         return None
-    from .augment import defaults, for_model
+    from .augment import parameters
 
-    if isinstance(asked, str):
-        _, h, w, _ = model.shape(model.ends[0])
-        asked = defaults(asked, h, w)
-        if not asked:
-            raise ValueError("augment is 'image', 'spectrogram', 'signal', a dict of amounts, False or None")
-    params = for_model(model, asked)
+    params = parameters(model, asked)
     return params if any(params[5:]) else None
 
 

@@ -8,6 +8,7 @@ from tinylearn_host import __version__
 from tinylearn_host.commands import (
     cmd_adapt,
     cmd_bench,
+    cmd_benchmark,
     cmd_boards,
     cmd_convert,
     cmd_demo,
@@ -64,6 +65,7 @@ for module in (
     cmd_adapt,
     cmd_demo,
     cmd_bench,
+    cmd_benchmark,
     cmd_pull,
     cmd_push,
 ):

@@ -1,0 +1,145 @@
+"""`tinylearn benchmark`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from tinylearn_host import flash, paths, tlm
+from tinylearn_host.commands.options import json_option, open_board, print_json, progress_bar
+from tinylearn_host.errors import USAGE, VERIFY_FAILED, TinylearnError
+from tinylearn_host.learning import arithmetic, bench, datasets, report, tasks
+from tinylearn_host.learning import replay as replaying
+
+SHIPPED = {"glyph", "speech", "emg"}
+
+
+def _list(text: str | None) -> list[str]:
+    return [part for part in (text or "").split(",") if part]
+
+
+@click.command("benchmark")
+@click.option(
+    "--dataset", required=True, help=f"{', '.join(tasks.SPECS)}; or an .npz file, whose arrays say what it is."
+)
+@click.option("--data", type=click.Path(path_type=Path), help="The .npz, or the folder of it, for a data set by name.")
+@click.option("--model", type=click.Path(path_type=Path), help="The .tlm; default: the backbone of models/ for it.")
+@click.option("--method", help="With commas; default: all that the board's package has.")
+@click.option("--arithmetic", "numbers", default="int8,float32", show_default=True, help="int8, int16, float32.")
+@click.option("--way", type=click.IntRange(2, 256), help="Classes of an episode.")
+@click.option("--shot", type=click.IntRange(1), help="Examples of each class.")
+@click.option("--only", "groups", help="Alphabets, speakers or wearers to draw from, with commas; default: all.")
+@click.option("--episodes", type=click.IntRange(2), default=200, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--steps", type=click.IntRange(1), help="Of methods that train the network; default: the model's card.")
+@click.option("--rate", type=float, help="Likewise.")
+@click.option("--views", type=click.IntRange(0, 64), help="Likewise.")
+@click.option("--layers", type=click.IntRange(1), help="How many of the last layers bias and full train at most.")
+@click.option("--head", help="What they end with: prototype, closed_form, last_layer or auto.")
+@click.option("--budget", type=click.IntRange(1), help="Bytes of RAM that training may take.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes; default: one for each core.")
+@click.option(
+    "--replay", type=click.IntRange(1), metavar="N", help="Instead: N of the episodes on a board, bit by bit."
+)
+@click.option("--board", default="pico-emulated", show_default=True, help="The board for --replay.")
+@click.option("--queries", type=click.IntRange(1), default=10, show_default=True, help="Asked there of each episode.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write the JSON there, too.")
+@json_option
+def command(
+    dataset,
+    data,
+    model,
+    method,
+    numbers,
+    way,
+    shot,
+    groups,
+    episodes,
+    seed,
+    jobs,
+    replay,
+    board,
+    queries,
+    output,
+    as_json,
+    **options,
+):
+    """How well each method learns, over few-shot episodes: accuracy with its 95 % interval, memory, work, flash.
+
+    int8 and int16 (the width of gradients) are the board's own package on the simulator, to the bit; float32 is the
+    same loop in PyTorch (extra [train]). All methods see the same episodes. A run that was stopped goes on where it
+    was when it is started again.
+    """
+    setting = _setting(dataset, data, model, way, shot, groups)
+    chosen = {name: value for name, value in options.items() if value is not None}
+    jobs_to_run = _jobs(setting, _list(method), _list(numbers), seed, chosen)
+    if replay:
+        _replay(setting, jobs_to_run, replaying.sample(episodes, replay, seed), board, queries, as_json)
+        return
+    processes = jobs or os.cpu_count() or 1
+    with progress_bar() as show:
+        result = bench.run(setting, jobs_to_run, episodes, processes, show)
+    if output:
+        report.save(result, output)
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(report.text(result))
+
+
+def _replay(setting: bench.Setting, jobs: list, numbers: list[int], board: str, queries: int, as_json: bool) -> None:
+    """Exit code 10 where the board answers otherwise than the simulator."""
+    task, _ = setting.open()
+    on_board = [job for job in jobs if job.arithmetic in arithmetic.WIDTHS and job.method != arithmetic.NONE]
+    with open_board(board, None, "mpremote") as link, progress_bar() as show:
+        if link is not None:
+            flash.flash(link, setting.model, show)
+        found = replaying.run(link, setting.model, task, on_board, numbers, queries, show)
+    if as_json:
+        print_json([asdict(one) for one in found])
+    else:
+        click.echo("\n".join(one.line() for one in found))
+    if not all(one.same for one in found):
+        raise TinylearnError(f"{board} does not answer as the simulator does", VERIFY_FAILED)
+
+
+def _setting(dataset, data, model, way, shot, groups) -> bench.Setting:
+    if dataset in tasks.SPECS:
+        spec = tasks.SPECS[dataset]
+        file = data / datasets.FILES[spec.source] if data and data.is_dir() and spec.source in datasets.FILES else data
+    elif dataset.endswith(".npz"):
+        file = Path(dataset)
+        spec = tasks.of_file(file)
+    else:
+        raise TinylearnError(f"there is no data set {dataset!r}; known are {', '.join(tasks.SPECS)}, or a .npz", USAGE)
+    path = model or _backbone(spec)
+    tlm.read(path)  # a sentence now, not out of a process later
+    return bench.Setting(spec.name, path, file, way or spec.way, shot or spec.shot, tuple(_list(groups)))
+
+
+def _backbone(spec: tasks.Spec) -> Path:
+    name = spec.backbone.split("-")[0]
+    if name not in SHIPPED:
+        raise TinylearnError(f"{spec.name} wants --model: a .tlm of {name}, made by `tinylearn convert`", USAGE)
+    return paths.MODELS / name / f"{name}.tlm"
+
+
+def _jobs(setting: bench.Setting, wanted: list[str], numbers: list[str], seed: int, options: dict):
+    """The rows: every method in every arithmetic that it has."""
+    spec, known = tasks.SPECS[setting.spec], arithmetic.methods(tlm.read(setting.model))
+    if spec.source == "armband":
+        known = (*known, *arithmetic.WITHOUT_NETWORK)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise TinylearnError(f"there is no method {unknown[0]!r} for this model; known are {', '.join(known)}", USAGE)
+    strange = [name for name in numbers if name not in arithmetic.ARITHMETIC]
+    if strange or not numbers:
+        raise TinylearnError(f"arithmetic is of {', '.join(arithmetic.ARITHMETIC)}, not {', '.join(strange)!r}", USAGE)
+    return [
+        arithmetic.Job(name, number, seed, options if arithmetic.trains(name) else {})
+        for name in wanted or known
+        for number in arithmetic.of_method(name, numbers)
+    ]

@@ -1,0 +1,72 @@
+"""What one adaptation takes: bytes while it trains, multiply-accumulates, seconds on a Pico, bytes of flash in the end.
+
+Bytes and operations are counted by the code that runs on the board (firmware/tinylearn/tuning.py, plan.py). Seconds are
+a forecast from them: cycles per multiply-accumulate of models/glyph's forward pass on `pico-emulated`, as
+benchmarks/results has them. `tinylearn benchmark --replay` measures.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+from tinylearn_host import paths, simulator, tlm
+from tinylearn_host.learning import arithmetic
+from tinylearn_host.learning.arithmetic import Integers, Job
+from tinylearn_host.learning.tasks import Task
+
+PICO_HZ = 125e6
+
+
+def of(job: Job, task: Task, model: tlm.Model) -> dict:
+    """Empty for rows that no board runs.
+
+    ram: bytes at the peak beyond model and code. saved: activations and masks of one sample that wait for the backward.
+    macs: of the whole adaptation; backward_macs: of one sample and step. seconds: on a Pico. delta: bytes of the .tld.
+    """
+    if job.arithmetic not in arithmetic.WIDTHS or job.method in (arithmetic.NONE, *arithmetic.WITHOUT_NETWORK):
+        return {}
+    runner = Integers(job, task, model)
+    episode = task.episode(job.seed, 0)
+    forward = sum(op.macs for op in model.ops[: model.head])
+    if arithmetic.trains(job.method):
+        _, fit = arithmetic.fit(model, job, len(episode.support), task.way)
+        found = {"ram": fit.bytes, "saved": saved(fit.tail), "macs": fit.first_macs + fit.steps * fit.step_macs}
+        found.update(backward_macs=fit.tail.macs[2], cache=fit.cache)
+    else:
+        simulator.on_path()
+        plan = import_module("tinylearn.model").Model(runner.file).plan(job.method, task.way, task.shot)
+        found = {"ram": plan.features + plan.head + plan.training, "saved": 0, "macs": forward * len(episode.support)}
+    per_mac = cycles_per_mac()
+    if per_mac:
+        found["seconds"] = round(found["macs"] * per_mac / PICO_HZ, 1)
+    found["delta"] = delta(runner, task)
+    return found
+
+
+def saved(tail) -> int:
+    """Bytes that wait through the loss for the backward: inputs of trained layers, outputs of maxima, masks."""
+    loss = tail.end - tail.first
+    waiting = {id(block): block.size for (kind, _), block in tail.blocks.items() if _waits(kind, block, loss)}
+    return sum(waiting.values())
+
+
+def _waits(kind: str, block, loss: int) -> bool:
+    return kind in ("activation", "mask") and block.first < loss < block.last
+
+
+def delta(runner: Integers, task: Task) -> int:
+    """Bytes of the file that keeps what was learned from episode 0."""
+    model = runner.adapted(task.episode(runner.job.seed, 0), 0)
+    with tempfile.TemporaryDirectory() as folder:
+        model.path = str(Path(folder) / "model.tlm")
+        model.save()
+        return sum(file.stat().st_size for file in Path(folder).glob("*.tld.*"))
+
+
+def cycles_per_mac() -> float | None:
+    file = paths.ROOT / "benchmarks" / "results" / "pico-emulated.json"
+    rows = json.loads(file.read_text()) if file.is_file() else []
+    return next((row["per_mac"] for row in rows if row["name"] == "glyph"), None)

@@ -1,0 +1,180 @@
+"""What the board's training does, in float32 by PyTorch: the yardstick for its integers.
+
+The loop is that of firmware/tinylearn/training.py and tuning.py, step for step: the same choice of what is trained, the
+same views (made by the board's own tl_train.augment), in the same order, plain SGD at once after each sample, the best
+weights kept, the same choice of a head. Only the numbers are real. Many episodes run side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tinylearn_host import ir, simulator
+from tinylearn_host.learning import float_heads
+from tinylearn_host.learning.float_net import FloatNet, Weights
+
+CHUNK = 64  # queries of each episode that run at a time
+
+
+@dataclass
+class Lesson:
+    """One episode, with the board's seed: int8 [n, inputs] to learn from, their classes, int8 to be asked about."""
+
+    support: np.ndarray
+    classes: np.ndarray
+    query: np.ndarray
+    seed: int
+
+
+def views_of(x: np.ndarray, views: int, parameters: object, seed: int) -> np.ndarray:
+    """int8 [1 + views, n, inputs]: the samples x and the board's views of them (Support._make)."""
+    simulator.on_path()
+    augment = import_module("tl_train").augment if parameters is not None else None
+    seen = np.repeat(x[None], 1 + views, 0)
+    state = np.zeros(1, np.int32)
+    for view in range(1, 1 + views if augment else 1):
+        for i, sample in enumerate(np.ascontiguousarray(x)):
+            state[0] = ((seed * 31 + i) * 31 + view) * 40503 & 0x3FFFFFFF | 1
+            status = augment(parameters, sample, seen[view, i], state)
+            assert status == 0, simulator.explain(status)
+    return seen
+
+
+class Order:
+    """The board's random order of the samples (Training._shuffle)."""
+
+    def __init__(self, count: int, seed: int):
+        self.order, self.chance = list(range(count)), seed % 65536
+
+    def next(self) -> list[int]:
+        order = self.order
+        for i in range(len(order) - 1, 0, -1):
+            self.chance = (self.chance * 75 + 74) % 65537
+            j = self.chance % (i + 1)
+            order[i], order[j] = order[j], order[i]
+        return list(order)
+
+
+class FloatTraining:
+    """Lessons of one shape (number of samples and classes), side by side.
+
+    choice: {operator: Trained} of firmware/tinylearn/tail.py; parameters: of tl_train.augment, or None.
+    """
+
+    def __init__(self, net: FloatNet, choice: dict, lessons: list[Lesson], views: int, parameters: object, rate: float):
+        self.net, self.choice, self.rate, self.views = net, choice, rate, views
+        self.cut = min(choice) if choice else net.last
+        self.count, self.episodes = len(lessons[0].classes), len(lessons)
+        self.each = torch.arange(self.episodes)
+        self.classes = torch.from_numpy(np.stack([lesson.classes for lesson in lessons], 1)).long()  # [n, E]
+        ways = int(self.classes.max()) + 1
+        member = F.one_hot(self.classes, ways).float()  # [n, E, k]
+        self.share = member / member.sum(0)
+        seen = np.stack([views_of(lesson.support, views, parameters, lesson.seed) for lesson in lessons], 2)
+        boundaries = [net.prefix(net.input(x), self.cut) for x in seen]
+        self.boundary = {i: torch.stack([b[i] for b in boundaries]) for i in boundaries[0]}  # [1 + V, n, E, ...]
+        self.orders = [Order(self.count, lesson.seed) for lesson in lessons]
+        self.trained, self.masks = {}, []
+        for index, part in choice.items():
+            self._own(index, part)
+        self.steps = 0
+
+    def _own(self, index: int, part) -> None:
+        frozen, grown = self.net.frozen[index], self.episodes
+        parts = []
+        for flag, value in ((1, frozen.w), (2, frozen.b)):
+            if part.flags & flag:
+                value = value.expand(grown, *value.shape[1:]).clone().requires_grad_()
+                self.masks.append((value, self._mask(index, part, value)))
+            parts.append(value)
+        self.trained[index] = Weights(*parts)
+
+    def _mask(self, index: int, part, value: Tensor) -> Tensor | None:
+        """1 where a part of the channels is trained; None: all are. value [E, O, I, kh, kw] or [E, O]."""
+        if not part.list and not part.count:
+            return None
+        axis = 1 if part.axis or self.net.model.ops[index].name == ir.DEPTHWISE_CONV2D else 2
+        if value.dim() == 2 and axis == 2:
+            return None  # biases belong to outputs
+        chosen = list(part.list) if part.list else list(range(part.first, part.first + part.count))
+        mask = torch.zeros(value.shape[axis])
+        mask[chosen] = 1
+        return mask.view([-1 if d == axis else 1 for d in range(value.dim())])
+
+    def features(self) -> Tensor:
+        """[n, E, features] of the clean samples, by the weights as they are."""
+        with torch.no_grad():
+            return self.net.features({i: b[0] for i, b in self.boundary.items()}, self.cut, self.trained)
+
+    def rows(self) -> Tensor:
+        """[E, k, features]: a cosine head's."""
+        return F.normalize(torch.einsum("nek,nef->ekf", self.share, self.features()), dim=-1)
+
+    def step(self) -> Tensor:
+        """Mean loss [E] of one step over all samples, each of which moves the weights."""
+        rows = float_heads.TAU * self.rows()
+        orders = torch.tensor([order.next() for order in self.orders]).T  # [n, E]
+        losses = torch.zeros(self.episodes)
+        parameters = [value for value, _ in self.masks]
+        for sample in orders:
+            view = 1 + (self.steps + sample) % self.views if self.views else torch.zeros_like(sample)
+            values = {i: b[view, sample, self.each][None] for i, b in self.boundary.items()}
+            features = F.normalize(self.net.features(values, self.cut, self.trained)[0], dim=-1)
+            logits = torch.einsum("ef,ekf->ek", features, rows)
+            loss = F.cross_entropy(logits, self.classes[sample, self.each], reduction="none")
+            gradients = torch.autograd.grad(loss.sum(), parameters)
+            with torch.no_grad():
+                losses += loss
+                for (value, mask), gradient in zip(self.masks, gradients, strict=True):
+                    value -= self.rate * (gradient if mask is None else gradient * mask)
+        self.steps += 1
+        return losses / self.count
+
+    def run(self, steps: int, patience: int) -> None:
+        """Until each episode's loss has not fallen for `patience` steps; the weights at its lowest stay."""
+        best = torch.full((self.episodes,), torch.inf)
+        since = torch.zeros(self.episodes)
+        kept = [value.detach().clone() for value, _ in self.masks]
+        for _ in range(steps):
+            loss = self.step()
+            going = since < patience
+            better = going & (loss < best)
+            best = torch.where(better, loss, best)
+            since = torch.where(better, 0, since + going)
+            for (value, _), copy in zip(self.masks, kept, strict=True):
+                copy[better] = value.detach()[better]
+            if not (since < patience).any():
+                break
+        with torch.no_grad():
+            for (value, _), copy in zip(self.masks, kept, strict=True):
+                value.copy_(copy)
+
+    def answers(self, lessons: list[Lesson], head: str) -> list[np.ndarray]:
+        """The class that each query gets; head: a name of float_heads.HEADS, or "auto"."""
+        known = self.features().numpy().astype(np.float64)
+        asked = self._asked(lessons)
+        found = []
+        for e, lesson in enumerate(lessons):
+            x = known[:, e]
+            method = float_heads.choose(x, lesson.classes) if head == "auto" else head
+            taught = float_heads.HEADS[method](x, lesson.classes)
+            found.append(float_heads.answers(taught, asked[e]))
+        return found
+
+    def _asked(self, lessons: list[Lesson]) -> list[np.ndarray]:
+        """Features of the queries, float64 [queries, features] of each episode."""
+        most = max(len(lesson.query) for lesson in lessons)
+        padded = np.stack([np.resize(lesson.query, (most, lesson.query.shape[1])) for lesson in lessons], 1)
+        parts = []
+        with torch.no_grad():
+            for at in range(0, most, CHUNK):
+                boundary = self.net.prefix(self.net.input(padded[at : at + CHUNK]), self.cut)
+                parts.append(self.net.features(boundary, self.cut, self.trained).numpy())
+        features = np.concatenate(parts).astype(np.float64)
+        return [features[: len(lesson.query), e] for e, lesson in enumerate(lessons)]

@@ -1,0 +1,56 @@
+"""What a run of the benchmark found, as a file, as text."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from tinylearn_host.device import kb
+
+HEADINGS = ("method", "arithmetic", "accuracy", "ram", "saved", "MACs", "s on a Pico", "flash")
+
+
+def save(result: dict, path: Path) -> None:
+    """JSON with a row on each line, so that a change shows in a diff; whole or not at all."""
+    rows = ",\n".join("  " + json.dumps(row) for row in result["rows"])
+    text = f'{{"setting": {json.dumps(result["setting"])},\n "rows": [\n{rows}\n]}}\n'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def title(setting: dict) -> str:
+    return f"{setting['title']}: {setting['way']}-way {setting['shot']}-shot"
+
+
+def cells(row: dict) -> tuple[str, ...]:
+    """One row as HEADINGS have it."""
+    known = row["costs"]
+    return (
+        row["method"],
+        row["arithmetic"],
+        f"{row['mean']:.1f} ± {row['interval']:.1f}",
+        kb(known["ram"]) if "ram" in known else "",
+        kb(known["saved"]) if known.get("saved") else "",
+        f"{known['macs'] / 1e6:,.0f} M" if "macs" in known else "",
+        f"{known['seconds']:,.0f}" if "seconds" in known else "",
+        kb(known["delta"]) if "delta" in known else "",
+    )
+
+
+def text(result: dict) -> str:
+    """For a terminal."""
+    setting = result["setting"]
+    lines = [HEADINGS, *(cells(row) for row in result["rows"])]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    table = [
+        "  ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
+    head = f"{title(setting)}, {setting['episodes']} episodes, seed {setting['seed']}, {setting['model']['name']}"
+    return "\n".join([head, *(line.rstrip() for line in table)])

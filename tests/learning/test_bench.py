@@ -1,0 +1,121 @@
+"""The command: rows, what a stopped run knows, refusals."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tinylearn_host import cli, tlm
+from tinylearn_host.learning import bench, costs, report, tasks
+from tinylearn_host.learning.arithmetic import Integers, Job
+from tinylearn_host.paths import MODELS
+
+GLYPH = MODELS / "glyph" / "glyph.tlm"
+
+
+@pytest.fixture(autouse=True)
+def journals(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "JOURNALS", tmp_path / "journals")
+    return tmp_path / "journals"
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Four classes of blurred squares in four corners, ten each."""
+    random = np.random.default_rng(0)
+    x = np.zeros((40, 28, 28), np.uint8)
+    for i, image in enumerate(x):
+        row, column = 3 + 12 * (i % 4 // 2), 3 + 12 * (i % 2)
+        image[row : row + 9, column : column + 9] = random.integers(100, 255, (9, 9))
+    path = tmp_path / "few.npz"
+    np.savez(path, x=x, y=np.arange(40) % 4)
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.main, ["benchmark", *map(str, arguments)], catch_exceptions=False)
+
+
+def test_rows_of_a_users_file(file, tmp_path):
+    output = tmp_path / "run.json"
+    result = run(
+        *("--dataset", file, "--way", 3, "--shot", 2, "--episodes", 3, "--jobs", 1, "--steps", 2, "--layers", 2),
+        *("--method", "none,prototype,bias", "--output", output, "--json"),
+    )
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found == json.loads(output.read_text())
+    names = [(row["method"], row["arithmetic"]) for row in found["rows"]]
+    floats = [(method, "float32") for method in ("prototype", "bias")]
+    assert sorted(names) == sorted([("none", "int8"), ("prototype", "int8"), ("bias", "int8"), *floats])
+    by_name = dict(zip(names, found["rows"], strict=True))
+    assert by_name["none", "int8"]["mean"] == pytest.approx(100 / 3, abs=0.01)
+    assert by_name["prototype", "int8"]["mean"] > 60
+    for method in ("prototype", "bias"):
+        assert by_name[method, "int8"]["mean"] == pytest.approx(by_name[method, "float32"]["mean"], abs=12)
+    assert by_name["bias", "int8"]["costs"]["macs"] > by_name["prototype", "int8"]["costs"]["macs"]
+    assert report.text(found).count("\n") == 6
+
+
+def test_a_run_goes_on_where_it_was_stopped(file, journals, monkeypatch):
+    options = ("--dataset", file, "--way", 3, "--shot", 2, "--jobs", 1, "--method", "prototype", "--arithmetic", "int8")
+    assert run(*options, "--episodes", 3, "--json").exit_code == 0
+    [journal] = journals.iterdir()
+    lines = journal.read_text().splitlines()
+    journal.write_text("\n".join([lines[0].replace(lines[0].split()[1], "12.5]"), lines[1], lines[2][:4]]))
+    found = json.loads(run(*options, "--episodes", 5, "--json").stdout)["rows"][0]["accuracies"]
+    first, second = json.loads(lines[0])[0], json.loads(lines[1])
+    assert found[first] == 12.5  # taken from the journal, not computed again
+    assert found[second[0]] == pytest.approx(second[1], abs=1e-3)
+    assert len(found) == 5
+
+
+def test_several_processes_find_the_same(file):
+    options = ("--dataset", file, "--way", 3, "--shot", 1, "--episodes", 4, "--method", "prototype", "--json")
+    one, two = (json.loads(run(*options, "--seed", 5, "--jobs", jobs).stdout) for jobs in (1, 2))
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    "arguments, code, sentence",
+    [
+        (["--dataset", "moon"], 2, "there is no data set 'moon'"),
+        (["--dataset", "glyphs"], 2, "glyphs needs a file, such as omniglot_background.npz"),
+        (["--dataset", "digits", "--method", "magic"], 2, "there is no method 'magic' for this model"),
+        (["--dataset", "digits", "--arithmetic", "int4"], 2, "int4"),
+        (["--dataset", "keywords"], 2, "wants --model"),
+        (["--dataset", "digits", "--model", "none.tlm"], 11, "cannot read none.tlm"),
+    ],
+)
+def test_refusals(arguments, code, sentence):
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert sentence in result.stderr
+
+
+def test_intervals_are_over_people():
+    values, people = np.array([10.0, 20.0, 40.0, 60.0, 70.0, 70.0]), ["a", "a", "b", "b", "c", "c"]
+    found = bench.interval(values, people)
+    means = np.array([15.0, 50.0, 70.0])
+    assert found == {"mean": 45.0, "interval": round(1.96 * means.std(ddof=1) / 3**0.5, 3), "units": 3}
+
+
+def test_what_a_method_costs(file):
+    model = tlm.read(GLYPH)
+    task = tasks.open_task(tasks.SPECS["samples"], model, file, way=3, shot=2)
+    prototype = costs.of(Job("prototype", "int8", 1), task, model)
+    biases, full = (costs.of(Job(name, "int8", 1, {"layers": 3, "steps": 2}), task, model) for name in ("bias", "full"))
+    forward = sum(op.macs for op in model.ops)
+    assert prototype["macs"] == 6 * forward and prototype["saved"] == 0
+    assert 0 < biases["saved"] < full["saved"] and biases["backward_macs"] < full["backward_macs"]
+    weights = sum(model.tensors[model.ops[i].w].bytes for i in (8, 9, 10))
+    assert biases["delta"] - prototype["delta"] == 3 * (4 * 128 + 12)
+    assert full["delta"] > prototype["delta"] + weights
+
+
+def test_the_seed_of_the_board_belongs_to_the_episode(file):
+    model = tlm.read(GLYPH)
+    task = tasks.open_task(tasks.SPECS["samples"], model, file, way=3, shot=2)
+    runner = Integers(Job("full", "int8", 1, {"steps": 2, "layers": 3}), task, model)
+    once, again, other = (bytes(runner.adapted(task.episode(1, 0), n).arena) for n in (0, 0, 1))
+    assert once == again and once != other

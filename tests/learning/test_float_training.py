@@ -1,0 +1,186 @@
+"""float32 against the board's integers: the same network, the same views, the same order, the same direction."""
+
+import numpy as np
+import pytest
+import torch
+from graphs_backward import network
+from tinylearn_host import digits, simulator, tlm
+from tinylearn_host.learning import arithmetic, float_heads
+from tinylearn_host.learning.arithmetic import Job
+from tinylearn_host.learning.datasets import pixels
+from tinylearn_host.learning.float_net import FloatNet, Weights
+from tinylearn_host.learning.float_training import FloatTraining, Lesson, Order, views_of
+from tinylearn_host.paths import MODELS
+from tinylearn_host.simulator import Simulator
+
+simulator.on_path()
+from tinylearn import teaching, training, tuning  # noqa: E402
+from tinylearn.model import Model  # noqa: E402
+
+GLYPH = tlm.read(MODELS / "glyph" / "glyph.tlm")
+
+
+@pytest.fixture(scope="module")
+def lesson() -> Lesson:
+    images, labels = digits.load()
+    rows = np.concatenate([np.flatnonzero(labels == k)[:4] for k in range(3)])
+    return Lesson(pixels(images[rows]), labels[rows], pixels(images[200:230]), 987654321)
+
+
+def real(values: np.ndarray, record: tlm.TensorRecord) -> np.ndarray:
+    return (values.astype(np.float64) - record.zero_point) * record.scale
+
+
+def decibels(wanted: np.ndarray, found: np.ndarray) -> float:
+    return 20 * np.log10(np.linalg.norm(wanted) / np.linalg.norm(wanted - found))
+
+
+def test_the_network_in_real_numbers_is_the_boards_but_for_rounding(lesson):
+    net, board = FloatNet(GLYPH), Simulator(GLYPH.raw)
+    found = net.features(net.prefix(net.input(lesson.query[:, None]), 5), 5, {})[:, 0].numpy()
+    wanted = real(board.run_batch(lesson.query).reshape(len(found), -1), GLYPH.tensors[GLYPH.features])
+    assert decibels(found, wanted) > 25
+
+
+def test_every_operator_in_real_numbers():
+    for seed in range(8):
+        model = tlm.read(tlm.build(network(seed)))
+        net, board = FloatNet(model), Simulator(model.raw)
+        net.last = len(model.ops)
+        x = np.random.default_rng(seed).integers(-128, 128, (12, 1, int(np.prod(model.input_shape())))).astype(np.int8)
+        values = net._run({model.input: net.input(x)}, 0, net.last, {})
+        found = values[model.output].permute(0, 1, 3, 4, 2).flatten(1).numpy()
+        record = model.tensors[model.output]
+        low, high = ((v - record.zero_point) * record.scale for v in (-128, 127))
+        wanted = real(board.run_batch(x[:, 0]).reshape(len(x), -1), record)
+        assert np.abs(found.clip(low, high) - wanted).max() < 8 * record.scale, seed
+
+
+def test_episodes_with_weights_of_their_own_do_not_meet(lesson):
+    net = FloatNet(GLYPH)
+    x = net.input(lesson.query[:6].reshape(2, 3, -1))
+    boundary = net.prefix(x, 4)
+    factor = torch.tensor([0.5, 1.0, 2.0])
+    own = {
+        i: Weights(w.w * factor.view(3, 1, 1, 1, 1), w.b * factor.view(3, 1)) for i, w in net.frozen.items() if i >= 4
+    }
+    together = net.features(boundary, 4, own)
+    for e in range(3):
+        alone = {i: Weights(w.w[e : e + 1], w.b[e : e + 1]) for i, w in own.items()}
+        one = net.features({i: v[:, e : e + 1] for i, v in boundary.items()}, 4, alone)
+        assert torch.allclose(one[:, 0], together[:, e], atol=1e-4)
+
+
+def boards_training(lesson: Lesson, job: Job):
+    """(Training of the board, the Support's views as bytes) ready for its first step."""
+    board = Model(np.frombuffer(GLYPH.raw, np.uint8).copy())
+    settings = tuning.Settings(board, {"width": arithmetic.WIDTHS[job.arithmetic], **job.options})
+    fit = tuning.find(board, job.method, len(lesson.classes), 3, settings)
+    support = training.Support(board, fit.tail, fit.count, fit.views, fit.cache, settings.augment, lesson.seed)
+    for i, x in enumerate(lesson.support):
+        board.take(x)
+        support.add(i)
+    task = teaching.Task(board, {})
+    task.labels = [0, 1, 2]
+    rows = teaching._rows_of(task, bytearray(lesson.classes.astype(np.uint8)))
+    head = teaching._new_head(task, "cosine")
+    return training.Training(support, head, rows, settings.rate, lesson.seed), settings, fit
+
+
+def test_views_and_order_are_the_boards(lesson):
+    job = Job("full", "int8", 1, {"views": 3, "rate": 0.01})
+    board, settings, fit = boards_training(lesson, job)
+    seen = views_of(lesson.support, 3, settings.augment, lesson.seed)
+    assert set(fit.tail.boundary) == {GLYPH.input}
+    support = board.support
+    for i in range(len(lesson.classes)):
+        for view in range(4):
+            support.find(i, view)
+            at = support.places[GLYPH.input]
+            assert (np.frombuffer(support.arena, np.int8)[at : at + 784] == seen[view, i]).all()
+    order = Order(len(lesson.classes), lesson.seed)
+    for _ in range(3):
+        board._shuffle()
+        assert list(board.order) == order.next()
+
+
+@pytest.mark.parametrize("method, width", [("full", "int16"), ("full", "int8"), ("bias", "int16")])
+def test_weights_move_as_in_float32(lesson, method, width):
+    """Rounding is random, so that single weights differ: what counts is how far they go the way of float32."""
+    job = Job(method, width, 1, {"views": 2, "rate": 0.02, "layers": 6})
+    board, settings, fit = boards_training(lesson, job)
+    net = FloatNet(GLYPH)
+    floats = FloatTraining(net, fit.tail.choice, [lesson], fit.views, settings.augment, settings.rate)
+    losses = [(board.step()[0], float(floats.step()[0])) for _ in range(3)]
+    assert np.allclose(*zip(*losses, strict=True), atol=0.1), losses
+    for index in fit.tail.choice:
+        before, after = net.frozen[index], floats.trained[index]
+        for name, tensor in (("w", GLYPH.ops[index].w), ("b", GLYPH.ops[index].b)):
+            moved = (getattr(after, name) - getattr(before, name)).detach().numpy().reshape(-1)
+            if ("trained", tensor) not in fit.tail.kept:
+                assert not moved.any()
+                continue
+            found = boards_move(board, index, name)
+            assert 0.8 < found @ moved / (moved @ moved) < 1.2, (index, name)
+
+
+def boards_move(board, index: int, name: str) -> np.ndarray:
+    """By how much the board's weights or biases of an operator have moved, in real units, as FloatNet lays them."""
+    tail = board.tail
+    tensor = getattr(GLYPH.ops[index], name)
+    at = tail.kept["trained", tensor]
+    raw = bytearray(GLYPH.raw)
+    record = GLYPH.tensors[tensor]
+    raw[record.place : record.place + record.bytes] = bytes(board.support.arena[at : at + record.bytes])
+    changed = tlm.read(tlm.seal(bytes(raw)))
+    after, before = (getattr(FloatNet(model).frozen[index], name) for model in (changed, GLYPH))
+    return (after - before).numpy().reshape(-1)
+
+
+def test_a_scheme_moves_its_channels_only(lesson):
+    from tinylearn.tail import Trained
+
+    choice = {8: Trained(3, 0, 16, 24, None), 10: Trained(3, 1, 8, 40, None), 9: Trained(1, 0, 4, 12, None)}
+    net = FloatNet(GLYPH)
+    floats = FloatTraining(net, choice, [lesson], 0, None, 0.02)
+    floats.step()
+    moved = {i: (floats.trained[i].w - net.frozen[i].w)[0].abs().sum((2, 3)) for i in choice}
+    inputs, outputs = moved[8].sum(0).nonzero()[:, 0], moved[10].sum(1).nonzero()[:, 0]
+    assert inputs.tolist() == list(range(16, 40)) and outputs.tolist() == list(range(8, 48))
+    assert moved[9].sum(1).nonzero()[:, 0].tolist() == list(range(4, 16))
+    assert (floats.trained[9].b == net.frozen[9].b).all()
+
+
+def test_the_best_weights_of_each_episode_stay(lesson, monkeypatch):
+    floats = FloatTraining(FloatNet(GLYPH), {10: tuning.whole(2)}, [lesson, lesson], 0, None, 0.02)
+    losses = iter(torch.tensor([[3.0, 1.0], [2.0, 2.0], [2.5, 3.0], [1.0, 0.5], [0.5, 0.1]]))
+    biases = floats.trained[10].b
+
+    def step():
+        with torch.no_grad():
+            biases[:] = biases.round() + 1  # which step it was
+        return next(losses)
+
+    with torch.no_grad():
+        biases.zero_()
+    monkeypatch.setattr(floats, "step", step)
+    floats.run(5, patience=2)
+    assert biases[:, 0].tolist() == [5, 1]  # the second had not fallen for two steps, whatever came then
+
+
+def test_heads_are_chosen_as_on_the_board():
+    random = np.random.default_rng(0)
+    centres = random.integers(-60, 60, (4, 32))
+    for noise in (5, 30, 60):
+        classes = np.tile(np.arange(4), 6)
+        x = np.clip(centres[classes] + random.normal(0, noise, (24, 32)), -128, 127).astype(np.int8)
+        board = teaching.Task(type("M", (), {"f": bytes(32), "f_zero": 0, "head": None}), {"steps": 40, "rate": 100.0})
+        board.options.update(metric="cosine", seed=1, shrinkage=None, more="refine")
+        board.labels = [0, 1, 2, 3]
+        rows = teaching._rows_of(board, bytearray(classes.astype(np.uint8)))
+        chosen = teaching.choose(board, memoryview(bytearray(x.tobytes())), memoryview(rows))
+        assert float_heads.choose(x.astype(float), classes) == chosen
+
+
+def test_one_example_of_each_class_leaves_the_prototypes():
+    assert float_heads.choose(np.eye(3), np.arange(3)) == "prototype"
