@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -49,6 +50,15 @@ class Simulator:
         if status:
             raise TinylearnError(f"the model does not run: {explain(status)}", BAD_MODEL)
         return self.view(self.model.output).reshape(self.model.output_shape()).copy()
+
+    def steps(self, x: np.ndarray) -> Iterator[np.ndarray]:
+        """The int8 output (h, w, c) of one operator after the other, for one sample; overwritten by those to come."""
+        self.view(self.model.input)[:] = _sample(x, self.model)
+        for index, op in enumerate(self.model.ops):
+            status = self.tl_infer.run(self.file, self.arena, index, index + 1)
+            if status:
+                raise TinylearnError(f"operator {index} does not run: {explain(status)}", BAD_MODEL)
+            yield self.view(op.y).reshape(self.model.tensors[op.y].shape[1:])
 
     def run_batch(self, x: np.ndarray) -> np.ndarray:
         """y int8 [n, h, w, c] of x int8 [n, ...], one sample after the other."""

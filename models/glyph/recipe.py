@@ -9,7 +9,6 @@ arXiv 1703.05175) with the cosine at temperature 10 (Hu et al. 2022, arXiv 2204.
 from __future__ import annotations
 
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -26,8 +25,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "host")]
 import drawings  # noqa: E402
 import evaluate  # noqa: E402
 from network import SIDE, network  # noqa: E402
-from tinylearn_host import digits, partition, quantize, tlm  # noqa: E402
-from tinylearn_host.importers import onnx_qdq  # noqa: E402
+from tinylearn_host import digits, quantizing, tlm  # noqa: E402
 
 WAY, EACH = 64, 4  # an episode: classes and drawings of each, of which one or two are the support
 TAU = 10.0
@@ -76,13 +74,10 @@ def export(net: nn.Module, path: Path) -> None:
 
 
 def convert(onnx: Path, samples: np.ndarray, path: Path) -> tlm.Model:
-    """Float ONNX to the board's file, through QDQ ONNX."""
-    with tempfile.TemporaryDirectory() as folder:
-        quantised = Path(folder) / onnx.name
-        quantize.quantize(onnx, samples, quantised, input_step=quantize.PIXELS)
-        graph = onnx_qdq.load(quantised)
-        graph.meta["domain"] = "image"
-        model = partition.prepare(tlm.read(tlm.build(graph, growth=0.25)))
+    """Float ONNX to the board's file. samples: 0 .. 1, as pixels are to be"""
+    result = quantizing.quantize(onnx, np.rint(255 * samples).astype(np.uint8))
+    result.graph.meta["domain"] = "image"
+    model = result.model(growth=0.25)
     tlm.save(model, path)
     return model
 

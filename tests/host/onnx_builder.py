@@ -53,12 +53,12 @@ class Net:
     def dense(self, inputs: int, out: int) -> Net:
         return self.node("Gemm", self.constant(self.normal(out, inputs)), self.constant(self.normal(out)), transB=1)
 
-    def save(self, path, output: tuple[int, ...]) -> None:
+    def save(self, path, output: tuple[int | None, ...], opset: int = 13) -> None:
         """output: the shape of one answer"""
         ends = [
             helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, *s])
             for n, s in (("x", self.shape), (self.last, output))
         ]
         graph = helper.make_graph(self.nodes, "net", ends[:1], ends[1:], self.constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
         onnx.save(onnx.shape_inference.infer_shapes(model), path)

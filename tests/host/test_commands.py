@@ -8,7 +8,6 @@ import graphs
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from onnx_builder import Net
 from tinylearn_host import errors, tlm
 from tinylearn_host.bench import reference_models
 from tinylearn_host.cli import main
@@ -199,19 +198,3 @@ def test_damaged_models_are_refused_by_every_command(tmp_path, model):
     for arguments in (["inspect", model], ["sizes", model], run):
         code, out, err = tinylearn(*arguments)
         assert (code, out) == (errors.BAD_MODEL, "") and "checksum" in err
-
-
-def test_quantize_then_convert_then_run(tmp_path):
-    """From a float network to answers; uint8 calibration makes a model that takes pixels as they are."""
-    source, pixels = tmp_path / "net.onnx", np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1)).astype(np.uint8)
-    Net((1, 8, 8)).conv(4).node("Relu").save(source, (1, 4, 6, 6))
-    np.save(tmp_path / "c.npy", pixels)
-    code, _, err = tinylearn(
-        "quantize", source, "-o", tmp_path / "int8.onnx", "--calibration", tmp_path / "c.npy", "--json"
-    )
-    assert code == 0, err
-    assert tinylearn("convert", tmp_path / "int8.onnx", "-o", tmp_path / "m.tlm")[0] == 0
-    first = tlm.read(tmp_path / "m.tlm").tensors[tlm.read(tmp_path / "m.tlm").input]
-    assert (first.scale, first.zero_point) == (np.float32(1 / 255), -128)
-    code, _, err = tinylearn("convert", source, "-o", tmp_path / "n.tlm")
-    assert code == errors.BAD_MODEL and "tinylearn quantize" in err

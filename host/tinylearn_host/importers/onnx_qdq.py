@@ -63,12 +63,21 @@ def load(path: str | Path) -> ir.Graph:
 
     path = Path(path)
     try:
-        model = onnx.load(path)
-        onnx.checker.check_model(model)
-        model = onnx.shape_inference.infer_shapes(model)
+        return from_model(onnx.load(path), path)
     except OSError as error:
         raise TinylearnError(f"cannot read {path}: {error.strerror}", BAD_MODEL) from None
-    except (DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
+    except (DecodeError, ValueError) as error:
+        raise TinylearnError(f"{path} is damaged or no ONNX model ({error})", BAD_MODEL) from None
+
+
+def from_model(model, path: Path) -> ir.Graph:
+    """The same of an onnx.ModelProto that came, or was made, from the file `path`."""
+    import onnx
+
+    try:
+        onnx.checker.check_model(model)
+        model = onnx.shape_inference.infer_shapes(model)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
         raise TinylearnError(f"{path} is damaged or no ONNX model ({error})", BAD_MODEL) from None
     try:
         graph = _Translation(model, path.stem).graph()
@@ -353,10 +362,10 @@ class _Translation:
         if node.op_type == "ReduceMean":
             listed = len(node.input) > 1 and node.input[1]
             axes = self._integers(node, 1, "axes") if listed else list(self.attributes.get("axes", []))
-            rank = len(x.shape) + 1
-            spatial = {2, 3} if rank == 4 else set()
+            rank = self._rank(node.input[0])
+            spatial = set(range(2, rank))
             if {axis % rank for axis in axes} != spatial or not spatial:
-                raise self._unsupported(f"a mean over axes {axes}", "only the mean over height and width is supported")
+                raise self._unsupported(f"a mean over axes {axes}", "only the mean over all pixels is supported")
         self._pend(node, ir.MEAN, [x.name], (1, 1, x.hwc[2]) if keep else (x.hwc[2],))
 
     def dense(self, node) -> None:
@@ -440,6 +449,13 @@ class _Translation:
         if len(shape) > 1 and not straight:
             raise self._unsupported(f"a reshape from {x.shape} to {shape}", "only flattening to a vector is supported")
         self._pend(node, ir.RESHAPE, [x.name], shape)
+
+    def _rank(self, name: str) -> int:
+        """Dimensions of a real activation in the file: a row of pixels has 3 there, here it is an image."""
+        for value in [*self.model.graph.input, *self.model.graph.value_info]:
+            if value.name == name:
+                return len(value.type.tensor_type.shape.dim)
+        raise self._bad(f'the shape of "{name}" is not known; export with fixed shapes')
 
     def _inferred(self, name: str) -> tuple[int, ...]:
         for value in [*self.model.graph.value_info, *self.model.graph.output]:
