@@ -10,7 +10,7 @@ CFLAGS_EXTRA = -O2 -I$(MODULE_DIR)/.. -I$(MODULE_DIR)/../kernels
 ifneq ($(filter armv%,$(ARCH)),)
 CFLAGS_EXTRA += -masm-syntax-unified
 endif
-SMALL = mod$(MOD) operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype head_closed_form augment fisher backward loss pool_grad
+SMALL = mod$(MOD) operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype head_closed_form augment fisher pull backward loss pool_grad
 ifneq ($(MOD),tl_train) # which runs it over all samples, step after step
 SMALL += head
 endif

@@ -18,6 +18,8 @@ typedef struct {
     int16_t *buffer;
     int32_t *bias_buffer;
     tl_fisher_t *fisher;
+    int32_t channels; // of y, where some are pulled
+    const int8_t *reference;
 } record_t;
 
 // ---- Finding --------------------------------------------------------------------------------------------------------
@@ -166,6 +168,22 @@ static void find_fisher(record_t *r, claims_t *claims) {
         claims->sound && weighted(r->call.code) && (output || r->dx.at) && !wanted(r, TL_TRAIN_WEIGHTS | TL_TRAIN_BIAS);
 }
 
+// What y's channels are pulled to
+static void find_pull(record_t *r, claims_t *claims) {
+    const tl_plan_t *plan = &r->plan;
+    const tl_span_t *y = &r->call.span[TL_Y];
+    const uint32_t channels = r->p->tensors[r->p->operators[plan->op].y].shape[3];
+    if (channels == 0 || y->bytes % channels || plan->flags != TL_PULL) {
+        claims->sound = false;
+        return;
+    }
+    r->channels = (int32_t)channels;
+    r->out = find_channels(r, claims, r->channels, true);
+    r->weight_rates = place(r, claims, plan->weight_rates, sizeof(tl_rate_t), false);
+    r->reference = place(r, claims, plan->buffer, (uint64_t)(y->bytes / channels) * (uint32_t)r->out.count, false);
+    claim(claims, y->at, y->bytes, false);
+}
+
 static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes, int32_t mode) {
     const tl_plan_t *plan = &r->plan;
     if (plan->op < 0 || (uint32_t)plan->op >= r->p->n_operators || (plan->width != 8 && plan->width != 16) ||
@@ -184,6 +202,10 @@ static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes,
     claims_t claims = {.n = 0, .sound = code != TL_SOFTMAX && (weighted(code) || !train)};
     claim(&claims, exponents, exponents_bytes, true);
     r->dy = find_gradient(r, &claims, plan->dy, span[TL_Y].bytes, exponents, op->y);
+    if (wanted(r, TL_PULL)) {
+        find_pull(r, &claims);
+        return claims.sound ? TL_OK : TL_E_PLAN;
+    }
     if (wanted(r, TL_GRAD_INPUT)) {
         claims_t apart = claims; // where dx lies on dy itself, dy's claim stands for both
         r->dx = find_gradient(r, in_place ? &apart : &claims, plan->dx, span[TL_X].bytes, exponents, op->x);
@@ -306,6 +328,11 @@ static void input_grad(record_t *r, tl_rows_t *dx) {
 static void run(record_t *r, int32_t *exponents, tl_update_t *u) {
     const tl_operator_t *op = &r->p->operators[r->plan.op];
     const tl_window_t *g = &r->window;
+    if (r->reference) {
+        tl_pull(&r->dy, r->channels, r->call.span[TL_Y].at, r->reference, &r->out, *r->weight_rates);
+        exponents[op->y] = r->dy.exponent;
+        return;
+    }
     if (r->fisher && r->plan.axis) {
         tl_fisher(r->fisher, g->out_c, r->call.span[TL_Y].at, g->y_zero, &r->dy);
     }

@@ -5,6 +5,7 @@
 
 #include "fisher.h"
 #include "program.h"
+#include "pull.h"
 #include "update.h"
 
 // One record of a plan: what to do for one operator. Offsets are bytes in the arena, multiples of 4.
@@ -22,7 +23,6 @@ typedef struct {
     int32_t bias_rates;    //
     int32_t buffer;        // int16 per trained weight (output channel, tap, input channel), filled up to a multiple of
                            // 4 bytes, then int32 per trained bias; -1: the mode must be TL_SGD
-                           // With TL_FISHER: tl_fisher_t per channel of axis, added to
     int32_t width;         // of the gradients, 8 or 16
 } tl_plan_t;
 
@@ -32,8 +32,12 @@ enum {
     TL_GRAD_INPUT = 4,
     TL_ADD_TO_DX = 8,   // add to the gradient that another reader of x has left
     TL_ADD_TO_DX2 = 16, // x + x: dx2 is dx, and TL_ADD_TO_DX is set
-    TL_FISHER = 32, // of a weighted operator that is not trained: axis 0: x and dx, as complete as this record leaves
-                    // it; axis 1: y and dy, before its mask
+    // A weighted operator that is not trained: the Fisher information of the channels of x from dx, as complete as this
+    // record leaves it, or (axis 1) of y from dy. Added to tl_fisher_t [channels] at `buffer`.
+    TL_FISHER = 32,
+    // Nothing but this, in a record just before the operator's own: dy += weight * (y - reference) for y's chosen
+    // channels. Weight: a tl_rate_t at `weight_rates`. Reference: int8 [positions, count] at `buffer`, see pull.h.
+    TL_PULL = 64,
 };
 
 // What lasts from step to step: the last argument of tl_backward, tl_head_loss and tl_softmax_loss.

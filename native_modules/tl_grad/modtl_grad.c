@@ -1,6 +1,6 @@
 // tl_grad: gradients through a network for Python. Integers and buffers in, a status out; nothing is allocated.
 // native_modules/cpython/tl_grad.py is its twin on CPython, with the same names.
-// What each function does, and its buffers: kernels/backward.h.
+// What each function does, and its buffers: kernels/backward.h and pull.h.
 
 #include "backward.h"
 #include "binding.h"
@@ -38,11 +38,27 @@ static mp_obj_t tl_grad_backward(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_backward_obj, 5, 5, tl_grad_backward);
 
+// activity(params, y, sums) -> status
+static mp_obj_t tl_grad_activity(mp_obj_t params, mp_obj_t y, mp_obj_t sums) {
+    const mp_obj_t args[3] = {params, y, sums};
+    return tl_call(tl_activity, args, 2, 1);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(tl_grad_activity_obj, tl_grad_activity);
+
+// channel_maps(params, y, channels, reference) -> status
+static mp_obj_t tl_grad_channel_maps(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return tl_call(tl_channel_maps, args, 3, 2);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_channel_maps_obj, 4, 4, tl_grad_channel_maps);
+
 #define TL_GRAD_NAMES(ROW)                                                                                             \
     ROW(MP_QSTR_rates, tl_grad_rates_obj)                                                                              \
     ROW(MP_QSTR_head_loss, tl_grad_head_loss_obj)                                                                      \
     ROW(MP_QSTR_softmax_loss, tl_grad_softmax_loss_obj)                                                                \
-    ROW(MP_QSTR_backward, tl_grad_backward_obj)
+    ROW(MP_QSTR_backward, tl_grad_backward_obj)                                                                        \
+    ROW(MP_QSTR_activity, tl_grad_activity_obj)                                                                        \
+    ROW(MP_QSTR_channel_maps, tl_grad_channel_maps_obj)
 
 #if MICROPY_ENABLE_DYNRUNTIME
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {

@@ -34,9 +34,13 @@ def replay(record):
             status = tl_grad.head_loss(params, x, w, b, arena, state, scratch)
         elif kind == 2:
             status = tl_grad.softmax_loss(params, x, arena, state, scratch)
-        else:
+        elif kind == 3:
             status = tl_train.augment(params, x, arena, state)
-    return status or -(bytes(arena) != bytes(after) or bytes(state) != bytes(state_after))
+        elif kind == 4:
+            status = tl_grad.activity(params, x, arena)
+        else:
+            status = tl_grad.channel_maps(params, x, w, arena)
+    return status or -(bytes(arena) != bytes(after) or bytes(state or b"") != bytes(state_after or b""))
 
 
 def run(path):

@@ -1,4 +1,4 @@
-"""Write tests/golden/backward.bin: small tails run forward, back and updated by the simulator, losses, and views.
+"""Write tests/golden/backward.bin: small tails run forward, back and updated by the simulator, losses, views, maps.
 
 What is right about these answers is held by test_gradients.py against PyTorch and by test_augment.py against float64;
 this file holds every build to the bits.
@@ -16,12 +16,12 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[2] / "host")]
 
 from graphs_backward import Maker, network
-from tail import ACCUMULATE, APPLY, BIAS, MOMENTUM, SGD, STATE, WEIGHTS, Tail, Train
+from tail import ACCUMULATE, APPLY, BIAS, MOMENTUM, SGD, STATE, WEIGHTS, Pull, Tail, Train
 from tinylearn_host import ir
 
 FILE = Path(__file__).parent.parent / "golden" / "backward.bin"
 MAGIC, VERSION = b"TLGB", 1
-BACKWARD, HEAD_LOSS, SOFTMAX_LOSS, AUGMENT = range(4)
+BACKWARD, HEAD_LOSS, SOFTMAX_LOSS, AUGMENT, ACTIVITY, CHANNEL_MAPS = range(6)
 LIMIT = 160_000  # bytes of the file
 RATE = {"weight_rate": (20000, -22), "bias_rate": (20000, -12)}
 
@@ -93,6 +93,10 @@ def passes() -> list[bytes]:
         found.append(back(maker.graph(x), width, {}, 310))
         for axis in (0, 1):
             found.append(back(single(230, ir.CONV2D, kernel=(2, 2)), width, {}, 230, fisher={0: axis}))
+        for chosen in (None, [3, 1]):
+            reference = np.random.default_rng(240).integers(-128, 128, (12, 2 if chosen else 4)).astype(np.int8)
+            graph = single(240, ir.CONV2D, kernel=(2, 2))
+            found.append(back(graph, width, {}, 240, pulls={0: Pull(reference, (17000, -18), chosen)}))
     return found
 
 
@@ -144,8 +148,22 @@ def views() -> list[bytes]:
     return found
 
 
+def maps() -> list[bytes]:
+    """Of a feature map [6, 5]: how active its channels are, and three of them."""
+    import tl_grad
+
+    y = np.random.default_rng(600).integers(-128, 128, (6, 5)).astype(np.int8)
+    params, sums = np.array([5, -9], np.int32), np.zeros(5, np.int32)
+    on, reference = np.array([4, 0, 3], np.int16), np.zeros((6, 3), np.int8)
+    assert tl_grad.activity(params, y, sums) == 0 and tl_grad.channel_maps(params[:1], y, on, reference) == 0
+    return [
+        record(ACTIVITY, params, y, None, None, None, None, sums, None),
+        record(CHANNEL_MAPS, params[:1], y, on, None, None, None, reference, None),
+    ]
+
+
 def everything() -> bytes:
-    records = [*passes(), *losses(), *views()]
+    records = [*passes(), *losses(), *maps(), *views()]
     return struct.pack("<4s3I", MAGIC, VERSION, len(records), max(map(len, records)) - 4) + b"".join(records)
 
 

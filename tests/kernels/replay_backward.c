@@ -1,4 +1,5 @@
-// Replays backward.bin (tests/golden/README.md) through tl_run, tl_backward, losses and views; says in TAP what came:
+// Replays backward.bin (tests/golden/README.md) through tl_run, tl_backward, losses, views, maps; says in TAP what
+// came:
 //     replay_backward backward.bin [ROUNDS]
 // and with ROUNDS, runs each pass so often with plan, state, places and arena damaged before the way back, and each
 // view with params damaged: whatever it answers, a sanitizer must have nothing to say. Every array lies in a block of
@@ -14,7 +15,7 @@
 // A backward pass; in a loss, the first five are params, x, w, b and the bytes of scratch, ARENA_AFTER is dx.
 enum { MODEL, ARENA, PLACES, MASKS, PLAN, STATE, ARENA_AFTER, STATE_AFTER, ARRAYS };
 enum { PARAMS, X, W, B, SCRATCH };
-enum { BACKWARD, HEAD_LOSS, SOFTMAX_LOSS, AUGMENT };
+enum { BACKWARD, HEAD_LOSS, SOFTMAX_LOSS, AUGMENT, ACTIVITY, CHANNEL_MAPS };
 
 static uint32_t word(const uint8_t *at) {
     return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
@@ -44,6 +45,12 @@ static tl_status_t call(uint32_t kind, const tl_span_t *a, tl_span_t dx) {
     if (kind == AUGMENT) {
         const tl_span_t spans[3] = {a[X], dx, a[STATE]};
         status = tl_augment(&a[PARAMS], spans);
+    } else if (kind == ACTIVITY) {
+        const tl_span_t spans[2] = {a[X], dx};
+        status = tl_activity(&a[PARAMS], spans);
+    } else if (kind == CHANNEL_MAPS) {
+        const tl_span_t spans[3] = {a[X], a[W], dx};
+        status = tl_channel_maps(&a[PARAMS], spans);
     } else if (kind == HEAD_LOSS) {
         const tl_span_t spans[6] = {a[X], a[W], a[B], dx, a[STATE], scratch};
         status = tl_head_loss(&a[PARAMS], spans);
@@ -112,7 +119,7 @@ static tl_status_t replay(const uint8_t *record, int rounds, int *refused, int *
         from += (n + 3) / 4 * 4;
     }
     const uint32_t kind = word(record);
-    for (int i = 0; i < rounds && (kind == BACKWARD || kind == AUGMENT); i++) {
+    for (int i = 0; i < rounds && (kind == BACKWARD || kind >= AUGMENT); i++) {
         *refused += damaged(kind, a) != TL_OK;
     }
     const tl_span_t dx = block(a[ARENA_AFTER].bytes), *answer = kind == BACKWARD ? &a[ARENA] : &dx;
@@ -121,7 +128,7 @@ static tl_status_t replay(const uint8_t *record, int rounds, int *refused, int *
         status = back(a);
     }
     *equal = memcmp(answer->at, a[ARENA_AFTER].at, answer->bytes) == 0 &&
-             memcmp(a[STATE].at, a[STATE_AFTER].at, a[STATE].bytes) == 0;
+             (a[STATE].bytes == 0 || memcmp(a[STATE].at, a[STATE_AFTER].at, a[STATE].bytes) == 0);
     free(dx.at);
     for (int i = 0; i < ARRAYS; i++) {
         free(a[i].at);

@@ -15,7 +15,7 @@ from tinylearn_host import ir, simulator, tlm
 
 simulator.on_path()
 
-WEIGHTS, BIAS, INPUT, ADD, ADD2, FISHER = 1, 2, 4, 8, 16, 32
+WEIGHTS, BIAS, INPUT, ADD, ADD2, FISHER, PULL = 1, 2, 4, 8, 16, 32, 64
 SGD, MOMENTUM, ACCUMULATE, APPLY = range(4)
 STATE = 8  # words
 WORDS = 16  # of a plan's record
@@ -40,6 +40,21 @@ class Train:
 
 
 @dataclass
+class Pull:
+    """L += weight / 2 * sum (y - reference)^2 over channels of an operator's output; channels None: all.
+
+    reference: int8 [positions, number of channels]. weight: (mantissa, exponent).
+    """
+
+    reference: np.ndarray
+    weight: tuple[int, int]
+    channels: list[int] | None = None
+
+    def real(self) -> float:
+        return self.weight[0] * 2.0 ** self.weight[1]
+
+
+@dataclass
 class Tail:
     """graph: every weighted operator has a bias. width: 8 or 16. fisher: the axis of operators that are not trained."""
 
@@ -50,6 +65,7 @@ class Tail:
     momentum: int = 0
     seed: int = 1
     fisher: dict[int, int] = field(default_factory=dict)
+    pulls: dict[int, Pull] = field(default_factory=dict)
 
     def __post_init__(self):
         self.file = np.frombuffer(tlm.build(self.graph, growth=None), np.uint8).copy()
@@ -68,11 +84,14 @@ class Tail:
         self.scratch_at = self.take(self.scratch_bytes)
         self.tables = {i: self.lay_tables(i, t) for i, t in self.train.items()}
         self.fisher_at = {i: self.take(8 * self.fisher_channels(i)) for i in self.fisher}
+        self.pulls_at = {i: self.lay_pull(p) for i, p in self.pulls.items()}
         self.arena = np.zeros(self.size, np.int8)
         for i in self.trained:
             self.view(i)[:] = self.model.constant(i).reshape(-1)
         for i, t in self.train.items():
             self.fill_tables(i, t)
+        for i, p in self.pulls.items():
+            self.fill_pull(p, *self.pulls_at[i])
         self.state = np.zeros(STATE, np.int32)
         self.state[[0, 1, 3, 4]] = self.seed, self.exponents_at, self.mode, self.momentum
 
@@ -133,6 +152,22 @@ class Tail:
         if t.channels is not None:
             self.words(self.tables[i]["list"], len(t.channels), np.int16)[:] = t.channels
 
+    def lay_pull(self, p: Pull) -> tuple[int, int, int]:
+        listed = p.channels is not None
+        return self.take(4), self.take(2 * len(p.channels)) if listed else -1, self.take(p.reference.size)
+
+    def fill_pull(self, p: Pull, weight_at: int, list_at: int, reference_at: int) -> None:
+        self.words(weight_at, 2, np.int16)[:] = p.weight
+        if p.channels is not None:
+            self.words(list_at, len(p.channels), np.int16)[:] = p.channels
+        self.words(reference_at, p.reference.size, np.int8)[:] = p.reference.reshape(-1)
+
+    def pull_row(self, i: int) -> list[int]:
+        weight, channels, reference = self.pulls_at[i]
+        count = 0 if channels < 0 else len(self.pulls[i].channels)
+        dy = self.gradient_at[self.model.ops[i].y]
+        return [i, PULL, dy, 0, -1, -1, 0, 0, 0, count, channels, 1, weight, 0, reference, self.width]
+
     def words(self, at: int, n: int, kind) -> np.ndarray:
         return self.arena[at : at + n * np.dtype(kind).itemsize].view(kind)
 
@@ -167,6 +202,7 @@ class Tail:
             row += [tables["list"], t.axis if t else 0, tables["weight_rates"], tables["bias_rates"], tables["buffer"]]
             if i in self.fisher:
                 row[1], row[11], row[14] = row[1] | FISHER, self.fisher[i], self.fisher_at[i]
+            rows += [self.pull_row(i)] if i in self.pulls else []
             rows.append([*row, self.width])
         return np.array(rows, np.int32)
 
@@ -210,11 +246,17 @@ class Reference:
             self.values[op.y] = self.through(i, self.operator(i, op))
         last = model.ops[-1].y
         real = torch.tensor(np.ldexp(dy.astype(np.float64), exponent).reshape(model.tensors[last].shape))
-        (self.values[last] * real).sum().backward()
+        pulled = [self.pull(model.ops[i].y, p) for i, p in tail.pulls.items()]
+        sum(pulled, (self.values[last] * real).sum()).backward()
         self.dx = {i: v.grad.numpy() for i, v in self.values.items() if v.grad is not None}
         self.dw = {i: v.grad.numpy() for i, v in self.w.items()}
         self.db = {i: v.grad.numpy() for i, v in self.b.items()}
         self.sum_grad = {i: v.grad.numpy() for i, v in self.sums.items()}
+
+    def pull(self, tensor: int, p: Pull):
+        y = self.values[tensor].reshape(-1, self.values[tensor].shape[-1])
+        chosen = y if p.channels is None else y[:, p.channels]
+        return p.real() / 2 * ((chosen - torch.tensor(p.reference.astype(np.float64)).reshape(chosen.shape)) ** 2).sum()
 
     def leaf(self, a: np.ndarray):
         return torch.tensor(a.astype(np.float64), requires_grad=True)

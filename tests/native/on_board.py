@@ -26,7 +26,7 @@ def names():
 
 NAMES = "check run op quantize pixels crc32 head_scores head_softmax "
 NAMES += "class_sums class_rows own_classes closed_form unit_mean head_step augment "
-NAMES += "rates head_loss softmax_loss backward"
+NAMES += "rates head_loss softmax_loss backward activity channel_maps"
 
 
 def garbage(model):
