@@ -1,5 +1,5 @@
-// The fast kernels of the processor that is compiled for, where it has some: same arguments, same bits. They do nothing
-// and say so (false, 0) where they cannot: the plain kernel follows.
+// The fast kernels: same arguments and same bits as those of tl.h. They do nothing and say so (false, 0) where the
+// scratch is too small: the plain kernel follows.
 
 #ifndef TL_FAST_H
 #define TL_FAST_H
@@ -8,16 +8,20 @@
 
 #include "tl.h"
 
-#ifdef __ARM_ARCH_6M__
-#include "armv6m/m0.h"
+bool tl_fast_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const int32_t *mult,
+    const int8_t *shift, int8_t *y, const tl_work_t *work);
+bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
+    const int32_t *mult, const int8_t *shift, int8_t *y, const tl_work_t *work);
 
-#define tl_fast_conv2d tl_m0_conv2d
-#define tl_fast_depthwise_conv2d tl_m0_depthwise_conv2d
-#define tl_fast_fully_connected tl_m0_fully_connected
+// Fills the scratch with the sums of rows 0, step, 2 step ..., 1, 1 + step ... and gives the step, or 0.
+#ifdef __ARM_ARCH_6M__
+int32_t tl_fast_fully_connected(
+    const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const tl_work_t *work);
 #else
-#define tl_fast_conv2d(...) false
-#define tl_fast_depthwise_conv2d(...) false
-#define tl_fast_fully_connected(...) 0
+#define tl_fast_fully_connected(...) 0 // the plain one is as fast
 #endif
+
+// y as it is, clamped
+void tl_fast_clamp(const tl_window_t *g, int8_t *y);
 
 #endif

@@ -1,7 +1,4 @@
-"""Fast variants of operators give the plain kernels' bits, whatever the shape, and stay in their scratch.
-
-The modules for the Cortex-M0+ run on the Cortex-M3 of QEMU too, much faster than on the emulated Pico.
-"""
+"""Fast variants of operators give the plain kernels' bits, whatever the shape, and stay in their scratch."""
 
 import subprocess
 from pathlib import Path
@@ -13,6 +10,8 @@ import pytest
 from tinylearn_host import variants
 
 COUNT = 240
+# The Cortex-M3 of QEMU is a much faster Cortex-M0+ than the emulated Pico.
+ARCHS = {"qemu-m3": ("armv7m", "armv6m"), "qemu-m4": ("armv7emsp",), "qemu-rv32": ("rv32imc",)}
 NATIVE_MODULES = Path(__file__).resolve().parents[2] / "native_modules"
 
 
@@ -28,28 +27,31 @@ def test_calls_are_worth_comparing(calls):
 
 
 def test_variants_on_this_machine(calls, tmp_path):
-    """Processors without fast kernels run the plain one."""
     file = tmp_path / "fast.bin"
-    file.write_bytes(b"".join(call.record() for call in calls[:60]))
-    assert fast.run(file) == (60, [])
+    file.write_bytes(b"".join(call.record() for call in calls))
+    assert fast.run(file) == (COUNT, [])
 
 
-@pytest.fixture(scope="module")
-def armv6m() -> None:
-    subprocess.run(["make", "-s", "-C", NATIVE_MODULES, "native", "ARCHS=armv6m", "MODULES=tl_infer"], check=True)
-
-
-@pytest.mark.boards("qemu-m3")
-def test_variants_for_the_cortex_m0plus(board, armv6m, calls):
-    board.load_native("tl_infer", "armv6m")
+@pytest.fixture
+def records(board, calls):
+    """The calls in a file of the board, and the program that replays them."""
     board.fs_writefile("/fast.py", Path(fast.__file__).read_bytes())
     board.fs_writefile("/fast.bin", b"".join(call.record() for call in calls))
-    try:
+    yield
+    for name in ("fast.py", "fast.bin", "tl_infer.mpy"):
+        board.fs_rmfile(f"/{name}")
+
+
+@pytest.mark.boards(*ARCHS)
+def test_variants_on_boards(board, records):
+    for arch in ARCHS[board.spec.name]:
+        make = ["make", "-s", "-C", NATIVE_MODULES, "native", f"ARCHS={arch}", "MODULES=tl_infer"]
+        subprocess.run(make, check=True)
+        board.load_native("tl_infer", arch)
+        board.exit_raw_repl()
+        board.enter_raw_repl(soft_reset=True)
         board.exec("import sys; sys.path.insert(0, '/')")
-        assert board.run("import fast; print(fast.run('/fast.bin'))") == f"({COUNT}, [])\n"
-    finally:
-        for name in ("fast.py", "fast.bin", "tl_infer.mpy"):
-            board.fs_rmfile(f"/{name}")
+        assert board.run("import fast; print(fast.run('/fast.bin'))") == f"({COUNT}, [])\n", arch
 
 
 @pytest.mark.parametrize("zero", [-128, 3, 127])

@@ -1,4 +1,4 @@
-// One pixel times four output channels, again and again: the inner loop of convolutions. m0.h says how a word makes two
+// One pixel times four output channels, again and again: the inner loop of convolutions. micro.h says how a word makes two
 // products, and what the arguments are.
 //
 // The activations are unpacked once, onto the stack: words (x2, x0) and (x3, x1) of every four, the earlier one in the
@@ -8,7 +8,7 @@
     .syntax unified
     .cpu cortex-m0plus
     .thumb
-    .equ MAX_WORDS, 16 // TL_M0_CHUNK
+    .equ MAX_WORDS, 16 // TL_CHUNK
     .equ STEP_BYTES, 30
 
     .macro STEP i
@@ -29,7 +29,7 @@
     adcs r7, r1
     .endm
 
-    // tl_m0_requant_t: saturated, stored
+    // tl_requant_t: saturated, stored
     .macro REQUANTIZE x, off
     ldmia r3!, {r0, r1, r2}
     muls r0, \x, r0
@@ -58,11 +58,11 @@
     .subsection 0
     .endm
 
-    .section .text.tl_m0_dot4, "ax"
+    .section .text.tl_dot4, "ax"
     .balign 4
-    .global tl_m0_dot4
+    .global tl_dot4
     .thumb_func
-tl_m0_dot4:
+tl_dot4:
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9

@@ -6,24 +6,25 @@
 #ifdef __ARM_ARCH_6M__
 #include <string.h>
 
-#include "armv6m/m0.h"
+#include "fast.h"
+#include "micro.h"
 
 enum { UNIT = 8 };
 
 // sums += w . x over the whole units of every `step`th row from w on. x NULL: ones.
 static void add_units(
     const tl_dense_t *g, const int8_t *x, const int8_t *w, int32_t step, int32_t rows, int32_t *sums) {
-    int32_t part[TL_M0_ROW / 4], at = -(int32_t)(uintptr_t)w & 3;
-    tl_m0_rows_t d = {(uint32_t)rows, 0, sums};
+    int32_t part[TL_ROW / 4], at = -(int32_t)(uintptr_t)w & 3;
+    tl_rows_t d = {(uint32_t)rows, 0, sums};
     for (int32_t n; (n = (g->n_in - at) & -UNIT) > 0; at += n) {
-        n = n < TL_M0_ROW ? n : TL_M0_ROW;
+        n = n < TL_ROW ? n : TL_ROW;
         if (x) {
             memcpy(part, x + at, (size_t)n);
         } else {
             memset(part, 1, (size_t)n);
         }
         d.next = step * g->n_in - n;
-        tl_m0_rows((const int8_t *)part, (uint32_t)n / UNIT, w + at, &d);
+        tl_rows((const int8_t *)part, (uint32_t)n / UNIT, w + at, &d);
     }
 }
 
@@ -35,7 +36,7 @@ static int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero) {
     return acc;
 }
 
-int32_t tl_m0_fully_connected(
+int32_t tl_fast_fully_connected(
     const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const tl_work_t *work) {
     const int32_t n = g->n_in, zero = work->start ? 0 : g->x_zero; // a start has the zero point's part in it
     const int32_t step = n & 3 ? 4 : 1;                            // rows between two that lie alike in their words

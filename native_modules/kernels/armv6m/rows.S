@@ -1,10 +1,10 @@
 // Dense layers: a run of every row of the weights times the same inputs, straight from 8-bit weights, since a packed
-// panel would be used only once. The inputs are unpacked onto the stack as in dot4.S; m0.h says what the arguments are.
+// panel would be used only once. The inputs are unpacked onto the stack as in dot4.S; micro.h says what the arguments are.
 #ifdef __ARM_ARCH_6M__
     .syntax unified
     .cpu cortex-m0plus
     .thumb
-    .equ MAX_UNITS, 4 // TL_M0_ROW / 8
+    .equ MAX_UNITS, 4 // TL_ROW / 8
     .equ UNIT_BYTES, 58
 
     .macro FOUR w, i // four weights in \w; r3 activation, r4 lane mask, r5 sum, r7 sign flip
@@ -29,11 +29,11 @@
     FOUR r1, (4 * \i)
     .endm
 
-    .section .text.tl_m0_rows, "ax"
+    .section .text.tl_rows, "ax"
     .balign 4
-    .global tl_m0_rows
+    .global tl_rows
     .thumb_func
-tl_m0_rows:
+tl_rows:
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9

@@ -44,7 +44,7 @@
     muls r5, r4, r5
     adds \s, \s, r5
     .endm
-    .macro FINISH s, out, sat // tl_m0_requant_t: saturated, stored
+    .macro FINISH s, out, sat // tl_requant_t: saturated, stored
     ldr r3, [sp, #M0]
     muls r3, \s, r3
     asrs r3, r3, #11
@@ -93,11 +93,11 @@ back_\sat:
     beq \exit
     .endm
 
-    .section .text.tl_m0_slide, "ax"
+    .section .text.tl_slide, "ax"
     .balign 4
-    .global tl_m0_slide
+    .global tl_slide
     .thumb_func
-tl_m0_slide:
+tl_slide:
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9

@@ -1,20 +1,18 @@
-// Convolutions on the Cortex-M0+: every output pixel's window times a panel of packed weights, four output channels at
-// a time. The panel holds as many channels as the scratch does; the image is walked once per panel.
+// Convolutions: every output pixel's window times a panel of packed weights, four output channels at a time. The panel
+// holds as many channels as the scratch does; the image is walked once per panel.
 
-#include "work.h"
-
-#ifdef __ARM_ARCH_6M__
 #include <string.h>
 
-#include "armv6m/m0.h"
+#include "fast.h"
+#include "micro.h"
+#include "work.h"
 
 // A function of its own has all registers for itself.
 #define ALONE static __attribute__((noinline))
 
-// Weights of one row, as the chain of dot4.S reads them: every fourth word of a panel. Gives their sum.
+// Weights of one row, as tl_dot4 reads them: every fourth word of a panel. Gives their sum.
 // n weights at w, which are read in words where they are aligned.
 static int32_t pack_row(const int8_t *w, int32_t n, uint32_t *p) {
-    const uint32_t lanes = 0x00ff00ff, signs = 0x00800080;
     uint32_t sums = 0, aligned = ((uintptr_t)w & 3) == 0;
     int32_t groups = 0;
     for (; n > 0; n -= 4, w += 4, p += 8, groups++) {
@@ -27,9 +25,9 @@ static int32_t pack_row(const int8_t *w, int32_t n, uint32_t *p) {
             }
         }
         v ^= 0x80808080;
-        uint32_t even = v & lanes, odd = (v >> 8) & lanes;
-        p[0] = (even >> 16 | even << 16) - signs;
-        p[4] = (odd >> 16 | odd << 16) - signs;
+        uint32_t even = v & TL_LANES, odd = (v >> 8) & TL_LANES;
+        p[0] = tl_weights_of(even);
+        p[4] = tl_weights_of(odd);
         sums += even + odd;
     }
     return (int32_t)((sums & 0xffff) + (sums >> 16)) - 4 * 128 * groups;
@@ -86,10 +84,10 @@ typedef struct {
     int32_t *start, *acc; // per channel of the panel
     uint32_t *panel;
     int8_t *column;
-    tl_m0_dot4_t chain;
+    tl_dot4_t chain;
 } conv_t;
 
-enum { GROUPS = TL_M0_CHUNK / 2 };
+enum { GROUPS = TL_CHUNK / 2 };
 
 // Fills the panel, and the sums that its channels begin with.
 ALONE void pack(const conv_t *c) {
@@ -102,14 +100,14 @@ ALONE void pack(const conv_t *c) {
         bool last = first + GROUPS >= c->groups;
         int32_t taps = last ? c->k - 4 * first : 4 * GROUPS;
         for (int32_t quad = 0; quad < c->n; quad += 4) {
-            tl_m0_requant_t *requant = (tl_m0_requant_t *)(p + 4 * (last ? c->last : TL_M0_CHUNK));
+            tl_requant_t *requant = (tl_requant_t *)(p + 4 * (last ? c->last : TL_CHUNK));
             for (int32_t j = quad; j < quad + 4; j++, p++) {
                 int32_t i = j < c->n ? j : quad; // beyond the last channel anything will do
                 c->start[j] -= c->g->x_zero * pack_row(w + i * c->k + 4 * first, taps, p);
             }
             for (int32_t j = quad; j < quad + 4 && last && c->small; j++) { // over the half of an odd last pair
                 int32_t i = c->o + (j < c->n ? j : quad);
-                tl_m0_requant(requant++, (uint32_t)c->mult[i], c->shift[i], c->g->y_zero);
+                tl_requant(requant++, (uint32_t)c->mult[i], c->shift[i], c->g->y_zero);
             }
             p = (uint32_t *)requant;
         }
@@ -130,8 +128,8 @@ ALONE void pixel(conv_t *c, const int8_t *x, int8_t *y) {
         c->chain.raw = 1;
         c->chain.out = c->acc;
         for (int32_t left = c->groups; left > GROUPS; left -= GROUPS) {
-            tl_m0_dot4(x, TL_M0_CHUNK, p, &c->chain);
-            p += c->chain.quads * 4 * TL_M0_CHUNK;
+            tl_dot4(x, TL_CHUNK, p, &c->chain);
+            p += c->chain.quads * 4 * TL_CHUNK;
             x += 4 * GROUPS;
             c->chain.start = c->acc;
         }
@@ -139,7 +137,7 @@ ALONE void pixel(conv_t *c, const int8_t *x, int8_t *y) {
     }
     bool whole = c->small && (c->n & 3) == 0;
     c->chain.out = whole ? (void *)y : c->acc;
-    tl_m0_dot4(x, c->last, p, &c->chain);
+    tl_dot4(x, c->last, p, &c->chain);
     if (!c->small) {
         requantize(c, y);
     } else if (!whole) {
@@ -165,7 +163,7 @@ ALONE void one_panel(conv_t *c, const int8_t *x, int8_t *y) {
             }
             if (c->simple) {
                 c->chain.out = y;
-                tl_m0_dot4(window, c->last, c->panel, &c->chain);
+                tl_dot4(window, c->last, c->panel, &c->chain);
             } else {
                 pixel(c, window, y);
             }
@@ -175,13 +173,8 @@ ALONE void one_panel(conv_t *c, const int8_t *x, int8_t *y) {
     }
 }
 
-void tl_m0_requant(tl_m0_requant_t *r, uint32_t mult, int32_t shift, int32_t zero) {
-    uint32_t right = (uint32_t)-shift, round = (1u << (right - 1)) + ((uint32_t)zero << right);
-    *r = (tl_m0_requant_t){mult & 2047, (mult >> 11) & 1023, mult >> 21, (round << 10) + (1 << 9), right + 10};
-}
-
-// What assembly wrote without the clamp
-void tl_m0_clamp(const tl_window_t *g, int8_t *y) {
+// What was written without the clamp
+void tl_fast_clamp(const tl_window_t *g, int8_t *y) {
     if (g->y_min > -128 || g->y_max < 127) {
         for (int32_t i = g->out_h * g->out_w * g->out_c; i > 0; i--, y++) {
             *y = tl_clamp(*y, 0, g->y_min, g->y_max);
@@ -189,7 +182,7 @@ void tl_m0_clamp(const tl_window_t *g, int8_t *y) {
     }
 }
 
-bool tl_m0_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const int32_t *mult,
+bool tl_fast_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const int32_t *mult,
     const int8_t *shift, int8_t *y, const tl_work_t *work) {
     const int32_t channels = 4 * tl_conv2d_quads(g, work->bytes);
     if (channels == 0) {
@@ -213,7 +206,6 @@ bool tl_m0_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const 
         pack(&c);
         one_panel(&c, x, y + c.o);
     }
-    tl_m0_clamp(g, y);
+    tl_fast_clamp(g, y);
     return true;
 }
-#endif

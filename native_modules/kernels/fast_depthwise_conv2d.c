@@ -1,11 +1,9 @@
-// Depthwise convolutions on the Cortex-M0+. 3x3 with stride 1 slides down the columns of the image as it lies
-// (slide.S). All others: a ring of rows of one channel, padded, each word of it a pixel and the one that the next tap
-// meets.
+// Depthwise convolutions. 3x3 with stride 1 slides down the columns of the image as it lies. All others: a ring of rows
+// of one channel, padded, each word of it a pixel and the one that the next tap meets.
 
+#include "fast.h"
+#include "micro.h"
 #include "work.h"
-
-#ifdef __ARM_ARCH_6M__
-#include "armv6m/m0.h"
 
 // A function of its own has all registers for itself.
 #define ALONE static __attribute__((noinline))
@@ -22,7 +20,7 @@ typedef struct {
 
 // Output columns from `out`, whose three pixels begin at column `left` of the image: at the edges the window is moved
 // inside, and the weights within it, so that those beyond the edge fall out.
-ALONE void slide_columns(const channel_t *c, tl_m0_slide_t *d, int32_t left, int32_t out, int32_t columns) {
+ALONE void slide_columns(const channel_t *c, tl_slide_t *d, int32_t left, int32_t out, int32_t columns) {
     const tl_window_t *g = c->g;
     const int32_t row = g->in_w * g->in_c;
     int32_t tap[9], seen[3];
@@ -34,7 +32,7 @@ ALONE void slide_columns(const channel_t *c, tl_m0_slide_t *d, int32_t left, int
             tap[3 * i + j] = v;
             seen[i] += v;
         }
-        d->w[i] = (uint32_t)tap[3 * i + 1] + ((uint32_t)tap[3 * i] << 16);
+        d->w[i] = tl_weights(tap[3 * i], tap[3 * i + 1]);
     }
     d->w02 = tap[2];
     d->w12 = tap[5];
@@ -44,21 +42,21 @@ ALONE void slide_columns(const channel_t *c, tl_m0_slide_t *d, int32_t left, int
     d->start_top = d->start + g->x_zero * seen[0];
     d->bottom = g->x_zero * seen[2];
     const int8_t *x = c->x + left * g->in_c;
-    d->out = (int32_t)((uintptr_t)(c->y + out * g->in_c) - (uintptr_t)x) - (3 - g->pad_top) * row;
+    d->out = (ptrdiff_t)((uintptr_t)(c->y + out * g->in_c) - (uintptr_t)x) - (3 - g->pad_top) * row;
     d->out_last = d->out + row;
-    tl_m0_slide(x, d);
+    tl_slide(x, d);
 }
 
 ALONE void slide(const channel_t *c) {
     const tl_window_t *g = c->g;
     const int32_t row = g->in_w * g->in_c;
-    tl_m0_slide_t d = {.height = g->in_h * row,
+    tl_slide_t d = {.height = g->in_h * row,
         .next = g->in_c - g->in_h * row,
         .warm = 2 - g->pad_top,
         .pad_bottom = g->out_h + 2 - g->pad_top - g->in_h,
         .step = row - g->in_c,
         .channels = g->in_c};
-    tl_m0_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
+    tl_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
     slide_columns(c, &d, 0, 0, 1);
     slide_columns(c, &d, 0, 1, g->in_w - 2);
     slide_columns(c, &d, g->in_w - 3, g->in_w - 1, 1);
@@ -66,10 +64,10 @@ ALONE void slide(const channel_t *c) {
 
 // ---- Any window -----------------------------------------------------------------------------------------------------
 
-// n words: a pixel and, above it, the one `other` bytes on
+// n words: a pixel and the one `other` bytes on
 ALONE uint32_t *fill_pairs(uint32_t *row, const int8_t *x, int32_t n, int32_t step, int32_t other) {
     for (; n > 0; n--, x += step) {
-        *row++ = (uint32_t)x[0] + ((uint32_t)x[other] << 16);
+        *row++ = tl_pair(x[0], x[other]);
     }
     return row;
 }
@@ -88,7 +86,7 @@ ALONE void fill_row(const channel_t *c, int32_t y, uint32_t *row, int32_t width)
         }
         int32_t one = (uint32_t)i < (uint32_t)in_w ? x[0] : g->x_zero;
         int32_t two = (uint32_t)(i + other) < (uint32_t)in_w ? x[other * step] : g->x_zero;
-        *row++ = (uint32_t)one + ((uint32_t)two << 16);
+        *row++ = tl_pair(one, two);
     }
 }
 
@@ -103,10 +101,10 @@ ALONE void ring(const channel_t *c, uint32_t *scratch, bool small) {
         for (int32_t j = 0; j < g->k_w; j += 2) {
             int32_t one = c->w[tap++ * g->out_c], two = j + 1 < g->k_w ? c->w[tap++ * g->out_c] : 0;
             start -= g->x_zero * (one + two);
-            *rows++ = (uint32_t)two + ((uint32_t)one << 16);
+            *rows++ = tl_weights(one, two);
         }
     }
-    tl_m0_window_t d = {.w = w,
+    tl_ring_t d = {.w = w,
         .w_end = rows,
         .start = start,
         .pairs = (uint32_t)(g->k_w + 1) / 2,
@@ -118,7 +116,7 @@ ALONE void ring(const channel_t *c, uint32_t *scratch, bool small) {
         .y_step = small ? (uint32_t)g->out_c : 4,
         .raw = !small};
     if (small) {
-        tl_m0_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
+        tl_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
     }
     int8_t *y = c->y;
     uint32_t *to = rows;
@@ -130,7 +128,7 @@ ALONE void ring(const channel_t *c, uint32_t *scratch, bool small) {
             to += width;
             to = to == d.end ? rows : to;
         }
-        tl_m0_window(at, small ? (void *)y : sums, (uint32_t)g->out_w, &d);
+        tl_ring(at, small ? (void *)y : sums, (uint32_t)g->out_w, &d);
         for (int32_t ox = 0; ox < g->out_w; ox++, y += g->out_c) {
             if (!small) {
                 *y = tl_clamp(tl_requantize(sums[ox], c->mult, c->shift), g->y_zero, -128, 127);
@@ -141,7 +139,7 @@ ALONE void ring(const channel_t *c, uint32_t *scratch, bool small) {
     }
 }
 
-bool tl_m0_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
+bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
     const int32_t *mult, const int8_t *shift, int8_t *y, const tl_work_t *work) {
     bool slides = work->variant == TL_FAST_SMALL && tl_depthwise_slides(g);
     if (!slides && work->bytes < tl_depthwise_scratch(g)) {
@@ -160,8 +158,6 @@ bool tl_m0_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_t 
             ring(&c, work->at, work->variant == TL_FAST_SMALL);
         }
     }
-    tl_m0_clamp(g, y);
+    tl_fast_clamp(g, y);
     return true;
 }
-
-#endif

@@ -1,5 +1,5 @@
 // Depthwise convolution with any window: one row of outputs of one channel, from a ring of rows of pixel pairs.
-// m0.h says what the arguments are. r2 sum, r4 weights, r6 row, r3 pair, r5 pairs left, r7 d, r12 y, lr outputs left.
+// micro.h says what the arguments are. r2 sum, r4 weights, r6 row, r3 pair, r5 pairs left, r7 d, r12 y, lr outputs left.
 #ifdef __ARM_ARCH_6M__
     .syntax unified
     .cpu cortex-m0plus
@@ -15,11 +15,11 @@
     .equ RAW, 40
     .equ REQUANT, 44
 
-    .section .text.tl_m0_window, "ax"
+    .section .text.tl_ring, "ax"
     .balign 4
-    .global tl_m0_window
+    .global tl_ring
     .thumb_func
-tl_m0_window:
+tl_ring:
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9
@@ -64,7 +64,7 @@ pair:
     ldr r0, [r7, #RAW]
     cmp r0, #0
     bne raw
-    mov r5, r7 // tl_m0_requant_t: saturated, stored
+    mov r5, r7 // tl_requant_t: saturated, stored
     adds r5, #REQUANT
     ldmia r5!, {r0, r1, r3}
     muls r0, r2, r0

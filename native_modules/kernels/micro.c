@@ -1,0 +1,132 @@
+#include "micro.h"
+
+#ifdef __ARM_ARCH_6M__
+
+void tl_requant(tl_requant_t *r, uint32_t mult, int32_t shift, int32_t zero) {
+    uint32_t right = (uint32_t)-shift, round = (1u << (right - 1)) + ((uint32_t)zero << right);
+    *r = (tl_requant_t){mult & 2047, (mult >> 11) & 1023, mult >> 21, (round << 10) + (1 << 9), right + 10};
+}
+
+#else
+
+void tl_requant(tl_requant_t *r, uint32_t mult, int32_t shift, int32_t zero) {
+    int32_t right = -shift;
+    *r = (tl_requant_t){(int32_t)mult, (1 << (right - 1)) + (int32_t)((uint32_t)zero << right), right, {0, 0}};
+}
+
+static inline int8_t finish(int32_t acc, const tl_requant_t *r) {
+    int64_t product = (int64_t)(acc * 2) * r->mult;
+    int32_t high = (int32_t)(product >> 32) + (int32_t)((uint32_t)product >> 31);
+    int32_t v = (high + (high >> 31) + r->round) >> r->shift;
+    return (int8_t)(v < -128 ? -128 : v > 127 ? 127 : v);
+}
+
+#if 1
+void tl_dot4(const int8_t *x, uint32_t words, const uint32_t *panel, const tl_dot4_t *d) {
+    uint32_t a[TL_CHUNK + 1];
+    const uint32_t *four = (const uint32_t *)x, *p = panel;
+    for (uint32_t i = 0; i < words; i += 2) {
+        uint32_t v = *four++ ^ 0x80808080;
+        a[i] = tl_pair_of(v & TL_LANES);
+        a[i + 1] = tl_pair_of((v >> 8) & TL_LANES);
+    }
+    const int32_t *start = d->start;
+    int8_t *out = d->out;
+    for (uint32_t quad = 0; quad < d->quads; quad++, start += 4) {
+        int32_t s0 = start[0], s1 = start[1], s2 = start[2], s3 = start[3];
+        for (uint32_t i = 0; i < words; i++, p += 4) {
+            s0 = tl_products(s0, a[i], p[0]);
+            s1 = tl_products(s1, a[i], p[1]);
+            s2 = tl_products(s2, a[i], p[2]);
+            s3 = tl_products(s3, a[i], p[3]);
+        }
+        if (d->raw) {
+            int32_t *sums = (int32_t *)d->out + 4 * quad;
+            sums[0] = s0;
+            sums[1] = s1;
+            sums[2] = s2;
+            sums[3] = s3;
+            continue;
+        }
+        const tl_requant_t *r = (const tl_requant_t *)p;
+        *out++ = finish(s0, r);
+        *out++ = finish(s1, r + 1);
+        *out++ = finish(s2, r + 2);
+        *out++ = finish(s3, r + 3);
+        p = (const uint32_t *)(r + 4);
+    }
+}
+#endif
+
+// Three neighbouring pixels, and what a kernel row makes of them
+typedef struct {
+#if TL_HALVES
+    uint32_t w01;
+#else
+    int32_t w0, w1;
+#endif
+    int32_t w2;
+} row_t;
+
+static inline row_t row_of(uint32_t w01, int32_t w2) {
+#if TL_HALVES
+    return (row_t){w01, w2};
+#else
+    return (row_t){(int32_t)(w01 + 0x8000) >> 16, (int16_t)w01, w2};
+#endif
+}
+
+static inline int32_t add_row(int32_t acc, const row_t *row, const int8_t *left, int32_t channels) {
+#if TL_HALVES
+    acc = tl_products(acc, tl_pair(left[0], left[channels]), row->w01);
+#else
+    acc += row->w0 * left[0] + row->w1 * left[channels];
+#endif
+    return acc + row->w2 * left[2 * channels];
+}
+
+void tl_slide(const int8_t *x, const tl_slide_t *d) {
+    const row_t top = row_of(d->w[0], d->w02), middle = row_of(d->w[1], d->w12), bottom = row_of(d->w[2], d->w22);
+    const int32_t channels = d->channels, down = d->step + channels, start = d->start;
+    for (int32_t column = d->columns; column > 0; column--) {
+        const int8_t *end = x + d->height;
+        int32_t ends = 0, goes_on = d->start_top, begins = 0;
+        for (int32_t i = d->warm; i > 0; i--, x += down) {
+            ends = add_row(goes_on, &middle, x, channels);
+            goes_on = add_row(start, &top, x, channels);
+        }
+        for (; x != end; ends = goes_on, goes_on = begins) {
+            ends = add_row(ends, &bottom, x, channels);
+            goes_on = add_row(goes_on, &middle, x, channels);
+            begins = add_row(start, &top, x, channels);
+            x += down;
+            *(int8_t *)((uintptr_t)x + (uintptr_t)d->out) = finish(ends, &d->requant);
+        }
+        if (d->pad_bottom) {
+            *(int8_t *)((uintptr_t)x + (uintptr_t)d->out_last) = finish(ends + d->bottom, &d->requant);
+        }
+        x += d->next;
+    }
+}
+
+void tl_ring(const uint32_t *at, void *y, uint32_t n, const tl_ring_t *d) {
+    int8_t *out = y;
+    for (; n > 0; n--, out += d->y_step, at += d->stride / 4) {
+        const uint32_t *row = at, *w = d->w;
+        int32_t acc = d->start;
+        do {
+            const uint32_t *pair = row;
+            for (uint32_t i = d->pairs; i > 0; i--, pair += d->right / 4) {
+                acc = tl_products(acc, *pair, *w++);
+            }
+            row += d->down / 4;
+            row -= row >= d->end ? d->around / 4 : 0;
+        } while (w != d->w_end);
+        if (d->raw) {
+            *(int32_t *)out = acc;
+        } else {
+            *out = finish(acc, &d->requant);
+        }
+    }
+}
+#endif

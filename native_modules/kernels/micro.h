@@ -1,0 +1,162 @@
+// The inner loops of the fast kernels. armv6m/ and armv7em/ have them in assembly, micro.c in C for all other processors.
+//
+// Two products per multiplication: two activations share a word, two weights another, and tl_products adds the sum of
+// their products. On processors with SMLAD a word is two int16. On all others it is a sum: a = a0 + (a1 << 16), and the
+// weights crosswise w = w1 + (w0 << 16), both signed, so that a borrow travels up. Then
+//     a * w = ((a0 * w0 + a1 * w1) << 16) + a0 * w1        modulo 2^32
+// The sum in the middle fits 16 bits while |w| <= 127. Shifting it down leaves the sign of the low product as a borrow,
+// which 2^15 added before gives back. The Cortex-M0+ multiplies 32 x 32 to 32 bits in one cycle and finds that bit in
+// the carry: three cycles for two exact products.
+
+#ifndef TL_MICRO_H
+#define TL_MICRO_H
+
+#include <stdbool.h>
+
+#include "requantize.h"
+#include "tl.h"
+
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#include <arm_acle.h>
+#define TL_HALVES 1
+#else
+#define TL_HALVES 0
+#endif
+
+// Two activations, and the two weights that meet them in this order.
+static inline uint32_t tl_pair(int32_t a0, int32_t a1) {
+#if TL_HALVES
+    return (uint16_t)a0 | (uint32_t)a1 << 16;
+#else
+    return (uint32_t)a0 + ((uint32_t)a1 << 16);
+#endif
+}
+
+static inline uint32_t tl_weights(int32_t w0, int32_t w1) {
+#if TL_HALVES
+    return tl_pair(w0, w1);
+#else
+    return tl_pair(w1, w0);
+#endif
+}
+
+enum { TL_LANES = 0x00ff00ff, TL_SIGNS = 0x00800080 };
+
+// The same of bytes 0 and 2 of a word, with 128 added to each.
+static inline uint32_t tl_pair_of(uint32_t lanes) {
+#if TL_HALVES
+    return __usub16(lanes, TL_SIGNS);
+#else
+    return lanes - TL_SIGNS;
+#endif
+}
+
+static inline uint32_t tl_weights_of(uint32_t lanes) {
+#if TL_HALVES
+    return tl_pair_of(lanes);
+#else
+    return tl_pair_of(lanes >> 16 | lanes << 16);
+#endif
+}
+
+// acc + a0 * w0 + a1 * w1
+static inline int32_t tl_products(int32_t acc, uint32_t a, uint32_t w) {
+#if TL_HALVES
+    return __smlad((int16x2_t)a, (int16x2_t)w, acc);
+#else
+    return acc + ((int32_t)(a * w + 0x8000) >> 16);
+#endif
+}
+
+// ---- Requantisation -------------------------------------------------------------------------------------------------
+
+// tl_requantize, rounding and zero point, exact while |sum| < 2^20 and shift is -13 .. -1. The Cortex-M0+ has the
+// multiplier in parts of 11, 10 and 10 bits, for want of a longer product.
+typedef struct {
+#ifdef __ARM_ARCH_6M__
+    uint32_t low, middle, high;
+    uint32_t round; // halves of both roundings, and the zero point
+    uint32_t shift;
+#else
+    int32_t mult, round, shift, unused[2];
+#endif
+} tl_requant_t;
+
+void tl_requant(tl_requant_t *r, uint32_t mult, int32_t shift, int32_t zero);
+
+// ---- The loops ------------------------------------------------------------------------------------------------------
+
+#ifdef __ARM_ARCH_6M__
+enum { TL_CHUNK = 16 }; // words of activations in one call
+#else
+enum { TL_CHUNK = 64 };
+#endif
+
+typedef struct {
+    uint32_t quads;       // fours of output channels
+    const int32_t *start; // 4 * quads sums to begin with
+    void *out;            // int8 4 * quads, or where raw is set int32 4 * quads
+    uint32_t raw;
+} tl_dot4_t;
+
+// One pixel times all channels of a panel. x: 2 * words int8, readable to the next multiple of 4, on a multiple of 4.
+// 1 <= words <= TL_CHUNK. panel: per quad 4 * words words and, unless raw, four tl_requant_t. Of every four weights the
+// first word has the first and third, the next word the others.
+void tl_dot4(const int8_t *x, uint32_t words, const uint32_t *panel, const tl_dot4_t *d);
+
+// Depthwise 3x3, stride 1, one pixel of padding left and right: down each column of one channel, straight on NHWC.
+// Each input row meets three outputs at once: it ends one (kernel row 2), continues one (row 1) and begins one (row 0).
+typedef struct {
+    int32_t start;     // sum that an output begins with
+    int32_t start_top; // the same for the first row's output, which has no row above
+    int32_t bottom;    // what the last row's output still lacks, which has no row below
+    int32_t w22;       // kernel row 2, column 2
+    tl_requant_t requant;
+    ptrdiff_t out;      // from the input pointer behind a row to the output which that row finishes
+    ptrdiff_t out_last; // the same for the one below it
+    int32_t columns;    // of the image, with these weights
+    int32_t next;       // bytes from the end of a column to the top of the next
+    int32_t height;     // bytes from the first to behind the last input row
+    int32_t warm;       // rows before the first output is finished: 1 or 2
+    int32_t pad_bottom; // 0 or 1
+    uint32_t w[3];      // kernel rows: columns 0 and 1
+    int32_t w02, w12;   // kernel rows 0 and 1, column 2
+    int32_t step;       // bytes from the middle column to the left one of the row below
+    int32_t channels;
+} tl_slide_t;
+
+// x: the leftmost pixel that the window meets in the first row
+void tl_slide(const int8_t *x, const tl_slide_t *d);
+
+// Depthwise with any window: one row of outputs of one channel, from a ring of rows of pixel pairs.
+typedef struct {
+    const uint32_t *w, *w_end; // per row of the window: two weights each, the second of an odd last one 0
+    int32_t start;             // sum that an output begins with
+    uint32_t pairs;            // words of a row of the window
+    uint32_t right;            // bytes from one pair of pixels to the next
+    uint32_t down;             // bytes from one row to the next
+    const uint32_t *end;       // behind the ring of rows
+    uint32_t around;           // its bytes
+    uint32_t stride;           // bytes from the window of one output to the next
+    uint32_t y_step;           // bytes from one output to the next
+    uint32_t raw;              // 1: y is int32, sums
+    tl_requant_t requant;
+} tl_ring_t;
+
+// n outputs, the first with its window at `at` in the ring
+void tl_ring(const uint32_t *at, void *y, uint32_t n, const tl_ring_t *d);
+
+#ifdef __ARM_ARCH_6M__
+enum { TL_ROW = 32 }; // bytes of a row in one call
+
+typedef struct {
+    uint32_t rows;
+    int32_t next;  // bytes from behind these weights of a row to those of the next
+    int32_t *sums; // one per row: added to
+} tl_rows_t;
+
+// Dense layers: sums[row] += w[row] . x. x, w: 8 * units int8 (of each row), on multiples of 4; 8 * units <= TL_ROW
+void tl_rows(const int8_t *x, uint32_t units, const int8_t *w, const tl_rows_t *d);
+#endif
+
+#endif
