@@ -1,4 +1,5 @@
-// The inner loops of the fast kernels. armv6m/ and armv7em/ have them in assembly, micro.c in C for all other processors.
+// The inner loops of the fast kernels. armv6m/ and armv7em/ have them in assembly, micro.c in C for all other
+// processors.
 //
 // Two products per multiplication: two activations share a word, two weights another, and tl_products adds the sum of
 // their products. On processors with SMLAD a word is two int16. On all others it is a sum: a = a0 + (a1 << 16), and the
