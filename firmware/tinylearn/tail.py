@@ -122,14 +122,26 @@ class _Block:
 def place(blocks):
     """Give every block its place, so that none meets another in time and space; then: bytes in all.
 
-    First fit, in three orders that suit most networks (the planner of the host has them, too).
+    First fit, in three orders that suit most networks; in each, the block that lies highest comes first in the next
+    try. Good enough is what takes at most a 32nd more than the lower bound.
     """
-    best, order = None, None
+    enough = lower_bound(blocks) * 33 // 32
+    best = kept = None
     for key in (_largest, _longest, _earliest):
-        total = _first_fit(sorted(blocks, key=key))
-        if best is None or total < best:
-            best, order = total, key
-    return _first_fit(sorted(blocks, key=order)) if blocks else 0
+        order = sorted(blocks, key=key)
+        for _ in range(_TRIES):
+            total = _first_fit(order)
+            if total <= enough:
+                return total
+            if best is None or total < best:
+                best, kept = total, list(order)
+            highest = next(block for block in order if block.at + block.size == total)
+            order.remove(highest)
+            order.insert(0, highest)
+    return _first_fit(kept)
+
+
+_TRIES = 9
 
 
 def _largest(block):

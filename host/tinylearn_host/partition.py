@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cache
 from types import ModuleType
 
-from tinylearn_host import autodiff, ir, paths, tlm
+from tinylearn_host import autodiff, ir, paths, planner, tlm
 from tinylearn_host.training_sections import BIAS, WEIGHTS, Backward, Entry, Scheme, pack
 
 DOMAINS = ("image", "spectrogram", "signal")  # of samples: what firmware/tinylearn/augment.py knows how to vary
@@ -83,6 +83,11 @@ def plan(model: tlm.Model, entries: tuple[Entry, ...], width: int = WIDTH):
     """The board's plan (a tail.Tail) for training these parts of these operators."""
     choice = {e.op: tail().Trained(e.flags, e.axis, e.first, e.count, None) for e in entries}
     return tail().Tail(OnBoard(model), choice, width)
+
+
+def blocks(plan) -> list[planner.Block]:
+    """The board's blocks for the host's planner, which knows more ways to lay them out: to compare."""
+    return [planner.Block([], block.size, block.first, block.last) for block in plan.live]
 
 
 # ---- Schemes ---------------------------------------------------------------------------------------------------------

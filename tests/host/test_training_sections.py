@@ -136,16 +136,6 @@ def test_the_forward_stays_as_it_is(name):
     assert after.meta == before.meta and after.sha256 != before.sha256
 
 
-@pytest.mark.parametrize("name", reference_models.NAMES)
-def test_default_schemes_fit_their_budgets(name):
-    model = reference(name)
-    assert model.schemes
-    assert [s.ram_bytes for s in model.schemes] == sorted((s.ram_bytes for s in model.schemes), reverse=True)
-    for scheme in model.schemes:
-        assert scheme.ram_bytes <= partition.BUDGETS[scheme.name]
-        assert scheme.ram_bytes == partition.plan(model, scheme.entries, scheme.width).size
-
-
 def test_preparing_twice_gives_the_same_bytes():
     model = prepared()
     assert partition.prepare(model).raw == model.raw == prepared().raw

@@ -1,0 +1,69 @@
+"""What training a choice takes: the arenas that the board plans, close to the least possible, and nothing overlaps."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import combinations
+
+import pytest
+from tinylearn_host import fuse, importers, partition, paths, planner, tlm
+from tinylearn_host.bench import reference_models
+from tinylearn_host.training_sections import BIAS, WEIGHTS, Entry
+
+ZOO = sorted(paths.MODELS.glob("*/*.tlm"))
+MODELS = [*reference_models.NAMES, *(path.stem for path in ZOO)]
+
+
+@cache
+def model(name: str) -> tlm.Model:
+    found = [path for path in ZOO if path.stem == name]
+    if found:
+        return tlm.read(found[0])
+    graph = fuse.pads_into_convolutions(importers.load(reference_models.path(name)))
+    return partition.prepare(tlm.read(tlm.build(graph, growth=0.25)))
+
+
+def choices(name: str):
+    """Biases, and everything, of the last layers, each number of them; and the schemes: (entries, width)."""
+    trainable = [record for record in model(name).backward if record.flags & (WEIGHTS | BIAS)]
+    for flags in (BIAS, WEIGHTS | BIAS):
+        for width in (8, 16):
+            for k in range(1, len(trainable) + 1):
+                yield tuple(Entry(r.op, r.flags & flags) for r in reversed(trainable[:k]) if r.flags & flags), width
+    for scheme in model(name).schemes:
+        yield scheme.entries, scheme.width
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_arenas_are_within_5_percent_of_the_least_possible(name):
+    """As the board lays them out, and as the host would (test_planner.py has the forward's)."""
+    seen = 0
+    for entries, width in choices(name):
+        plan = partition.plan(model(name), entries, width)
+        end = max(block.at + block.size for block in plan.live)
+        assert end <= 1.05 * partition.tail().lower_bound(plan.live)
+        seen += 1
+    assert seen >= 4
+    assert planner.place(partition.blocks(plan)).ratio <= 1.05  # of the last scheme: it takes its time
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_blocks_that_live_at_once_are_apart(name):
+    for entries, width in choices(name):
+        plan = partition.plan(model(name), entries, width)
+        for a, b in combinations(plan.live, 2):
+            if a.first <= b.last and b.first <= a.last:
+                assert a.at + a.size <= b.at or b.at + b.size <= a.at
+        assert all(at >= plan.kept["exponents", 0] for at in plan.kept.values())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_default_schemes_fit_their_budgets(name):
+    schemes = model(name).schemes
+    assert schemes
+    assert [s.ram_bytes for s in schemes] == sorted((s.ram_bytes for s in schemes), reverse=True)
+    for scheme in schemes:
+        assert scheme.ram_bytes <= partition.BUDGETS[scheme.name]
+        assert scheme.ram_bytes == pytest.approx(
+            partition.plan(model(name), scheme.entries, scheme.width).size, rel=0.05
+        )
