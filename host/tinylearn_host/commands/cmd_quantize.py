@@ -34,6 +34,7 @@ from tinylearn_host.quantizing.ranges import METHODS
     help="What the model was trained to see for a pixel of 0 and of 255, where x is uint8.",
 )
 @click.option("--ranges", "method", type=click.Choice(list(METHODS)), help="Ranges of activations; else the best.")
+@click.option("--quick", is_flag=True, help="Take min-max ranges, or those given, and try nothing else.")
 @click.option("--report", type=click.Path(path_type=Path), help="Draw the layers into this .html or .svg.")
 @model_options
 @json_option
@@ -44,6 +45,7 @@ def command(
     validate: Path | None,
     pixels: str,
     method: str | None,
+    quick: bool,
     report: Path | None,
     as_json: bool,
     **wishes,
@@ -61,7 +63,7 @@ def command(
         reports.check_path(report)
     labels = read_labels(wishes["labels"]) if wishes["labels"] is not None else None
     with progress_bar() as show:
-        result = _quantise(source, calibrate, validate, labels, _pair(pixels), method, show)
+        result = _quantise(source, calibrate, validate, labels, _pair(pixels), (method, quick), show)
     made = make(result.graph, **wishes)
     if report is not None:
         reports.save(result, report, f"{source.name} in int8")
@@ -75,11 +77,10 @@ def command(
     _print(result, made.lines(source, output), report)
 
 
-def _quantise(source, calibrate, validate, labels, pixels, method, show) -> quantizing.Quantised:
+def _quantise(source, calibrate, validate, labels, pixels, how, show) -> quantizing.Quantised:
+    options = {"validate": validate, "labels": labels, "pixels": pixels, "watch": show}
     try:
-        return quantizing.quantize(
-            source, calibrate, validate=validate, labels=labels, pixels=pixels, method=method, watch=show
-        )
+        return quantizing.quantize(source, calibrate, method=how[0], quick=how[1], **options)
     except ModuleNotFoundError as error:
         raise importers.missing(error) from None
 

@@ -83,6 +83,7 @@ def quantize(
     labels: list[str] | None = None,
     pixels: tuple[float, float] = PIXELS,
     method: str | None = None,
+    quick: bool = False,
     name: str | None = None,
     watch: search.Watch = lambda what, done, total: None,
 ) -> Quantised:
@@ -95,6 +96,7 @@ def quantize(
     labels:       names of the outputs
     pixels:       what the network was trained to see for a pixel of 0 and of 255, where samples are uint8
     method:       one of METHODS for the ranges of activations, instead of the best
+    quick:        take the first that comes, without trying what would be better
 
     Raises TinylearnError: 11 (the model), 12 (an operator), 13 (the data).
     """
@@ -108,7 +110,7 @@ def quantize(
     elif calibration is None:
         raise TinylearnError(f"{path} is a float model: give samples to calibrate on", USAGE)
     else:
-        result = _from_float(model, path, raws, labels, pixels, method, not module, watch)
+        result = _from_float(model, path, raws, labels, pixels, (method, quick), not module, watch)
     result.graph.name = name or path.stem
     result.graph.labels = labels
     result.graph.check()
@@ -153,7 +155,7 @@ def _read(path: Path):
     raise TinylearnError(f"{path}: a float .onnx or .tflite, or a QDQ .onnx, was expected", BAD_MODEL)
 
 
-def _from_float(model, path, raws, labels, pixels, method, last, watch) -> Quantised:
+def _from_float(model, path, raws, labels, pixels, how, last, watch) -> Quantised:
     check(model, str(path))
     original = from_model(model, str(path), path.stem)
     rewritten = rewrite(original)
@@ -165,7 +167,8 @@ def _from_float(model, path, raws, labels, pixels, method, last, watch) -> Quant
     truth = _truths(sets, network, labels, notes)
     step = _pixel_step(pixels) if calibration.pixels else None
     looking = search.Search(network, calibration.x, path, step, watch)
-    best = looking.best([method] if method else list(METHODS))
+    method, quick = how
+    best = looking.best([method] if method else list(METHODS), quick)
     names = qdq.real_names(best.model)
     run, whole = runner(best.network, _wanted(best.network, best.graph, names)), runner(network)
     compared = _compare(best.graph, names, run, whole, sets, watch)

@@ -11,6 +11,7 @@ import numpy as np
 from tinylearn_host.quantizing.observe import Activation
 
 Range = tuple[float, float]
+NOTHING = 1e-6  # what an activation reaches at least: even one that was always 0 has a step
 
 
 def whole(activation: Activation) -> Range:
@@ -63,4 +64,5 @@ METHODS = {
 
 def choose(seen: dict[str, Activation], method: str, keep: str) -> dict[str, Range]:
     """Ranges of all activations by one of METHODS; the activation `keep`, the model's input, has its whole range."""
-    return {name: (whole if name == keep else METHODS[method])(activation) for name, activation in seen.items()}
+    spans = {name: (whole if name == keep else METHODS[method])(activation) for name, activation in seen.items()}
+    return {name: (min(low, 0.0), max(high, 0.0) or NOTHING) for name, (low, high) in spans.items()}

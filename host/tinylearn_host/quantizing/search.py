@@ -59,18 +59,18 @@ class Search:
     watch: Watch = lambda what, done, total: None
     tries: list[Try] = field(default_factory=list)
 
-    def best(self, methods: list[str]) -> Candidate:
-        """methods: of ranges.METHODS; one alone is taken without a comparison."""
+    def best(self, methods: list[str], quick: bool = False) -> Candidate:
+        """methods: of ranges.METHODS, to choose from. quick: with the first of them, and that is all"""
         self.judges = self.samples[compare.spread(len(self.samples), JUDGES)]
         self.truth = compare.float_answers(runner(self.network), self.judges)
-        self.done, self.total = 0, len(methods) + 4
+        methods = methods[:1] if quick else methods
+        self.done, self.total = 0, len(methods) + (1 if quick else 4)
         seen = self._observe(self.network)
         found = {name: self._candidate(self.network, seen, name) for name in methods}
         method = max(found, key=lambda name: found[name].sqnr)
         best = found[method]
         self.tries += [Try(f"ranges by {name}", c.sqnr, name == method) for name, c in found.items()]
-        best = self._equalised(best, method)
-        return self._corrected(best, method)
+        return best if quick else self._corrected(self._equalised(best, method), method)
 
     def _equalised(self, best: Candidate, method: str) -> Candidate:
         network, pairs = equalise.equalise(best.network, best.seen)
