@@ -11,6 +11,9 @@ ifneq ($(filter armv%,$(ARCH)),)
 CFLAGS_EXTRA += -masm-syntax-unified
 endif
 SMALL = mod$(MOD) operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype head_closed_form augment fisher pull backward loss pool_grad
+ifeq ($(MOD),tl_front)
+SMALL += front
+endif
 ifneq ($(MOD),tl_train) # which runs it over all samples, step after step
 SMALL += head
 endif

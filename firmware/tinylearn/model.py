@@ -142,6 +142,7 @@ class Model:
         self.head = None
         self._labels = None
         self._scores = None
+        self._front = None
         self.arena, self.changed = None, ()
         self.change(())
 
@@ -228,10 +229,11 @@ class Model:
         return self.own_labels or list(range(len(self.y)))
 
     def take(self, x):
-        """Write one sample to the model's input. TypeError or ValueError says what is wrong with it."""
+        """Write one sample to the model's input, raw or as its front end makes it. TypeError or ValueError says what is
+        wrong with it."""
         code, n = _kind(x)
-        if n != len(self.x):
-            raise ValueError("a sample has %d values and the model takes %d" % (n, len(self.x)))
+        if code == "h" or n != len(self.x):
+            return self._sense(x, code, n)
         status = 0
         if code == "b":
             self.x[:] = memoryview(x).cast("B") if hasattr(memoryview, "cast") else x
@@ -241,6 +243,24 @@ class Model:
             status = tl_infer.quantize(self.x, x, self._scale, self.x_zero)
         if status:
             fail(status, "this sample")
+
+    def _sense(self, x, code, n):
+        """Write what the model's front end makes of raw samples to its input."""
+        if self._front is None and self.section(b"FRNT")[1]:
+            from .front import Front
+
+            offset, length, _ = self.section(b"FRNT")
+            self._front = Front(self.file[offset : offset + length])
+        if self._front is None:
+            if code == "h":
+                raise TypeError(_TYPES % "array of 'h'")
+            raise ValueError("a sample has %d values and the model takes %d" % (n, len(self.x)))
+        if not self._front.takes(code, n):
+            raise ValueError(
+                "a sample has %d values of type %r, and the model takes %s; or %d as its front end makes them"
+                % (n, code, self._front.wants(), len(self.x))
+            )
+        self._front.run(x, self.x)
 
     def _run(self, first, last):
         status = tl_infer.run(self.file, self.arena, first, last, self.places)
@@ -436,16 +456,16 @@ def _kind(x):
         elif isinstance(x, array):
             code = repr(x[:0])[7]  # array('f')
         else:  # MicroPython does not tell what a memoryview holds
-            code = "f" if getattr(view, "itemsize", 1) == 4 else "B"
+            code = {2: "h", 4: "f"}.get(getattr(view, "itemsize", 1), "B")
             if code == "B" and min(x) < 0:
                 raise ValueError(
                     "a memoryview is taken as pixels, and this one has negative values: pass the array itself"
                 )
     except TypeError:
         pass
-    if code not in ("b", "B", "f"):
-        raise TypeError(
-            "a sample is bytes or a bytearray (pixels), array('f') or array('b'), not %s%s"
-            % (type(x).__name__, " of " + repr(code) if code else "")
-        )
+    if code not in ("b", "B", "f", "h"):
+        raise TypeError(_TYPES % (type(x).__name__ + (" of " + repr(code) if code else "")))
     return code, n
+
+
+_TYPES = "a sample is bytes or a bytearray (pixels), array('f') or array('b'), not %s"

@@ -1,6 +1,7 @@
 """Put tinylearn and a model on a board: ask, check that it fits, send what differs, verify, rename.
 
-On the board: `lib/tl_infer.mpy`, `lib/tl_train.mpy`, `lib/tl_grad.mpy`, `lib/tinylearn/*.mpy`, and `model.tlm`.
+On the board: `lib/tl_infer.mpy`, `lib/tl_train.mpy`, `lib/tl_grad.mpy`, for a model with a front end
+`lib/tl_front.mpy`, `lib/tinylearn/*.mpy`, and `model.tlm`.
 A file is sent under a temporary name and renamed once its SHA-256, computed on the board, is right; so an interrupted
 flash leaves every file old or new, and running it again finishes the job.
 """
@@ -31,6 +32,7 @@ from tinylearn_host.transport import BoardError, Transport
 MODEL = "model.tlm"
 PACKAGE = "lib/tinylearn"
 NATIVE = ("tl_infer", "tl_train", "tl_grad")
+FRONT = "tl_front"  # beside them, for models with a front end
 TRAINING = ("tl_grad", "tail", "training", "tuning", "augment")  # loaded only where the network itself is trained
 TEMPORARY = ".part"
 SPARE_HEAP = 12 * 1024  # bytes left to the REPL and the user's own program
@@ -124,9 +126,9 @@ def plan(board: Transport, model: Path, trains: bool = False) -> Plan:
 
     trains: heap for training the network is needed, not only for heads.
     """
-    arena = tlm.read(model).arena
+    parsed = tlm.read(model)
     device = ask(board)
-    code, native = native_modules(device)
+    code, native = native_modules(device, needed(parsed))
     files = [*native, *package(), File(MODEL, model.read_bytes())]
     there = dict(zip((f.path for f in files), board.hashes([f.path for f in files]), strict=True))
     send = [file for file in files if there[file.path] != file.sha256]
@@ -137,7 +139,7 @@ def plan(board: Transport, model: Path, trains: bool = False) -> Plan:
         send=send,
         same=[file for file in files if file not in send],
         stale=_stale(board, {file.path for file in files}),
-        heap_needed=heap_bytes(files, trains) + arena + SPARE_HEAP,
+        heap_needed=heap_bytes(files, trains) + parsed.arena + SPARE_HEAP,
         flash_needed=_most_flash(send, sizes, device.block),
     )
 
@@ -187,15 +189,20 @@ def _send(board: Transport, file: File, progress: Callable[[int], None]) -> None
     board.rename(part, file.path)
 
 
-def native_modules(device: Device) -> tuple[str, list[File]]:
-    """The architecture that suits the board best among those we have, and its modules.
+def needed(model: tlm.Model) -> tuple[str, ...]:
+    """The native modules that a model needs."""
+    return (*NATIVE, FRONT) if model.front else NATIVE
+
+
+def native_modules(device: Device, names: tuple[str, ...]) -> tuple[str, list[File]]:
+    """The architecture that suits the board best among those we have, and its modules of these names.
 
     Raises: exit code 6, naming what the board could run and what there is.
     """
-    if set(NATIVE) <= set(device.built_in):
+    if set(names) <= set(device.built_in):
         return "built in", []
     for architecture in device.runs:
-        built = [paths.NATIVE / architecture / f"{name}.mpy" for name in NATIVE]
+        built = [paths.NATIVE / architecture / f"{name}.mpy" for name in names]
         if all(path.is_file() for path in built):
             files = [File(f"lib/{path.name}", path.read_bytes()) for path in built]
             _check_version(device, files)

@@ -11,14 +11,15 @@ import numpy as np
 
 from tinylearn_host.errors import BAD_DATA, TinylearnError
 
-TYPECODES = {np.dtype(np.uint8): "B", np.dtype(np.int8): "b", np.dtype(np.float32): "f"}
+TYPECODES = {np.dtype(np.uint8): "B", np.dtype(np.int8): "b", np.dtype(np.int16): "h", np.dtype(np.float32): "f"}
 
 
 @dataclass(frozen=True)
 class Samples:
     """Examples as the board takes them.
 
-    x:  [N, inputs] uint8 (pixels), int8 (already quantised) or float32 (real values), one contiguous row per example
+    x:  [N, inputs] uint8 (pixels), int8 (already quantised) or float32 (real values), or what the model's front end
+        takes (int16 PCM), one contiguous row per example
     y:  N labels, int or str
     """
 
@@ -66,7 +67,8 @@ def check(x: np.ndarray, y: np.ndarray, inputs: int | None = None, name: str = "
         x = x.astype(np.float32)
     if x.dtype not in TYPECODES:
         raise TinylearnError(
-            f"{name}: x is {x.dtype}; expected uint8 (pixels), int8 (quantised) or float32 (real values)", BAD_DATA
+            f"{name}: x is {x.dtype}; expected uint8 (pixels), int8 (quantised), float32 (real values) or int16 (PCM)",
+            BAD_DATA,
         )
     if x.ndim < 2 or y.ndim != 1 or len(x) != len(y):
         raise TinylearnError(

@@ -85,7 +85,7 @@ class Fit:
 
 def fit(board: Board, model: tlm.Model) -> Fit:
     """What `model` needs on `board`."""
-    modules, built = native_bytes(tuple(board.mpy_archs))
+    modules, built = native_bytes(tuple(board.mpy_archs), flash.needed(model))
     (native, native_training), (package, package_training) = _halves(modules), _halves(package_bytes())
     training = native_training + package_training
     return Fit(board, len(model.raw), model.arena, native, package, training, built, seconds(board, model))
@@ -98,13 +98,13 @@ def _halves(modules: dict[str, int]) -> tuple[int, int]:
 
 
 @cache
-def native_bytes(architectures: tuple[str, ...]) -> tuple[dict[str, int], bool]:
+def native_bytes(architectures: tuple[str, ...], names: tuple[str, ...]) -> tuple[dict[str, int], bool]:
     """Bytes of each native module for the first of `architectures` that is built here, and whether one is."""
     for architecture in architectures:
-        files = {name: paths.NATIVE / architecture / f"{name}.mpy" for name in flash.NATIVE}
+        files = {name: paths.NATIVE / architecture / f"{name}.mpy" for name in names}
         if all(file.is_file() for file in files.values()):
             return {name: file.stat().st_size for name, file in files.items()}, True
-    return dict.fromkeys(flash.NATIVE, NATIVE_BYTES), False
+    return dict.fromkeys(names, NATIVE_BYTES), False
 
 
 @cache

@@ -93,11 +93,12 @@ def knows(model: tlm.Model, classes: list) -> bool:
 
 def check(model: tlm.Model, support: Samples, query: Samples) -> None:
     """Raise exit code 13 where the two sets do not fit the model or each other."""
-    inputs = int(np.prod(model.input_shape()))
     for name, samples in (("support", support), ("query", query)):
-        if samples.x.shape[1] != inputs:
+        if not _takes(model, samples.x):
+            wanted = f"{int(np.prod(model.input_shape()))}" + (f" or, raw, the {model.front}" if model.front else "")
+            size = samples.x.shape[1]
             raise TinylearnError(
-                f"{name}: an example has {samples.x.shape[1]} values, the model takes {inputs}", BAD_DATA
+                f"{name}: an example has {size} values ({samples.x.dtype}), the model takes {wanted}", BAD_DATA
             )
     if support.x.dtype != query.x.dtype:
         raise TinylearnError(f"support is {support.x.dtype}, query {query.x.dtype}: both must be of one type", BAD_DATA)
@@ -106,6 +107,12 @@ def check(model: tlm.Model, support: Samples, query: Samples) -> None:
     strangers = sorted({str(y) for y in query.y} - {str(y) for y in support.y})
     if strangers:
         raise TinylearnError(f"query has classes that support does not teach: {', '.join(strangers[:8])}", BAD_DATA)
+
+
+def _takes(model: tlm.Model, x: np.ndarray) -> bool:
+    """Whether a row of x is an input of the model, or raw samples for its front end."""
+    raw = model.front and x.dtype == model.front.dtype and x.shape[1] == model.front.values
+    return bool(raw) or (x.dtype != np.int16 and x.shape[1] == int(np.prod(model.input_shape())))
 
 
 def adapt(

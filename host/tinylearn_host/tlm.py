@@ -17,7 +17,7 @@ from tinylearn_host import ir, planner, quantization, variants
 from tinylearn_host.errors import BAD_DATA, BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnError
 
 if TYPE_CHECKING:
-    from tinylearn_host import training_sections
+    from tinylearn_host import front, training_sections
 
 MAGIC, MAJOR, MINOR = b"TLML", 1, 0
 NOBODY = 65535
@@ -113,7 +113,8 @@ class OperatorRecord:
 
 @dataclass
 class Model:
-    """A parsed .tlm; `raw` is the whole file. backward, costs, schemes: how to train it, empty where it cannot be."""
+    """A parsed .tlm; `raw` is the whole file. backward, costs, schemes: how to train it, empty where it cannot be.
+    front: what makes its input of a sensor's samples, where it has that."""
 
     raw: bytes
     arena: int
@@ -127,6 +128,7 @@ class Model:
     backward: list[training_sections.Backward] = field(default_factory=list)
     costs: list[training_sections.Cost] = field(default_factory=list)
     schemes: list[training_sections.Scheme] = field(default_factory=list)
+    front: front.Section | None = None
 
     @property
     def sha256(self) -> bytes:

@@ -11,7 +11,7 @@ import zlib
 
 import numpy as np
 
-from tinylearn_host import ir, tlm, training_sections, variants
+from tinylearn_host import front, ir, tlm, training_sections, variants
 from tinylearn_host.errors import BAD_MODEL, TinylearnError
 from tinylearn_host.tlm import HEADER, IN_ARENA, IN_FILE, INT8, INT32, NOBODY, OPERATOR, RAW, SECTION, TENSOR, Refusal
 
@@ -46,6 +46,7 @@ def _parse(raw: bytes) -> tlm.Model:
     check.header()
     model.meta = _meta(raw, sections.get(b"META"))
     training_sections.parse(model, sections)
+    model.front = _front(model, sections.get(front.TAG))
     return model
 
 
@@ -112,6 +113,18 @@ def _meta(raw: bytes, section: tuple[int, int, int] | None) -> dict:
     if labels is not None and not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
         meta.pop("labels")
     return meta
+
+
+def _front(model: tlm.Model, section: tuple[int, int, int] | None) -> front.Section | None:
+    if section is None:
+        return None
+    found = front.parse(raw := model.raw[section[0] : section[0] + section[1]])
+    if found is None:
+        raise Refusal(f"section FRNT: {len(raw)} bytes that are no front end. Convert the model again")
+    pixels, wanted = found.frames * found.bins, model.tensors[model.input].bytes
+    if pixels != wanted:
+        raise Refusal(f"section FRNT: it makes {pixels} values and the model takes {wanted}. Convert the model again")
+    return found
 
 
 # ---- Tensors and operators ------------------------------------------------------------------------------------------

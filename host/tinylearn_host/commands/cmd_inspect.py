@@ -34,6 +34,8 @@ def command(model: Path, as_json: bool) -> None:
     console = Console(highlight=False)
     console.print(f"[bold]{parsed.name or model.name}[/bold]  {model}, {kb(len(parsed.raw))}, arena {kb(parsed.arena)}")
     console.print(f"sha256 {parsed.sha256.hex()}")
+    if parsed.front:
+        console.print(f"front end: {parsed.front}")
     console.print(layer_table(parsed, layers))
     if parsed.head < len(parsed.ops):
         console.print(f"* the model's own classifier, on {parsed.tensors[parsed.features].bytes} features")
