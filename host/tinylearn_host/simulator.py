@@ -45,11 +45,19 @@ class Simulator:
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """y int8 in the model's output shape (h, w, c), of one sample x int8 with as many values as the model takes."""
+        self._run(x, len(self.model.ops))
+        return self.view(self.model.output).reshape(self.model.output_shape()).copy()
+
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """What a head reads of one sample, as for `run`: int8 [n]."""
+        self._run(x, self.model.head)
+        return self.view(self.model.features).copy()
+
+    def _run(self, x: np.ndarray, last: int) -> None:
         self.view(self.model.input)[:] = _sample(x, self.model)
-        status = self.tl_infer.run(self.file, self.arena, 0, len(self.model.ops))
+        status = self.tl_infer.run(self.file, self.arena, 0, last)
         if status:
             raise TinylearnError(f"the model does not run: {explain(status)}", BAD_MODEL)
-        return self.view(self.model.output).reshape(self.model.output_shape()).copy()
 
     def steps(self, x: np.ndarray) -> Iterator[np.ndarray]:
         """The int8 output (h, w, c) of one operator after the other, for one sample; overwritten by those to come."""

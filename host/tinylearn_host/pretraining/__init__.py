@@ -1,0 +1,1 @@
+"""How backbones come to be, for the zoo's recipes and `tinylearn train`. Needs the extra [train]."""
