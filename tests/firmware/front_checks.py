@@ -1,4 +1,4 @@
-"""A model with a front end takes raw samples, in whatever form; the same lines everywhere. test_raw_samples.py runs it."""
+"""A model with a front end takes raw samples, in whatever form, with the same lines everywhere: test_raw_samples.py."""
 
 from array import array
 from binascii import crc32
