@@ -18,6 +18,7 @@ DOMAINS = ("image", "spectrogram", "signal")  # of samples: what firmware/tinyle
 BUDGETS = {"32K": 32 << 10, "48K": 48 << 10, "64K": 64 << 10, "96K": 96 << 10, "128K": 128 << 10}
 SHARES = (1, 2, 4, 8)  # of the input channels: all, a half, a quarter, an eighth
 WIDTH = 8
+SAMPLES, WAYS = 25, 5  # that a scheme's budget has room for
 
 
 def prepare(model: tlm.Model) -> tlm.Model:
@@ -99,34 +100,60 @@ def default_schemes(model: tlm.Model) -> list[Scheme]:
     for name, budget in BUDGETS.items():
         entries = choose(model, budget)
         if entries and entries not in found:
-            found[entries] = Scheme(name, plan(model, entries).size, WIDTH, entries)
+            found[entries] = scheme(model, name, entries)
     return sorted(found.values(), key=lambda scheme: -scheme.ram_bytes)
 
 
-def choose(model: tlm.Model, budget: int) -> tuple[Entry, ...]:
-    """What to train within so many bytes of arena, from the last operator back: biases, and weights of convolutions and
-    dense layers on as large a share of their input channels as fits. Ends where not even a bias fits.
+def scheme(model: tlm.Model, name: str, entries: tuple[Entry, ...]) -> Scheme:
+    return Scheme(name, plan(model, entries).size, WIDTH, entries)
 
-    A rule of thumb for models that nobody has searched: late layers matter most (MCUNetV3, arXiv 2206.15472, figure 5).
+
+def choose(model: tlm.Model, budget: int, samples: int = SAMPLES, ways: int = WAYS) -> tuple[Entry, ...]:
+    """What to train where adapting may take so many bytes of RAM: the biases of as many last layers as two thirds of it
+    have room for, then, from the last on, weights on as large a share of their input channels as still fits. Where none
+    does, biases alone.
+
+    A rule of thumb for models that nobody has searched: late layers matter most, and biases cost least (MCUNetV3,
+    arXiv 2206.15472, figure 5).
     """
-    chosen: tuple[Entry, ...] = ()
+
+    def fits(entries: dict[int, Entry], room: int = budget) -> bool:
+        return adapting_bytes(model, ordered(entries), samples, ways) <= room
+
+    def biases(room: int) -> dict[int, Entry]:
+        found = [record.op for record in model.backward if record.flags & BIAS]
+        most = ({op: Entry(op, BIAS) for op in found[:k]} for k in range(len(found), 0, -1))
+        return next((entries for entries in most if fits(entries, room)), {})
+
+    chosen = biases(budget * 2 // 3)
     for record in model.backward:
-        options = _options(model, record)
-        fitting = (o for o in options if plan(model, (o, *chosen)).size <= budget)
-        best = next(fitting, None)
-        if options and best is None:
-            break
-        chosen = (best, *chosen) if best else chosen
-    return chosen
+        if record.op in chosen:
+            more = (entry for entry in _weights(model, record) if fits({**chosen, record.op: entry}))
+            chosen[record.op] = next(more, chosen[record.op])
+    return ordered(chosen if any(entry.flags & WEIGHTS for entry in chosen.values()) else biases(budget))
 
 
-def _options(model: tlm.Model, record: Backward) -> list[Entry]:
-    """What may be trained of one operator, the most first."""
+def ordered(entries: dict[int, Entry]) -> tuple[Entry, ...]:
+    return tuple(entries[op] for op in sorted(entries))
+
+
+def adapting_bytes(model: tlm.Model, entries: tuple[Entry, ...], samples: int = SAMPLES, ways: int = WAYS) -> int:
+    """RAM that adapting takes beyond what is loaded, the samples kept on the flash (firmware/tinylearn/tuning.py: Fit).
+
+    The arena, one sample, all features, the best weights and the head.
+    """
+    tail = plan(model, entries)
+    n = model.tensors[model.features].bytes
+    weights = sum((model.tensors[t].bytes + 3) & ~3 for t in tail.trained)
+    head = ways * (10 * n + 17) + 4 * (n + 2 * ways)
+    return tail.size + tail.record + samples * n + model.tensors[model.input].bytes + weights + head
+
+
+def _weights(model: tlm.Model, record: Backward) -> list[Entry]:
+    """Bias and weights of one operator on ever smaller shares of its input channels; of a depthwise one none."""
     op, trained = model.ops[record.op], record.flags & (WEIGHTS | BIAS)
-    found = []
-    if trained & WEIGHTS and op.name != ir.DEPTHWISE_CONV2D:
-        channels = autodiff.weight_shape(model, op)[1]
-        whole = Entry(record.op, trained)
-        parts = [replace(whole, count=channels // share) for share in SHARES[1:] if channels % share == 0]
-        found += [whole, *(part for part in parts if part.count)]
-    return found + ([Entry(record.op, BIAS)] if trained & BIAS else [])
+    if not trained & WEIGHTS or op.name == ir.DEPTHWISE_CONV2D:
+        return []
+    channels = autodiff.weight_shape(model, op)[1]
+    parts = [Entry(record.op, trained, count=channels // share) for share in SHARES if channels >= share]
+    return [replace(part, count=0) if part.count == channels else part for part in parts]

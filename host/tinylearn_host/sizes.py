@@ -47,6 +47,11 @@ class Fit:
         return self.board.heap_bytes - self.heap_needed
 
     @property
+    def left_for_training(self) -> int:
+        """Bytes of heap once everything that trains the network is loaded."""
+        return self.heap_free - self.training
+
+    @property
     def flash_free(self) -> int:
         return self.board.flash_bytes - self.flash_needed
 

@@ -1,0 +1,165 @@
+"""tinylearn partition: what training takes, in words, as JSON and as a page; and that all of it adds up."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from itertools import combinations
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tinylearn_host import boards, digits, errors, paths, tlm, training_report
+from tinylearn_host.cli import main
+from tinylearn_host.training_report import METHODS, Task, Training
+
+GLYPH = paths.MODELS / "glyph" / "glyph.tlm"
+TASK = Task(budget=96 << 10)
+
+
+def tinylearn(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def report(*arguments) -> dict:
+    result = tinylearn("partition", GLYPH, "--board", "pico", "--json", *arguments)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@cache
+def training(method: str) -> Training:
+    return training_report.find(tlm.read(GLYPH), method, TASK)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_memory_adds_up_to_what_the_board_reckons(method):
+    found = training(method)
+    assert sum(training_report.memory(found).values()) == found.fit.bytes <= TASK.budget
+    assert all(size > 0 for size in training_report.memory(found).values())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_two_blocks_have_a_byte_in_common(method):
+    found = training_report.blocks(training(method))
+    last = len(training_report.steps(training(method))) - 1
+    for a, b in combinations(found, 2):
+        if a["first"] <= b["last"] and b["first"] <= a["last"]:
+            assert a["at"] + a["bytes"] <= b["at"] or b["at"] + b["bytes"] <= a["at"], (a, b)
+    assert max(b["at"] + b["bytes"] for b in found) == training(method).fit.arena
+    assert all(0 <= b["first"] <= b["last"] <= last for b in found)
+    assert {b["kind"] for b in found} >= {"activation", "gradient", "mask", "scratch", "weights", "tables", "cache"}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_layers_add_up_to_what_the_board_counts(method):
+    rows, (frozen, forward, back) = training_report.layers(training(method)), training(method).tail.macs
+    assert sum(row["macs_forward"] for row in rows if row["state"] == "frozen") == frozen
+    assert sum(row["macs_forward"] for row in rows if row["state"] != "frozen") == forward
+    assert sum(row["macs_grad_input"] + row["macs_grad_weight"] for row in rows) == back
+    trained = [row["index"] for row in rows if row["state"] == "trained"]
+    assert trained == sorted(training(method).tail.choice)
+    assert all(row["trained_weights"] == 0 for row in rows) == (method == "bias")
+
+
+def test_a_step_takes_two_forwards_and_a_backward_of_every_sample():
+    board = boards.find("pico")
+    rows = training_report.layers(training("bias"))
+    at_least = sum(2 * row["macs_forward"] + row["macs_grad_input"] for row in rows) * 25
+    seconds = training_report.step_seconds(training("bias"), board)
+    assert seconds * board.clock_hz >= at_least * min(board.cycles_per_mac.values())
+    assert seconds * board.clock_hz <= at_least * max(board.cycles_per_mac.values())
+
+
+def test_the_report_of_a_budget():
+    found = report("--ram", "96K")
+    assert [row["method"] for row in found["methods"]] == list(METHODS)
+    assert found["method"] == "scheme" and found["budget"] == 98304
+    assert all(row["ram_bytes"] <= 98304 and row["seconds_per_step"] > 0 for row in found["methods"])
+    assert found["layout"]["lower_bound"] <= found["layout"]["board"] <= 1.05 * found["layout"]["lower_bound"]
+    assert found["ram_bytes"] == sum(found["memory"].values())
+
+
+def test_fewer_layers_take_less():
+    few, many = (report("--ram", "128K", "--method", "bias", "--tail", k) for k in (2, 8))
+    assert len(few["layers"]) == len(many["layers"])
+    assert few["cut"] > many["cut"] and few["layout"]["board"] < many["layout"]["board"]
+
+
+def test_without_a_budget_it_is_what_the_board_has_left():
+    found, ample = report(), report("--ram", "4M")
+    assert found["budget"] < boards.find("pico").heap_bytes
+    assert found["ram_bytes"] <= found["budget"] < ample["ram_bytes"]
+
+
+def test_the_words(tmp_path):
+    result = tinylearn("partition", GLYPH, "--board", "pico", "--ram", "96K", "--report", tmp_path / "r.html")
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stdout.split())
+    assert "5 classes x 5 examples, 96.0 KB of RAM" in said
+    assert "ratio 1.0" in said and "in all" in said
+    assert "are left for training, unless tinylearn is built into the firmware" in said
+    assert "\u2026" not in said  # no column is cut short
+
+
+def test_the_page_draws_every_block_and_needs_nothing_else(tmp_path):
+    facts = report("--ram", "96K", "--report", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "http" not in page and "<script" not in page and "url(" not in page
+    svg = ElementTree.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])
+    rectangles = svg.findall("rect")
+    assert len(rectangles) == len([block for block in facts["blocks"] if block["bytes"]])
+    titles = [rectangle.find("title").text for rectangle in rectangles]
+    assert any("gradient of the output of conv2d" in title for title in titles)
+    areas = sum(float(r.get("width")) * float(r.get("height")) for r in rectangles)
+    assert areas <= 1.001 * training_report.Picture.WIDTH * training_report.Picture.HEIGHT
+    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_does_not_fit_is_refused_with_the_numbers(method, tmp_path):
+    out = tmp_path / "o.tlm"
+    result = tinylearn("partition", GLYPH, "--board", "pico", "--ram", "20K", "--method", method, "-o", out)
+    assert result.exit_code == errors.NOT_ENOUGH_RAM
+    assert "glyph: method" in result.stderr and "budget is 20480" in result.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--ram", "96Z"), "is no number of bytes"),
+        (("--scheme", "none such"), "no scheme 'none such'"),
+        (("--ram", "96K", "-o", "model.bin"), "must end in .tlm"),
+        (("--board", "toaster"), "there is no board 'toaster'"),
+    ],
+)
+def test_what_makes_no_sense_is_a_sentence(arguments, words):
+    result = tinylearn("partition", GLYPH, "--board", "pico", *arguments)
+    assert result.exit_code == errors.USAGE and words in result.stderr
+
+
+def test_the_scheme_that_is_written_can_be_trained(tmp_path):
+    """-o adds a scheme for the RAM; a board trains it within that."""
+    path = tmp_path / "o.tlm"
+    report("--ram", "80K", "--ways", "3", "--shots", "4", "-o", path)
+    written, before = tlm.read(path), tlm.read(GLYPH)
+    assert {scheme.name for scheme in written.schemes} == {"80K", *(scheme.name for scheme in before.schemes)}
+    support, query = digits.task(4, 4, 1)
+    for name, samples in (("s", support), ("q", query)):
+        few = [i for i, y in enumerate(samples.y) if y < 3]
+        np.savez(tmp_path / f"{name}.npz", x=samples.x[few], y=np.array(samples.y)[few])
+    where = ("--board", "sim", "--support", tmp_path / "s.npz", "--query", tmp_path / "q.npz")
+    options = ("--method", "scheme", "--scheme", "80K", "--budget", "80K", "--steps", 2, "--json")
+    result = tinylearn("adapt", path, *where, *options)
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["steps"]) == 2
+
+
+def test_a_model_that_was_converted_before_is_prepared(tmp_path):
+    bare = tlm.read(tlm.rewrite(tlm.read(GLYPH), {b"BWD ": None, b"COST": None, b"SCHM": None}))
+    tlm.save(bare, tmp_path / "old.tlm")
+    result = tinylearn("partition", tmp_path / "old.tlm", "--board", "sim", "--ram", "96K", "-o", tmp_path / "new.tlm")
+    assert result.exit_code == 0, result.output
+    assert tlm.read(tmp_path / "new.tlm").backward == tlm.read(GLYPH).backward
