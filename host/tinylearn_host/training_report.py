@@ -171,7 +171,7 @@ def memory(training: Training) -> dict[str, int]:
     """Where the bytes of RAM go that adapting takes beyond what is loaded; their sum is the board's own figure."""
     fit, tail = training.fit, training.tail
     n = training.model.tensors[training.model.features].bytes
-    weights = sum((training.model.tensors[t].bytes + 3) & ~3 for t in tail.trained)
+    weights = sum((training.model.tensors[t].bytes + 3) & ~3 for kind, t in tail.kept if kind in COPIES)
     tables = tail.size - tail.kept["exponents", 0] - weights
     kept = {
         "one sample": tail.kept["exponents", 0],
@@ -184,6 +184,7 @@ def memory(training: Training) -> dict[str, int]:
     return {**kept, "head and loss": fit.bytes - sum(kept.values())}
 
 
+COPIES = ("trained", "copy")  # of tensors, among what a tail keeps
 KINDS = {"activation": "activation", "work": "scratch", "gradient": "gradient", "mask": "mask", "scratch": "scratch"}
 
 
@@ -202,8 +203,8 @@ def blocks(training: Training) -> list[dict]:
     ]
     for (kind, index), at in sorted(tail.kept.items(), key=lambda item: item[1]):
         size = min([n for n in (*tail.kept.values(), tail.size) if n > at], default=tail.size) - at
-        kept = "weights" if kind == "trained" else "tables"
-        holds = f"{kind} of tensor {index}" if kind == "trained" else kind
+        kept = "weights" if kind in COPIES else "tables"
+        holds = f"trained copy of tensor {index}" if kind in COPIES else kind
         found.append({"kind": kept, "holds": holds, "first": 0, "last": last, "at": at, "bytes": size})
     extra = training.fit.arena - tail.size
     found.append(

@@ -68,7 +68,7 @@ def command(path, board, ram, method, scheme, tail, width, ways, shots, report, 
 
 def prepared(model: tlm.Model) -> tlm.Model:
     """The model with what training needs. Raises exit code 11 where nothing of it can be trained."""
-    model = model if model.backward else partition.prepare(model)
+    model = model if model.backward and model.schemes else partition.prepare(model)
     if not model.backward:
         raise TinylearnError(f"{model.name}: nothing of it can be trained; heads can be taught", USAGE)
     return model
