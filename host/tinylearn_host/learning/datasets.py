@@ -149,7 +149,7 @@ GESTURES = 8
 
 def armband(path: str | Path, front: Front, wearers: list[str] | None = None) -> Pool:
     """Windows of 240 ms; part: 100 * session + block of 5 s. The first half second of a block is left out: the hand is
-    still on its way. Wearers without all gestures in their first session are left out.
+    still on its way. wearers: whose; None: everybody's.
     """
     with np.load(path) as file:
         emg, shown, ends = file["emg"], file["label"], file["end"]
@@ -166,19 +166,11 @@ def armband(path: str | Path, front: Front, wearers: list[str] | None = None) ->
             labels += [int(gesture[recording])] * len(windows)
             groups += [str(who[recording])] * len(windows)
             parts += [100 * session[recording] + block] * len(windows)
+    if not x:
+        raise TinylearnError(f"{path} has no recording of {', '.join(wearers or [])}", BAD_DATA)
     raw = np.array(x)
-    pool = Pool(
-        np.stack([front(window).reshape(-1) for window in raw]),
-        *(np.array(a) for a in (labels, groups, parts)),
-        raw,
-    )
-    first = np.unique(pool.part)[0] // 100 if len(pool.part) else 0
-    return pool.only([w for w in np.unique(pool.group) if _complete(pool, w, max(first, 1))])
-
-
-def _complete(pool: Pool, wearer: str, session: int) -> bool:
-    rows = (pool.group == wearer) & (pool.part // 100 == session)
-    return len(np.unique(pool.label[rows])) == GESTURES
+    pictures = np.stack([front(window).reshape(-1) for window in raw])
+    return Pool(pictures, np.array(labels), np.array(groups), np.array(parts), raw)
 
 
 def _blocks(shown: np.ndarray, gesture: int) -> list[tuple[int, int]]:

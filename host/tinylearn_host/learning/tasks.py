@@ -7,6 +7,7 @@ depends on the seed and i alone, so any of them can be drawn again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ SPECS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """A spec with its samples. way, shot, queries: classes, examples of each, questions about each at most."""
 
@@ -107,11 +108,14 @@ class Task:
         pool, gestures = self.pool, datasets.GESTURES
         if self.way != gestures:
             raise TinylearnError(f"the armband's tasks have {gestures} classes, not {self.way}", USAGE)
-        wearers = [w for w in np.unique(pool.group) if not later or self._comes_back(w)]
+        sessions = {w: self._sessions(w) for w in np.unique(pool.group)}
+        wearers = [w for w in sessions if len(sessions[w]) > later]
+        if not wearers:
+            raise TinylearnError(f"nobody shows all {gestures} gestures in {1 + later} sessions", BAD_DATA)
         wearer = wearers[number % len(wearers)]
         rows = np.flatnonzero(pool.group == wearer)
         session, label = pool.part[rows] // 100, pool.label[rows]
-        first, again = self._sessions(wearer)
+        first, again = sessions[wearer][0], sessions[wearer][int(later)]
         blocks = min(len(np.unique(pool.part[rows[(session == first) & (label == g)]])) for g in range(gestures))
         chosen = number // len(wearers) % blocks
         support, query = [], []
@@ -123,18 +127,15 @@ class Task:
             query.append(random.permutation(asked)[: self.queries])
         return _episode(support, query, str(wearer))
 
-    def _sessions(self, wearer: str) -> tuple[int, int]:
-        """The first session with number 1 or more, and the next in which all gestures are shown (or -1)."""
+    @cache  # noqa: B019 (a task lives as long as its process)
+    def _sessions(self, wearer: str) -> list[int]:
+        """Those, in order, in which all gestures are shown; number 0 was a trial."""
         rows = self.pool.group == wearer
-        complete = [
-            s
+        return [
+            int(s)
             for s in np.unique(self.pool.part[rows] // 100)
             if s >= 1 and len(np.unique(self.pool.label[rows & (self.pool.part // 100 == s)])) == datasets.GESTURES
         ]
-        return int(complete[0]), int(complete[1]) if len(complete) > 1 else -1
-
-    def _comes_back(self, wearer: str) -> bool:
-        return self._sessions(wearer)[1] >= 0
 
 
 def _episode(support: list[np.ndarray], query: list[np.ndarray], unit: str) -> Episode:
@@ -157,7 +158,7 @@ def open_task(
     groups: list[str] | None = None,
 ) -> Task:
     """The task as `model` takes its samples. groups: the alphabets, speakers or wearers to draw from; None: all."""
-    pool = _pool(spec, model, file)
+    pool = _pool(spec, model, file, groups)
     if groups:
         strangers = sorted(set(groups) - set(map(str, np.unique(pool.group))))
         if strangers:
@@ -170,7 +171,7 @@ def open_task(
     return Task(spec, pool, way or spec.way, shot or spec.shot, spec.queries)
 
 
-def _pool(spec: Spec, model: tlm.Model, file: Path | None) -> Pool:
+def _pool(spec: Spec, model: tlm.Model, file: Path | None, groups: list[str] | None) -> Pool:
     if spec.source == "digits":
         return datasets.written_digits(invert=spec.name == "negatives")
     if file is None:
@@ -188,7 +189,7 @@ def _pool(spec: Spec, model: tlm.Model, file: Path | None) -> Pool:
     front = frontends.of(model)
     if spec.source == "speech":
         return datasets.speech(file, front, front.samples)
-    return datasets.armband(file, front)
+    return datasets.armband(file, front, groups)
 
 
 def of_file(file: Path) -> Spec:
