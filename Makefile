@@ -6,9 +6,11 @@
 #   make test-train          the recipes of models/, for which it installs PyTorch
 #   make lint                formatters and linters, changing nothing; `make format` changes
 #   make bench               the figures that we claim
+#   make bench-learning       how well each method learns, on the data sets of DATA=../shared/data: hours
 #   make clean               forget what was built here (the cache of sources and firmwares stays)
 
 BOARD ?= unix
+DATA ?= ../shared/data
 EMULATED = unix pico-emulated qemu-m3 qemu-m4 qemu-rv32
 VENV = .venv/bin
 PREPARE = python3 setup/prepare.py
@@ -38,6 +40,10 @@ test-train: prepare-all
 	@$(VENV)/python -m pip install --quiet -r requirements-train.txt
 	@$(VENV)/python -m pytest models $(PYTEST)
 
+bench-learning: prepare-all
+	@$(VENV)/python -m pip install --quiet -r requirements-train.txt
+	@$(VENV)/python benchmarks/learning.py --data $(DATA)
+
 bench: prepare-all
 	@$(VENV)/python benchmarks/run.py
 
@@ -56,4 +62,4 @@ format:
 clean:
 	rm -rf build .pio .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help demo prepare-all test soak test-train bench lint format clean
+.PHONY: help demo prepare-all test soak test-train bench bench-learning lint format clean

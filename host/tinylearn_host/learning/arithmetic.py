@@ -6,8 +6,10 @@ from a `Job`, which is plain data.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 
@@ -106,6 +108,7 @@ class Integers(Runner):
     def __init__(self, job: Job, task: Task, model: tlm.Model):
         super().__init__(job, task, model)
         self.file = np.frombuffer(model.raw, np.uint8).copy()
+        self.folder = tempfile.TemporaryDirectory()  # of the file that samples are kept in where RAM has no room
 
     def answers(self, numbers: list[int]) -> list[np.ndarray]:
         return [self._answers(self.task.episode(self.job.seed, number), number) for number in numbers]
@@ -116,7 +119,7 @@ class Integers(Runner):
 
     def adapted(self, episode: Episode, number: int):
         """A board's model that has learned one episode."""
-        model = _firmware("model").Model(self.file)
+        model = _firmware("model").Model(self.file, str(Path(self.folder.name) / "model.tlm"))
         model.adapt(pairs(self.samples(episode.support), episode.support_class), **self.options(number))
         return model
 

@@ -1,0 +1,166 @@
+"""How well boards learn: `make bench-learning`, or
+
+    benchmarks/learning.py --data ../shared/data                every run of RUNS that is not there yet, then the docs
+    benchmarks/learning.py --data ../shared/data --only words   the runs whose names begin so, again
+    benchmarks/learning.py --docs                               docs/learning.md from the results; runs nothing
+
+A run is one call of `tinylearn benchmark`, with a seed; its JSON lies in benchmarks/results/learning. The backbones are
+those of models/, trained again without the alphabets, the speaker and the wearers that are asked about (`--held-out`
+names the folder; made by the recipes where it has none, which takes half an hour and wants the extra [train]).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "host"))
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import learning_docs  # noqa: E402
+from tinylearn_host import cli, paths  # noqa: E402
+
+FOLDER = ROOT / "benchmarks" / "results" / "learning"
+UNSEEN = ("Korean", "Tifinagh", "Bengali", "Greek", "Latin", "Futurama")  # models/glyph/recipe.py --hold-out
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A backbone without what is asked about. arguments: of its recipe; file: what that writes; groups: the unseen."""
+
+    recipe: str
+    data: str
+    file: str
+    arguments: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+
+
+HELD_OUT = {
+    "glyph": HeldOut("glyph", "omniglot_background.npz", "glyph/glyph.tlm", ("--hold-out",), UNSEEN),
+    "speech": HeldOut(
+        "speech",
+        "spoken_digits.npz",
+        "speech-without-george.tlm",
+        ("--hold-out-speaker", "george", "--steps", "1500"),
+        ("george",),
+    ),
+    "emg": HeldOut("emg", "emg_gestures.npz", "emg-without-half.tlm", ("--hold-out-half", "--steps", "800")),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """name: of the JSON; dataset: of `tinylearn benchmark`; held_out: of HELD_OUT, or a file among the data."""
+
+    name: str
+    dataset: str
+    held_out: str
+    way: int
+    shot: int
+    options: tuple[str, ...] = field(default=())
+
+
+# What all runs share: ten steps are most of what forty bring, and a Pico has some 96 KB free beside its model.
+SHARED = ("--steps", "10", "--budget", str(96 << 10))
+HEADS = ("--method", "none,prototype,closed_form,last_layer")
+INTEGERS = ("--arithmetic", "int8,int16,float32")
+RUNS = (
+    Run("glyphs-20-way-1-shot", "glyphs", "glyph", 20, 1, INTEGERS),
+    Run("glyphs-20-way-5-shot", "glyphs", "glyph", 20, 5, HEADS),
+    Run("glyphs-5-way-1-shot", "glyphs", "glyph", 5, 1),
+    Run("glyphs-5-way-5-shot", "glyphs", "glyph", 5, 5, HEADS),
+    Run("digits-10-way-5-shot", "digits", "glyph", 10, 5),
+    Run("digits-5-way-10-shot", "digits", "glyph", 5, 10, HEADS),
+    Run("negatives-10-way-5-shot", "negatives", "glyph", 10, 5),
+    Run("spectrograms-10-way-5-shot", "spectrograms", "glyph", 10, 5),
+    Run("words-10-way-1-shot", "words", "speech", 10, 1, INTEGERS),
+    Run("words-10-way-5-shot", "words", "speech", 10, 5),
+    Run("wearer-8-way-1-shot", "wearer", "emg", 8, 1, INTEGERS),
+    Run("wearer-8-way-5-shot", "wearer", "emg", 8, 5, INTEGERS),
+    Run(
+        "wearer-8-way-20-shot",
+        "wearer",
+        "emg",
+        8,
+        20,
+        ("--method", "none,prototype,closed_form,last_layer,whitened,lda"),
+    ),
+    Run("session-8-way-5-shot", "session", "emg", 8, 5),
+    Run("keywords-10-way-5-shot", "keywords", "models/kws_ref_model.tflite", 10, 5),
+)
+
+
+@click.command()
+@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="The folder of the .npz.")
+@click.option("--held-out", "held_out", type=click.Path(path_type=Path), default=paths.BUILD / "held-out")
+@click.option("--only", default="", help="Names that begin so; they run even where their results are there.")
+@click.option("--episodes", default=200, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--jobs", type=int, help="Processes; default: one for each core.")
+@click.option("--docs", is_flag=True, help="Only make docs/learning.md.")
+def main(data, held_out, only, episodes, seed, jobs, docs) -> None:
+    """Run what is missing, then make docs/learning.md."""
+    if not docs:
+        if data is None:
+            raise click.UsageError("--data names the folder with the data sets")
+        chosen = [run for run in RUNS if run.name.startswith(only)]
+        for run in chosen:
+            if only or not (FOLDER / f"{run.name}.json").exists():
+                _run(run, data, held_out, episodes, seed, jobs)
+    learning_docs.write()
+
+
+def _run(run: Run, data: Path, held_out: Path, episodes: int, seed: int, jobs: int | None) -> None:
+    click.echo(run.name)
+    model, groups = _model(run.held_out, data, held_out)
+    arguments = ["--dataset", run.dataset, "--data", data, "--model", model, "--way", run.way, "--shot", run.shot]
+    arguments += [
+        "--episodes",
+        episodes,
+        "--seed",
+        seed,
+        "--output",
+        FOLDER / f"{run.name}.json",
+        *SHARED,
+        *run.options,
+    ]
+    arguments += ["--only", ",".join(groups)] if groups and run.dataset in WITH_GROUPS else []
+    arguments += ["--jobs", jobs] if jobs else []
+    cli.main(["benchmark", *map(str, arguments)], standalone_mode=False)
+
+
+WITH_GROUPS = ("glyphs", "words", "wearer", "session")
+
+
+def _model(name: str, data: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:
+    """(file, what it has not seen) of a backbone, made now where it is not there."""
+    if name not in HELD_OUT:
+        target = folder / Path(name).with_suffix(".tlm").name
+        if not target.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            cli.main(["convert", str(data / name), "-o", str(target), "--domain", "spectrogram"], standalone_mode=False)
+        return target, ()
+    wanted = HELD_OUT[name]
+    target = folder / wanted.file
+    if not target.exists():
+        output = target.parent if wanted.recipe == "glyph" else target
+        recipe = ROOT / "models" / wanted.recipe / "recipe.py"
+        command = [sys.executable, recipe, "--data", data / wanted.data, *wanted.arguments, "--output", output]
+        subprocess.run(list(map(str, command)), check=True)
+    return target, wanted.groups or _every_second(data / wanted.data)
+
+
+def _every_second(file: Path) -> tuple[str, ...]:
+    """The wearers that models/emg/recipe.py --hold-out-half leaves out."""
+    with np.load(file) as arrays:
+        return tuple(map(str, np.unique(arrays["participant"])[::2]))
+
+
+if __name__ == "__main__":
+    main()

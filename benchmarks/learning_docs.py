@@ -1,0 +1,155 @@
+"""docs/learning.md and its picture, made from benchmarks/results/learning/*.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from tinylearn_host.device import kb
+from tinylearn_host.learning import report
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "benchmarks" / "results" / "learning"
+TARGET, PICTURE = ROOT / "docs" / "learning.md", ROOT / "docs" / "learning.svg"
+SLOPE = 1.0  # points that int8 may be off float32
+
+TEXT = """# How well boards learn
+
+Made by `make bench-learning` from `benchmarks/results/learning/`; do not edit. `tinylearn benchmark` makes any of it
+again, and takes files of your own.
+
+- Integers are those of `firmware/tinylearn` on the simulator: what a board answers, to the bit (`tinylearn benchmark
+  --replay` asks one). int8 and int16 are the width of gradients; weights and activations are int8 throughout.
+- float32 is the same loop on the same network in PyTorch: same episodes, same augmented views in the same order, same
+  choice of layers and of the head, plain SGD, nothing rounded.
+- Intervals are 95 %, over episodes, or over people where each has several. "int8 - float32" is paired: over the same
+  episodes.
+- Backbones are those of `models/`, trained again without the alphabets, the speaker, the wearers that are asked about.
+  Every query comes from other recordings than the support; of the armband, from other blocks of 5 s.
+- RAM is what adapting takes at its peak beyond model and code. Saved is what of one sample waits for the backward.
+  MACs are those of all steps; training that stops early takes fewer. Seconds are forecast for a Pico at 125 MHz from
+  the cycles that the emulated one takes per MAC of a forward pass. Flash is what `save()` writes.
+- "none" is the model as it came: its own classifier's answer, or chance where it has none of the classes.
+
+![accuracy against RAM](learning.svg)
+
+## int8 beside float32
+
+Methods that train the network, in per cent of queries; off by more than {slope:.0f} point in bold.
+
+{differences}
+
+{tasks}
+"""
+
+
+def write() -> None:
+    results = load()
+    TARGET.write_text(text(results))
+    if results:
+        picture(results, PICTURE)
+
+
+def load() -> list[dict]:
+    return [json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))]
+
+
+def text(results: list[dict]) -> str:
+    return TEXT.format(
+        slope=SLOPE, differences=_differences(results), tasks="\n\n".join(_task(result) for result in results)
+    )
+
+
+# ---- Tables ----------------------------------------------------------------------------------------------------------
+
+
+def _task(result: dict) -> str:
+    setting = result["setting"]
+    unseen = f"Unseen: {', '.join(setting['groups'])}. " if setting["groups"] else ""
+    about = f"{setting['episodes']} episodes, seed {setting['seed']}, `{setting['model']['name']}`. {unseen}"
+    return f"## {report.title(setting)}\n\n{about.strip()}\n\n{_table(result)}"
+
+
+def _table(result: dict) -> str:
+    rows = by_method(result)
+    numbers = [name for name in ("int8", "int16", "float32", "float64") if any(name in of for of in rows.values())]
+    lines = [["", *numbers, "int8 - float32", "RAM", "saved", "MACs", "s on a Pico", "flash"]]
+    for method, of in rows.items():
+        accuracies = [f"{of[n]['mean']:.1f} ± {of[n]['interval']:.1f}" if n in of else "" for n in numbers]
+        lines.append([method, *accuracies, difference(of), *_costs(of.get("int8", {}).get("costs", {}))])
+    return markdown(lines)
+
+
+def _costs(known: dict) -> list[str]:
+    if not known:
+        return [""] * 5
+    saved = kb(known["saved"]) if known["saved"] else ""
+    return [kb(known["ram"]), saved, f"{known['macs'] / 1e6:,.0f} M", f"{known['seconds']:,.0f}", kb(known["delta"])]
+
+
+def by_method(result: dict) -> dict[str, dict[str, dict]]:
+    """method -> arithmetic -> row"""
+    found: dict[str, dict[str, dict]] = {}
+    for row in result["rows"]:
+        found.setdefault(row["method"], {})[row["arithmetic"]] = row
+    return found
+
+
+def difference(of: dict[str, dict], width: str = "int8") -> str:
+    """Paired, with its interval; bold where it is more than SLOPE below."""
+    if width not in of or "float32" not in of:
+        return ""
+    each = np.array(of[width]["accuracies"]) - np.array(of["float32"]["accuracies"])
+    words = f"{each.mean():+.2f} ± {1.96 * each.std(ddof=1) / len(each) ** 0.5:.2f}"
+    return f"**{words}**" if each.mean() < -SLOPE else words
+
+
+def _differences(results: list[dict]) -> str:
+    lines = [["task", "method", "int8 - float32", "int16 - float32"]]
+    for result in results:
+        for method, of in by_method(result).items():
+            if "saved" in of.get("int8", {}).get("costs", {}) and of["int8"]["costs"]["saved"] and "float32" in of:
+                setting = result["setting"]
+                name = f"{setting['task']} {setting['way']}-way {setting['shot']}-shot"
+                lines.append([name, method, difference(of), difference(of, "int16")])
+    return markdown(lines)
+
+
+def markdown(lines: list[list[str]]) -> str:
+    """A table: the first line is its head; words to the left, numbers to the right."""
+    head, *body = lines
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *body))
+
+
+# ---- Picture ---------------------------------------------------------------------------------------------------------
+
+
+def picture(results: list[dict], path: Path) -> None:
+    """Accuracy against RAM, one axes for each task; the same results give the same file."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["svg.hashsalt"] = "tinylearn"
+    columns = 3
+    lines = -(-len(results) // columns)
+    figure = Figure(figsize=(4 * columns, 3 * lines), layout="constrained")
+    for axes, result in zip(figure.subplots(lines, columns, squeeze=False).flat, results, strict=False):
+        _points(axes, result)
+    for axes in list(figure.axes)[len(results) :]:
+        axes.set_axis_off()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def _points(axes, result: dict) -> None:
+    for method, of in by_method(result).items():
+        row = of.get("int8")
+        if row and row["costs"]:
+            x = row["costs"]["ram"] / 1024
+            axes.errorbar(x, row["mean"], row["interval"], fmt="o", capsize=2)
+            axes.annotate(method, (x, row["mean"]), xytext=(5, 4), textcoords="offset points", fontsize=7)
+    setting = result["setting"]
+    axes.set_title(f"{setting['task']} {setting['way']}-way {setting['shot']}-shot", fontsize=9)
+    axes.set(xscale="log", xlabel="RAM, KB", ylabel="%")
+    axes.margins(0.15)
