@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -92,12 +93,14 @@ def command(
 
 def _replay(setting: bench.Setting, jobs: list, numbers: list[int], board: str, queries: int, as_json: bool) -> None:
     """Exit code 10 where the board answers otherwise than the simulator."""
-    task, _ = setting.open()
+    task, model = setting.open()
     on_board = [job for job in jobs if job.arithmetic in arithmetic.WIDTHS and job.method != arithmetic.NONE]
-    with open_board(board, None, "mpremote") as link, progress_bar() as show:
+    with TemporaryDirectory() as folder, open_board(board, None, "mpremote") as link, progress_bar() as show:
+        path = Path(folder) / setting.model.name
+        tlm.save(model, path)
         if link is not None:
-            flash.flash(link, setting.model, show)
-        found = replaying.run(link, setting.model, task, on_board, numbers, queries, show)
+            flash.flash(link, path, show)
+        found = replaying.run(link, path, task, on_board, numbers, queries, show)
     if as_json:
         print_json([asdict(one) for one in found])
     else:
@@ -116,7 +119,7 @@ def _setting(dataset, data, model, way, shot, groups) -> bench.Setting:
     else:
         raise TinylearnError(f"there is no data set {dataset!r}; known are {', '.join(tasks.SPECS)}, or a .npz", USAGE)
     path = model or _backbone(spec)
-    tlm.read(path)  # a sentence now, not out of a process later
+    bench.read(path)  # a sentence now, not out of a process later
     return bench.Setting(spec.name, path, file, way or spec.way, shot or spec.shot, tuple(_list(groups)))
 
 
@@ -129,7 +132,7 @@ def _backbone(spec: tasks.Spec) -> Path:
 
 def _jobs(setting: bench.Setting, wanted: list[str], numbers: list[str], seed: int, options: dict):
     """The rows: every method in every arithmetic that it has."""
-    spec, known = tasks.SPECS[setting.spec], arithmetic.methods(tlm.read(setting.model))
+    spec, known = tasks.SPECS[setting.spec], arithmetic.methods(bench.read(setting.model))
     if spec.source == "armband":
         known = (*known, *arithmetic.WITHOUT_NETWORK)
     unknown = [name for name in wanted if name not in known]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinylearn_host import paths, tlm
+from tinylearn_host import partition, paths, tlm
 from tinylearn_host.learning import arithmetic, costs, tasks
 from tinylearn_host.learning.arithmetic import Job
 
@@ -32,8 +32,14 @@ class Setting:
     groups: tuple[str, ...]
 
     def open(self) -> tuple[tasks.Task, tlm.Model]:
-        model = tlm.read(self.model)
+        model = read(self.model)
         return tasks.open_task(tasks.SPECS[self.spec], model, self.file, self.way, self.shot, list(self.groups)), model
+
+
+def read(path: Path) -> tlm.Model:
+    """A .tlm with what training needs: a model that has no schemes gets the default ones."""
+    model = tlm.read(path)
+    return model if model.schemes else partition.prepare(model)
 
 
 def run(setting: Setting, jobs: list[Job], episodes: int, processes: int, show: Show) -> dict:

@@ -109,6 +109,7 @@ def user(path: str | Path) -> Pool:
 
 # ---- Speech ----------------------------------------------------------------------------------------------------------
 
+SECOND = 8000  # samples
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -120,8 +121,8 @@ def recordings(path: str | Path) -> tuple[list[np.ndarray], np.ndarray, np.ndarr
     return [pcm[a:b] for a, b in zip(starts, ends, strict=True)], speakers, words
 
 
-def speech(path: str | Path, front: Front, length: int) -> Pool:
-    """Words, each in the middle of `length` samples of PCM; the middle of longer ones."""
+def speech(path: str | Path, front: Front, length: int = SECOND) -> Pool:
+    """Words, each in the middle of `length` samples of PCM at 8 kHz; the middle of longer ones."""
     pieces, speakers, words = recordings(path)
     x = np.stack([front(centred(piece, length)).reshape(-1) for piece in pieces])
     return _pool(x, words.astype(int), speakers, WORDS)

@@ -6,14 +6,13 @@ import numpy as np
 
 from tinylearn_host import tlm
 from tinylearn_host.errors import BAD_MODEL, TinylearnError
+from tinylearn_host.front import TAG, Front, LogMel
 
 KEYWORDS = (49, 10, 1)  # frames, coefficients
 
 
-def of(model: tlm.Model):
+def of(model: tlm.Model) -> Front | Coefficients:
     """What the model's file says about its input (section FRNT); the keyword model's where the shape is its."""
-    from tinylearn_host.front import TAG, Front
-
     place = tlm.sections(model.raw).get(TAG)
     if place:
         return Front(model.raw[place[0] : place[0] + place[1]])
@@ -23,10 +22,8 @@ def of(model: tlm.Model):
     raise TinylearnError("the model has no front end (section FRNT), so it cannot take a sensor's samples", BAD_MODEL)
 
 
-def log_mel():
+def log_mel() -> Front:
     """The spectrograms of models/speech, 32 x 32."""
-    from tinylearn_host.front import Front, LogMel
-
     return Front(LogMel().pack())
 
 
@@ -37,7 +34,6 @@ class Coefficients:
     Takes one second of int16 PCM at 8 kHz, in which nothing above 4 kHz is missed.
     """
 
-    samples = 8000
     RATE, WINDOW, HOP, POINTS, BANDS, LOW, HIGH = 16000, 480, 320, 512, 40, 20.0, 4000.0
 
     def __init__(self, scale: float, zero_point: int):

@@ -185,10 +185,10 @@ def _pool(spec: Spec, model: tlm.Model, file: Path | None, groups: list[str] | N
         return datasets.user(file)
     if spec.name == "spectrograms":
         front = frontends.log_mel()
-        return datasets.spectrograms(datasets.speech(file, front, front.samples), front.frames, front.bins)
+        return datasets.spectrograms(datasets.speech(file, front), front.section.frames, front.section.bins)
     front = frontends.of(model)
     if spec.source == "speech":
-        return datasets.speech(file, front, front.samples)
+        return datasets.speech(file, front)
     return datasets.armband(file, front, groups)
 
 
