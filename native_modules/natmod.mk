@@ -7,10 +7,13 @@ BUILD = $(MOD).objects
 
 # Kernels for speed (native modules are built with -Os otherwise); what runs once per operator for size.
 CFLAGS_EXTRA = -O2 -I$(MODULE_DIR)/.. -I$(MODULE_DIR)/../kernels
+ifeq ($(MOD),tl_grad)
+CFLAGS_EXTRA += -DTL_FILTERED=0 # tl_filter has that, too
+endif
 ifneq ($(filter armv%,$(ARCH)),)
 CFLAGS_EXTRA += -masm-syntax-unified
 endif
-SMALL = mod$(MOD) operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype head_closed_form augment fisher pull backward loss pool_grad
+SMALL = mod$(MOD) operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype head_closed_form augment fisher pull filter backward loss pool_grad
 ifeq ($(MOD),tl_front)
 SMALL += front
 endif

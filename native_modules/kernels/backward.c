@@ -2,7 +2,12 @@
 
 #include <string.h>
 
+#include "filter.h"
 #include "tlm.h"
+
+#ifndef TL_FILTERED
+#define TL_FILTERED 1 // with TL_FILTER_2 and TL_FILTER_4
+#endif
 
 // A record being worked on: everything found and inside the arena.
 typedef struct {
@@ -20,6 +25,8 @@ typedef struct {
     tl_fisher_t *fisher;
     int32_t channels; // of y, where some are pulled
     const int8_t *reference;
+    tl_filter_t filter; // r = 0: without
+    const int8_t *patches;
 } record_t;
 
 // ---- Finding --------------------------------------------------------------------------------------------------------
@@ -168,6 +175,18 @@ static void find_fisher(record_t *r, claims_t *claims) {
         claims->sound && weighted(r->call.code) && (output || r->dx.at) && !wanted(r, TL_TRAIN_WEIGHTS | TL_TRAIN_BIAS);
 }
 
+// The patches that a filtered record works on. Scratch must do for sums and for dx.
+static void find_filter(record_t *r, claims_t *claims) {
+    const tl_plan_t *plan = &r->plan;
+    r->filter = tl_filter(&r->window, wanted(r, TL_FILTER_4) ? 4 : 2);
+    const uint64_t patches = (uint64_t)(uint32_t)r->filter.h * (uint32_t)r->filter.w * (uint32_t)r->window.in_c;
+    if (wanted(r, TL_TRAIN_WEIGHTS)) {
+        r->patches = place(r, claims, plan->dx2, patches, false);
+    }
+    claims->sound = claims->sound && r->call.code <= TL_DEPTHWISE_CONV2D && patches <= INT32_MAX / 4 &&
+                    (uint64_t)plan->scratch_bytes >= tl_filter_scratch(&r->filter, wanted(r, TL_GRAD_INPUT));
+}
+
 // What y's channels are pulled to
 static void find_pull(record_t *r, claims_t *claims) {
     const tl_plan_t *plan = &r->plan;
@@ -198,8 +217,8 @@ static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes,
     const tl_span_t *span = r->call.span;
     const int32_t code = r->call.code;
     const bool in_place = elementwise(code) && plan->dx == plan->dy && !wanted(r, TL_ADD_TO_DX);
-    const bool train = wanted(r, TL_TRAIN_WEIGHTS | TL_TRAIN_BIAS);
-    claims_t claims = {.n = 0, .sound = code != TL_SOFTMAX && (weighted(code) || !train)};
+    const bool train = wanted(r, TL_TRAIN_WEIGHTS | TL_TRAIN_BIAS), filtered = wanted(r, TL_FILTER_2 | TL_FILTER_4);
+    claims_t claims = {.n = 0, .sound = code != TL_SOFTMAX && (weighted(code) || !train) && (!filtered || TL_FILTERED)};
     claim(&claims, exponents, exponents_bytes, true);
     r->dy = find_gradient(r, &claims, plan->dy, span[TL_Y].bytes, exponents, op->y);
     if (wanted(r, TL_PULL)) {
@@ -228,7 +247,10 @@ static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes,
                        (!weighted(code) || gradient_bits(r) >= 2) &&
                        (code != TL_AVG_POOL || tl_avg_pool_bits(&r->window, plan->width) >= 4);
     }
-    if (code == TL_MAX_POOL || wanted(r, TL_TRAIN_WEIGHTS)) {
+    if (filtered && TL_FILTERED) {
+        find_filter(r, &claims);
+    }
+    if (code == TL_MAX_POOL || (wanted(r, TL_TRAIN_WEIGHTS) && !filtered)) {
         claim(&claims, span[TL_X].at, span[TL_X].bytes, false);
     }
     if (code == TL_MAX_POOL) {
@@ -245,6 +267,21 @@ static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes,
 
 // ---- Running --------------------------------------------------------------------------------------------------------
 
+// dw of output channel o. Filtered: that of one pixel a patch, the same for every tap
+static void weight_grad(record_t *r, const int8_t *x, int32_t o) {
+    const tl_window_t *g = &r->window;
+    if (TL_FILTERED && r->filter.r) {
+        const int32_t h = r->filter.h, w = r->filter.w, n = r->in.count;
+        const tl_window_t patches = {h, w, g->in_c, h, w, g->out_c, 1, 1, 1, 1, 1, 1, 0, 0, g->x_zero, 0, 0, 0};
+        tl_grad_weight(&patches, &r->dy, r->patches, o, &r->in, r->scratch);
+        for (int32_t tap = 1; tap < g->k_h * g->k_w; tap++) {
+            memcpy(r->scratch + tap * n, r->scratch, 4 * (size_t)n);
+        }
+    } else {
+        tl_grad_weight(g, &r->dy, x, o, &r->in, r->scratch);
+    }
+}
+
 static void update(record_t *r, tl_update_t *u) {
     const tl_window_t *g = &r->window;
     const int32_t taps = g->k_h * g->k_w, e = r->dy.exponent;
@@ -260,7 +297,7 @@ static void update(record_t *r, tl_update_t *u) {
             if (depthwise) {
                 r->in.first = o / multiplier;
             }
-            tl_grad_weight(g, &r->dy, x, o, &r->in, r->scratch);
+            weight_grad(r, x, o);
             const tl_rate_t rate = r->weight_rates[o];
             if (depthwise) {
                 tl_update_weights(u, w + o, g->out_c, NULL, taps, r->scratch, e, rate, buffer);
@@ -285,6 +322,10 @@ static void update(record_t *r, tl_update_t *u) {
 // Where weights or a window lead back to x
 static void window_grad(record_t *r, tl_rows_t *dx) {
     const tl_span_t *span = r->call.span;
+    if (TL_FILTERED && r->filter.r) {
+        tl_filter_input(&r->filter, &r->dy, span[TL_W].at, r->call.code == TL_DEPTHWISE_CONV2D, dx, r->scratch);
+        return;
+    }
     const tl_back_t back = {&r->window, &r->dy, span[TL_W].at, span[TL_X].at, span[TL_Y].at};
     switch (r->call.code) {
         case TL_DEPTHWISE_CONV2D:
@@ -338,6 +379,9 @@ static void run(record_t *r, int32_t *exponents, tl_update_t *u) {
     }
     if (r->mask) {
         tl_grad_mask(&r->dy, r->mask);
+    }
+    if (TL_FILTERED && r->filter.r) {
+        tl_filter_sums(&r->filter, &r->dy, r->scratch);
     }
     if (weighted(r->call.code)) {
         tl_grad_scale(&r->dy, r->call.code, r->call.span[TL_REQUANT].at, r->window.out_c, gradient_bits(r));

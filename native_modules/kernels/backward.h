@@ -38,6 +38,11 @@ enum {
     // Nothing but this, in a record just before the operator's own: dy += weight * (y - reference) for y's chosen
     // channels. Weight: a tl_rate_t at `weight_rates`. Reference: int8 [positions, count] at `buffer`, see pull.h.
     TL_PULL = 64,
+    // conv2d, depthwise: gradients on patches of 2 x 2 or 4 x 4 outputs, see filter.h; refused where this is compiled
+    // without (tl_grad). `dx2`: the patches of x that tl_patches left, if weights are trained; x is not needed. Scratch
+    // as tl_filter_scratch says, and to train weights one output channel's worth.
+    TL_FILTER_2 = 128,
+    TL_FILTER_4 = 256,
 };
 
 // What lasts from step to step: the last argument of tl_backward, tl_head_loss and tl_softmax_loss.

@@ -1,8 +1,9 @@
-# Replays backward.bin (README.md beside this file) through tl_infer.run, tl_grad and tl_train: MicroPython, CPython.
+# Replays backward.bin (README.md beside this file) through tl_infer.run, tl_grad ...: MicroPython and CPython.
 # Put it and backward.bin on the board, then: import replay_backward; print(replay_backward.run("backward.bin"))
 
 import struct
 
+import tl_filter
 import tl_grad
 import tl_infer
 import tl_train
@@ -16,16 +17,23 @@ def arrays(record):
     return found
 
 
+def patches(model, arena, places, plan):
+    """What the first record of a filtered pass needs: the operator, 2 or 4, where."""
+    words = struct.unpack("<5i", plan[:20])
+    params = struct.pack("<3i", words[0], 2 if words[1] & 128 else 4, words[4])
+    return tl_filter.patches(params, model, places, arena)
+
+
 def replay(record):
     """0 where the answer is the record's own, a status where something is refused, -1 where the answer differs."""
     kind = struct.unpack("<I", record[:4])[0]
     a = arrays(record)
     state, after, state_after = a[5:]
-    if kind == 0:
+    if kind in (0, 6):
         model, arena, places, masks, plan = a[:5]
-        operators = len(masks) // 4
-        status = tl_infer.run(model, arena, 0, operators, places, masks)
-        status = status or tl_grad.backward(model, arena, places, plan, state)
+        status = patches(model, arena, places, plan) if kind else 0
+        status = status or tl_infer.run(model, arena, 0, len(masks) // 4, places, masks)
+        status = status or (tl_filter if kind else tl_grad).backward(model, arena, places, plan, state)
     else:
         params, x, w, b = a[:4]
         arena = bytearray(len(after))

@@ -21,7 +21,7 @@ from tinylearn_host import ir
 
 FILE = Path(__file__).parent.parent / "golden" / "backward.bin"
 MAGIC, VERSION = b"TLGB", 1
-BACKWARD, HEAD_LOSS, SOFTMAX_LOSS, AUGMENT, ACTIVITY, CHANNEL_MAPS = range(6)
+BACKWARD, HEAD_LOSS, SOFTMAX_LOSS, AUGMENT, ACTIVITY, CHANNEL_MAPS, FILTERED = range(7)
 LIMIT = 160_000  # bytes of the file
 RATE = {"weight_rate": (20000, -22), "bias_rate": (20000, -12)}
 
@@ -42,7 +42,8 @@ def back(graph: ir.Graph, width: int, train: dict[int, Train], seed: int, **opti
     before, state = tail.arena.copy(), tail.state.copy()
     tail.forward(tail.view(tail.model.input).copy())
     tail.backward(tail.gradient(last).copy(), int(state[2]))
-    return record(BACKWARD, tail.file, before, tail.places, tail.masks, tail.plan(), state, tail.arena, tail.state)
+    kind = FILTERED if tail.filters else BACKWARD
+    return record(kind, tail.file, before, tail.places, tail.masks, tail.plan(), state, tail.arena, tail.state)
 
 
 WINDOWS = [
@@ -97,6 +98,18 @@ def passes() -> list[bytes]:
             reference = np.random.default_rng(240).integers(-128, 128, (12, 2 if chosen else 4)).astype(np.int8)
             graph = single(240, ir.CONV2D, kernel=(2, 2))
             found.append(back(graph, width, {}, 240, pulls={0: Pull(reference, (17000, -18), chosen)}))
+    return found
+
+
+def filtered() -> list[bytes]:
+    """Patches of x, then a pass through them: everything of the window is trained."""
+    found = []
+    for width in (8, 16):
+        for i, attrs in enumerate(WINDOWS):
+            for j, code in enumerate((ir.CONV2D, ir.DEPTHWISE_CONV2D)):
+                seed, side = 700 + 10 * i + j, (2, 4)[(i + j) % 2]
+                train = {0: Train(WEIGHTS | BIAS, **RATE)}
+                found.append(back(single(seed, code, **attrs), width, train, seed, filters={0: side}))
     return found
 
 
@@ -163,7 +176,7 @@ def maps() -> list[bytes]:
 
 
 def everything() -> bytes:
-    records = [*passes(), *losses(), *maps(), *views()]
+    records = [*passes(), *filtered(), *losses(), *maps(), *views()]
     return struct.pack("<4s3I", MAGIC, VERSION, len(records), max(map(len, records)) - 4) + b"".join(records)
 
 

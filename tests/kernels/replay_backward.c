@@ -11,11 +11,12 @@
 
 #include "augment.h"
 #include "backward.h"
+#include "filter.h"
 
 // A backward pass; in a loss, the first five are params, x, w, b and the bytes of scratch, ARENA_AFTER is dx.
 enum { MODEL, ARENA, PLACES, MASKS, PLAN, STATE, ARENA_AFTER, STATE_AFTER, ARRAYS };
 enum { PARAMS, X, W, B, SCRATCH };
-enum { BACKWARD, HEAD_LOSS, SOFTMAX_LOSS, AUGMENT, ACTIVITY, CHANNEL_MAPS };
+enum { BACKWARD, HEAD_LOSS, SOFTMAX_LOSS, AUGMENT, ACTIVITY, CHANNEL_MAPS, FILTERED };
 
 static uint32_t word(const uint8_t *at) {
     return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
@@ -25,7 +26,19 @@ static tl_span_t block(size_t n) {
     return n ? (tl_span_t){calloc(1, n), n} : (tl_span_t){NULL, 0};
 }
 
-static tl_status_t forward(const tl_span_t *a) {
+// What a filtered pass keeps of the input of its first record's operator
+static tl_status_t patches(const tl_span_t *a) {
+    const tl_plan_t *plan = a[PLAN].at;
+    int32_t words[3] = {plan->op, plan->flags & TL_FILTER_2 ? 2 : 4, plan->dx2};
+    const tl_span_t params = {words, sizeof(words)}, spans[3] = {a[MODEL], a[PLACES], a[ARENA]};
+    return tl_patches(&params, spans);
+}
+
+static tl_status_t forward(uint32_t kind, const tl_span_t *a) {
+    const tl_status_t status = kind == FILTERED ? patches(a) : TL_OK;
+    if (status) {
+        return status;
+    }
     return tl_run(a[MODEL].at, a[MODEL].bytes, a[ARENA], 0, (int32_t)(a[MASKS].bytes / 4), a[PLACES], a[MASKS]);
 }
 
@@ -83,6 +96,10 @@ static void damage(tl_span_t span) {
     }
 }
 
+static int passes(uint32_t kind) {
+    return kind == BACKWARD || kind == FILTERED;
+}
+
 // One damaged run. Gives its status.
 static tl_status_t damaged(uint32_t kind, const tl_span_t *a) {
     tl_span_t copy[ARRAYS];
@@ -93,13 +110,16 @@ static tl_status_t damaged(uint32_t kind, const tl_span_t *a) {
         }
     }
     const int which[] = {PLAN, PLAN, PLAN, STATE, PLACES, ARENA};
-    if (kind == BACKWARD) {
-        forward(copy);
+    if (passes(kind)) {
+        forward(kind, copy);
     }
     for (uint32_t i = 0; i <= chance(3); i++) {
-        damage(copy[kind == BACKWARD ? which[chance(sizeof(which) / sizeof(*which))] : PARAMS]);
+        damage(copy[passes(kind) ? which[chance(sizeof(which) / sizeof(*which))] : PARAMS]);
     }
-    const tl_status_t status = kind == BACKWARD ? back(copy) : call(kind, copy, copy[ARENA_AFTER]);
+    if (kind == FILTERED && patches(copy) != TL_OK) { // of the damaged plan
+        damage(copy[PLAN]);
+    }
+    const tl_status_t status = passes(kind) ? back(copy) : call(kind, copy, copy[ARENA_AFTER]);
     for (int i = 0; i < ARRAYS; i++) {
         free(copy[i].at);
     }
@@ -122,9 +142,9 @@ static tl_status_t replay(const uint8_t *record, int rounds, int *refused, int *
     for (int i = 0; i < rounds && (kind == BACKWARD || kind >= AUGMENT); i++) {
         *refused += damaged(kind, a) != TL_OK;
     }
-    const tl_span_t dx = block(a[ARENA_AFTER].bytes), *answer = kind == BACKWARD ? &a[ARENA] : &dx;
-    tl_status_t status = kind == BACKWARD ? forward(a) : call(kind, a, dx);
-    if (kind == BACKWARD && status == TL_OK) {
+    const tl_span_t dx = block(a[ARENA_AFTER].bytes), *answer = passes(kind) ? &a[ARENA] : &dx;
+    tl_status_t status = passes(kind) ? forward(kind, a) : call(kind, a, dx);
+    if (passes(kind) && status == TL_OK) {
         status = back(a);
     }
     *equal = memcmp(answer->at, a[ARENA_AFTER].at, answer->bytes) == 0 &&

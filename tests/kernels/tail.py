@@ -16,6 +16,7 @@ from tinylearn_host import ir, simulator, tlm
 simulator.on_path()
 
 WEIGHTS, BIAS, INPUT, ADD, ADD2, FISHER, PULL = 1, 2, 4, 8, 16, 32, 64
+FILTER = {2: 128, 4: 256}
 SGD, MOMENTUM, ACCUMULATE, APPLY = range(4)
 STATE = 8  # words
 WORDS = 16  # of a plan's record
@@ -56,7 +57,10 @@ class Pull:
 
 @dataclass
 class Tail:
-    """graph: every weighted operator has a bias. width: 8 or 16. fisher: the axis of operators that are not trained."""
+    """graph: every weighted operator has a bias. width: 8 or 16. fisher: the axis of operators that are not trained.
+
+    filters: the side of patches, 2 or 4, of operators whose gradients are filtered.
+    """
 
     graph: ir.Graph
     width: int
@@ -66,6 +70,7 @@ class Tail:
     seed: int = 1
     fisher: dict[int, int] = field(default_factory=dict)
     pulls: dict[int, Pull] = field(default_factory=dict)
+    filters: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self):
         self.file = np.frombuffer(tlm.build(self.graph, growth=None), np.uint8).copy()
@@ -84,6 +89,7 @@ class Tail:
         self.scratch_at = self.take(self.scratch_bytes)
         self.tables = {i: self.lay_tables(i, t) for i, t in self.train.items()}
         self.fisher_at = {i: self.take(8 * self.fisher_channels(i)) for i in self.fisher}
+        self.patches_at = {i: self.take(self.patches_bytes(i)) for i in self.filters}
         self.pulls_at = {i: self.lay_pull(p) for i, p in self.pulls.items()}
         self.arena = np.zeros(self.size, np.int8)
         for i in self.trained:
@@ -130,7 +136,16 @@ class Tail:
         row = 4 * w * c
         if i in self.train:
             row = max(row, 4 * self.channels(i)[0] * len(self.selected(i)[0]))
+        if i in self.filters:
+            h, w = self.patches(i)
+            _, _, in_w, in_c = self.model.tensors[op.x].shape
+            row = max(row, 4 * self.channels(i)[2], 4 * in_c * (h * w + in_w + 1))
         return row
+
+    def patches(self, i: int) -> tuple[int, int]:
+        """How many there are of a filtered operator, down and across."""
+        _, h, w, _ = self.model.tensors[self.model.ops[i].y].shape
+        return -(-h // self.filters[i]), -(-w // self.filters[i])
 
     def lay_tables(self, i: int, t: Train) -> dict[str, int]:
         taps, _, n_out = self.channels(i)
@@ -151,6 +166,9 @@ class Tail:
             self.words(self.tables[i][name], 2 * n_out, np.int16)[:] = np.tile(np.array(rate, np.int16), n_out)
         if t.channels is not None:
             self.words(self.tables[i]["list"], len(t.channels), np.int16)[:] = t.channels
+
+    def patches_bytes(self, i: int) -> int:
+        return int(np.prod(self.patches(i))) * self.model.tensors[self.model.ops[i].x].shape[3]
 
     def lay_pull(self, p: Pull) -> tuple[int, int, int]:
         listed = p.channels is not None
@@ -202,16 +220,25 @@ class Tail:
             row += [tables["list"], t.axis if t else 0, tables["weight_rates"], tables["bias_rates"], tables["buffer"]]
             if i in self.fisher:
                 row[1], row[11], row[14] = row[1] | FISHER, self.fisher[i], self.fisher_at[i]
+            if i in self.filters:
+                row[1], row[4] = row[1] | FILTER[self.filters[i]], self.patches_at[i]
             rows += [self.pull_row(i)] if i in self.pulls else []
             rows.append([*row, self.width])
         return np.array(rows, np.int32)
 
     def forward(self, x: np.ndarray) -> None:
+        import tl_filter
         import tl_infer
 
         self.view(self.model.input)[:] = x.reshape(-1)
-        status = tl_infer.run(self.file, self.arena, 0, len(self.model.ops), self.places, self.masks)
-        assert status == 0, simulator.explain(status)
+        begin = 0
+        for i in [*sorted(self.filters), len(self.model.ops)]:
+            status = tl_infer.run(self.file, self.arena, begin, i, self.places, self.masks)
+            assert status == 0, simulator.explain(status)
+            if i in self.filters:
+                params = np.array([i, self.filters[i], self.patches_at[i]], np.int32)
+                assert tl_filter.patches(params, self.file, self.places, self.arena) == 0
+            begin = i
 
     def backward(self, dy: np.ndarray, exponent: int = 0) -> None:
         """From a gradient of the last operator's output, integers that fit the width."""

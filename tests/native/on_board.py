@@ -2,6 +2,7 @@
 import array
 import gc
 
+import tl_filter
 import tl_grad
 import tl_infer
 import tl_train
@@ -20,13 +21,13 @@ def raised(function, *arguments):
 
 
 def names():
-    for module in (tl_infer, tl_train, tl_grad):
+    for module in (tl_infer, tl_train, tl_grad, tl_filter):
         print("names", [n for n in sorted(NAMES.split()) if callable(getattr(module, n, None))])
 
 
 NAMES = "check run op quantize pixels crc32 head_scores head_softmax "
 NAMES += "class_sums class_rows own_classes closed_form unit_mean head_step augment "
-NAMES += "rates head_loss softmax_loss backward activity channel_maps"
+NAMES += "rates head_loss softmax_loss backward activity channel_maps patches"
 
 
 def garbage(model):

@@ -1,0 +1,41 @@
+// tl_filter: all of tl_grad, and records with filtered gradients (kernels/filter.h). Who filters loads it in tl_grad's
+// place.
+// native_modules/cpython/tl_filter.py is its twin on CPython, with the same names.
+
+#include "../tl_grad/gradients.h"
+#include "filter.h"
+
+// patches(params, model, places, arena) -> status
+static mp_obj_t tl_filter_patches(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return tl_call(tl_patches, args, 3, 2);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_filter_patches_obj, 4, 4, tl_filter_patches);
+
+#define TL_FILTER_NAMES(ROW)                                                                                           \
+    ROW(MP_QSTR_rates, tl_grad_rates_obj)                                                                              \
+    ROW(MP_QSTR_head_loss, tl_grad_head_loss_obj)                                                                      \
+    ROW(MP_QSTR_softmax_loss, tl_grad_softmax_loss_obj)                                                                \
+    ROW(MP_QSTR_backward, tl_grad_backward_obj)                                                                        \
+    ROW(MP_QSTR_activity, tl_grad_activity_obj)                                                                        \
+    ROW(MP_QSTR_channel_maps, tl_grad_channel_maps_obj)                                                                \
+    ROW(MP_QSTR_patches, tl_filter_patches_obj)
+
+#if MICROPY_ENABLE_DYNRUNTIME
+mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
+    MP_DYNRUNTIME_INIT_ENTRY
+    TL_FILTER_NAMES(TL_STORE_GLOBAL)
+    MP_DYNRUNTIME_INIT_EXIT
+}
+#else
+static const mp_rom_map_elem_t tl_filter_globals_table[] = {
+    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_tl_filter)}, TL_FILTER_NAMES(TL_TABLE_ROW)};
+static MP_DEFINE_CONST_DICT(tl_filter_globals, tl_filter_globals_table);
+
+const mp_obj_module_t tl_filter_module = {
+    .base = {&mp_type_module},
+    .globals = (mp_obj_dict_t *)&tl_filter_globals,
+};
+
+MP_REGISTER_MODULE(MP_QSTR_tl_filter, tl_filter_module);
+#endif

@@ -1,0 +1,57 @@
+// The functions of tl_grad, which tl_filter has as well. Integers and buffers in, a status out; nothing is allocated.
+// What each does, and its buffers: kernels/backward.h and pull.h.
+
+#ifndef TL_GRADIENTS_H
+#define TL_GRADIENTS_H
+
+#include "backward.h"
+#include "binding.h"
+
+// rates(params, model, table) -> status
+static mp_obj_t tl_grad_rates(mp_obj_t params, mp_obj_t model, mp_obj_t table) {
+    const mp_obj_t args[3] = {params, model, table};
+    return tl_call(tl_rates, args, 2, 1);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(tl_grad_rates_obj, tl_grad_rates);
+
+// head_loss(params, x, w, b, dx, state, scratch) -> status
+static mp_obj_t tl_grad_head_loss(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return tl_call(tl_head_loss, args, 6, 3);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_head_loss_obj, 7, 7, tl_grad_head_loss);
+
+// softmax_loss(params, x, dx, state, scratch) -> status
+static mp_obj_t tl_grad_softmax_loss(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return tl_call(tl_softmax_loss, args, 4, 1);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_softmax_loss_obj, 5, 5, tl_grad_softmax_loss);
+
+// backward(model, arena, places, plan, state) -> status
+static mp_obj_t tl_grad_backward(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    tl_span_t spans[TL_BACK_SPANS];
+    for (int i = 0; i < TL_BACK_SPANS; i++) {
+        bool written = i == TL_BACK_ARENA || i == TL_BACK_STATE;
+        spans[i] = tl_span(args[i], written ? MP_BUFFER_RW : MP_BUFFER_READ);
+    }
+    return MP_OBJ_NEW_SMALL_INT(tl_backward(spans));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_backward_obj, 5, 5, tl_grad_backward);
+
+// activity(params, y, sums) -> status
+static mp_obj_t tl_grad_activity(mp_obj_t params, mp_obj_t y, mp_obj_t sums) {
+    const mp_obj_t args[3] = {params, y, sums};
+    return tl_call(tl_activity, args, 2, 1);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(tl_grad_activity_obj, tl_grad_activity);
+
+// channel_maps(params, y, channels, reference) -> status
+static mp_obj_t tl_grad_channel_maps(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return tl_call(tl_channel_maps, args, 3, 2);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_channel_maps_obj, 4, 4, tl_grad_channel_maps);
+
+#endif
