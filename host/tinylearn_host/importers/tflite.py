@@ -27,6 +27,9 @@ OPTIONS = {
     "MAX_POOL_2D": ("Pool2DOptions", (*_WINDOW, "FilterHeight", "FilterWidth")),
     "FULLY_CONNECTED": ("FullyConnectedOptions", ("FusedActivationFunction", "WeightsFormat")),
     "ADD": ("AddOptions", ("FusedActivationFunction",)),
+    "SUB": ("SubOptions", ("FusedActivationFunction",)),
+    "MUL": ("MulOptions", ("FusedActivationFunction",)),
+    "DIV": ("DivOptions", ("FusedActivationFunction",)),
     "SOFTMAX": ("SoftmaxOptions", ("Beta",)),
 }
 ACTIVATIONS = {0: quantization.NONE, 1: quantization.RELU, 2: quantization.RELU_N1_TO_1, 3: quantization.RELU6}
@@ -82,6 +85,18 @@ def load(path: str | Path) -> ir.Graph:
     Raises TinylearnError: 11 where the file is damaged or not an int8 model, 12 where it has an unsupported operator.
     """
     path = Path(path)
+    read = contents(path)
+    try:
+        graph = _Translation(read, path.stem).graph()
+        graph.check()
+    except TinylearnError as error:
+        raise TinylearnError(f"{path}: {error}", error.exit_code) from None
+    graph.meta["source"] = path.name
+    return graph
+
+
+def contents(path: Path) -> Contents:
+    """The file as plain records. Raises: exit code 11."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -89,18 +104,11 @@ def load(path: str | Path) -> ir.Graph:
     if raw[4:8] != b"TFL3":
         raise TinylearnError(f"{path} is not a TensorFlow Lite model: it lacks the mark TFL3 at byte 4", BAD_MODEL)
     try:
-        contents = _read(raw)
+        return _read(raw)
     except DAMAGE as error:
         raise TinylearnError(
             f"{path} is damaged or cut short ({len(raw)} bytes): its tables point outside the file ({error})", BAD_MODEL
         ) from None
-    try:
-        graph = _Translation(contents, path.stem).graph()
-        graph.check()
-    except TinylearnError as error:
-        raise TinylearnError(f"{path}: {error}", error.exit_code) from None
-    graph.meta["source"] = path.name
-    return graph
 
 
 # ---- The file ------------------------------------------------------------------------------------------------------
@@ -177,6 +185,25 @@ def _call(operator, codes: list[str], tflite) -> Call:
     return call
 
 
+def unique_names(records: list[Record]) -> list[str]:
+    """Names may repeat or be empty in a .tflite; ours may not."""
+    seen: set[str] = set()
+    names = []
+    for index, record in enumerate(records):
+        name = record.name or f"tensor {index}"
+        names.append(f"{name}#{index}" if name in seen else name)
+        seen.add(name)
+    return names
+
+
+def hint(name: str, known) -> str:
+    """What to do about an operator that is not among the `known`."""
+    for words, operators in HELP.items():
+        if any(word == name or (word in ("LSTM", "RNN") and word in name) for word in operators.split()):
+            return words
+    return f"tinylearn runs {', '.join(sorted(known))}"
+
+
 # ---- Its meaning ---------------------------------------------------------------------------------------------------
 
 
@@ -188,7 +215,7 @@ class _Translation:
         self.name = name
         self.tensors: dict[str, ir.Tensor] = {}
         self.ops: list[ir.Op] = []
-        self.names = self._unique_names()
+        self.names = unique_names(contents.records)
         self.where = ""
         self.same_as: dict[int, int] = {}  # output of a stripped QUANTIZE or DEQUANTIZE -> its int8 side
         self.meta: dict = {}
@@ -216,16 +243,10 @@ class _Translation:
             return  # computes the target of a RESHAPE, which the output's own shape tells
         translate = TRANSLATIONS.get(call.name)
         if translate is None:
-            raise self._unsupported("not supported", self._hint(call.name))
+            raise self._unsupported("not supported", hint(call.name, TRANSLATIONS))
         if not call.inputs or call.inputs[0] < 0 or len(call.outputs) != 1 or call.outputs[0] < 0:
             raise self._bad("it lacks inputs or an output; the file is damaged")
         translate(self, call)
-
-    def _hint(self, name: str) -> str:
-        for hint, operators in HELP.items():
-            if any(word == name or (word in ("LSTM", "RNN") and word in name) for word in operators.split()):
-                return hint
-        return f"tinylearn runs {', '.join(sorted(TRANSLATIONS))}"
 
     # ---- errors
 
@@ -236,16 +257,6 @@ class _Translation:
         return TinylearnError(f"{self.where}: {what}", BAD_MODEL)
 
     # ---- tensors
-
-    def _unique_names(self) -> list[str]:
-        """Names may repeat or be empty in a .tflite; ours may not."""
-        seen: set[str] = set()
-        names = []
-        for index, record in enumerate(self.records):
-            name = record.name or f"tensor {index}"
-            names.append(f"{name}#{index}" if name in seen else name)
-            seen.add(name)
-        return names
 
     def _activation(self, index: int) -> str:
         """The int8 activation tensor `index`, checked and made on first use; gives its name."""
@@ -273,7 +284,7 @@ class _Translation:
         if record.dtype in ("float32", "float16", "bfloat16", "float64"):
             raise self._bad(
                 f'"{name}" is {record.dtype}: this is not an int8 model. Export it with full integer quantisation, or '
-                "export it as .onnx and use `tinylearn quantize`"
+                "use `tinylearn quantize`"
             )
         if record.dtype == "uint8":
             raise self._bad(f'"{name}" is uint8, TensorFlow\'s old quantisation; export it again with int8 operators')

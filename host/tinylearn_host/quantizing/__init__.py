@@ -152,12 +152,16 @@ def exported(module, raws: dict[str, data.Raw]):
 def _read(path: Path):
     if path.suffix.lower() == ".onnx":
         return read(path)
+    if path.suffix.lower() == ".tflite":
+        from tinylearn_host.importers import tflite_float
+
+        return tflite_float.load(path)
     raise TinylearnError(f"{path}: a float .onnx or .tflite, or a QDQ .onnx, was expected", BAD_MODEL)
 
 
 def _from_float(model, path, raws, labels, pixels, how, last, watch) -> Quantised:
     check(model, str(path))
-    original = from_model(model, str(path), path.stem)
+    original = from_model(model, str(path), path.stem, numbered=path.suffix.lower() == ".onnx")
     rewritten = rewrite(original)
     network = rewritten.network
     sets = {what: data.fit(raw, network.shape, pixels, last or rewritten.last) for what, raw in raws.items()}

@@ -102,13 +102,17 @@ def is_quantised(model) -> bool:
     return any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node)
 
 
-def from_model(model, source: str, name: str) -> Network:
-    """`model` (onnx.ModelProto, not changed) as a Network. Raises: exit codes 11, 12."""
+def from_model(model, source: str, name: str, numbered: bool = True) -> Network:
+    """`model` (onnx.ModelProto, not changed) as a Network. Raises: exit codes 11, 12.
+
+    numbered: whether its nodes are those of the user's file, so that messages may say which
+    """
     import onnx
 
     nodes = list(enumerate(model.graph.node))
     places = {output: index for index, node in nodes for output in node.output}
     places.update({node.name: index for index, node in nodes if node.name})
+    places = places if numbered else {}
     _one_sample(model, source)
     try:
         opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
