@@ -2,7 +2,8 @@
 # The kernels that it links stand in its kernels.txt. MPY_DIR: MicroPython's sources, never written to.
 
 # Assembly of other processors makes empty objects, which mpy_ld.py does not read.
-SRC = mod$(MOD).c $(filter-out $(if $(filter armv6m,$(ARCH)),,armv6m/%),$(shell cat $(MODULE_DIR)/kernels.txt))
+ASSEMBLY = $(if $(filter armv6m,$(ARCH)),armv6m)$(if $(filter armv7em%,$(ARCH)),armv7em)
+SRC = mod$(MOD).c $(filter-out $(foreach other,$(filter-out $(ASSEMBLY),armv6m armv7em),$(other)/%),$(shell cat $(MODULE_DIR)/kernels.txt))
 BUILD = $(MOD).objects
 
 # Kernels for speed (native modules are built with -Os otherwise); what runs once per operator for size.

@@ -1,15 +1,18 @@
-#include "fast.h"
-#include "requantize.h"
-#include "tl.h"
+#include <string.h>
 
-// round(acc * scale) as float64 arithmetic gives it: the product to 53 bits, ties to even, then to an integer, ties
-// away from zero. low and high are the words of a float64 within [2^-31, 2^16): scale = m * 2^-e, m of 53 bits, e in 37
-// .. 83.
-static int32_t scale_as_float64(int32_t acc, uint32_t low, uint32_t high) {
-    uint32_t a = acc < 0 ? 0u - (uint32_t)acc : (uint32_t)acc;
-    uint64_t p_low = tl_wide_multiply(a, low);
-    uint64_t p_high = tl_wide_multiply(a, (high & 0xfffff) | 0x100000) + (p_low >> 32); // a * m = p_high * 2^32 + p_low
-    int32_t shift = 1075 - 32 - (int32_t)(high >> 20);                                  // e - 32
+#include "fast.h"
+#include "micro.h"
+
+// a * m / 2^32, rounded down
+static uint32_t high_word(uint32_t a, uint32_t m) {
+    return (uint32_t)(tl_wide_multiply(a, m) >> 32);
+}
+
+// |y| of scale_as_float64 whatever the sum: a = |acc|, the scale m * 2^-e, m = m_high * 2^32 + m_low of 53 bits
+static __attribute__((noinline)) uint32_t scale_exactly(uint32_t a, uint32_t m_low, uint32_t m_high, uint32_t e) {
+    uint64_t p_low = tl_wide_multiply(a, m_low);
+    uint64_t p_high = tl_wide_multiply(a, m_high) + (p_low >> 32); // a * m = p_high * 2^32 + p_low
+    uint32_t shift = e - 32;
     uint64_t half = (uint64_t)1 << (shift - 1);
     uint64_t r = (p_high + half) >> shift;
     if ((p_high + half + 1) >> shift != r) {
@@ -21,36 +24,101 @@ static int32_t scale_as_float64(int32_t acc, uint32_t low, uint32_t high) {
         uint32_t rest = (uint32_t)p_low;
         r += rest + half_unit < rest;
     }
-    int32_t y = r > INT32_MAX ? INT32_MAX : (int32_t)r;
-    return acc < 0 ? -y : y;
+    return r > INT32_MAX ? INT32_MAX : (uint32_t)r;
 }
 
-// sum of w * (x - zero) over n neighbours
-static int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero) {
-    int32_t acc = 0;
-    for (; n >= 4; n -= 4) {
-        acc += w[0] * (x[0] - zero);
-        acc += w[1] * (x[1] - zero);
-        acc += w[2] * (x[2] - zero);
-        acc += w[3] * (x[3] - zero);
-        x += 4;
-        w += 4;
+// round(acc * scale) as float64 arithmetic gives it: the product to 53 bits, ties to even, then to an integer, ties
+// away from zero. low and high are the words of a float64 within [2^-31, 2^16): scale = m * 2^-e, m of 53 bits, e in 37
+// .. 83. Its upper 32 bits are enough unless the product comes close to a tie.
+static int32_t scale_as_float64(int32_t acc, uint32_t low, uint32_t high) {
+    const uint32_t a = acc < 0 ? 0u - (uint32_t)acc : (uint32_t)acc;
+    const uint32_t m_high = (high & 0xfffff) | 0x100000, e = 1075 - (high >> 20), shift = e - 53;
+    const uint32_t v = high_word(a, m_high << 11 | low >> 21) + ((1u << (shift & 31)) >> 1);
+    uint32_t y = v >> (shift & 31);
+    if (shift - 1 > 29 || (v + 2) >> shift != y) {
+        y = scale_exactly(a, low, m_high, e);
+    }
+    return acc < 0 ? -(int32_t)y : (int32_t)y;
+}
+
+#ifdef __ARM_ARCH_6M__ // code is RAM, and the speed is in armv6m/
+enum { ROWS = 1 };
+
+// sums[r] += w[r] . (x - zero) over n neighbours, for ROWS rows that meet one x
+static void dots(const int8_t *x, const int8_t *const w[ROWS], int32_t n, int32_t zero, int32_t sums[ROWS]) {
+    const int8_t *at = w[0];
+    for (; n > 0; n--) {
+        *sums += *at++ * (*x++ - zero);
+    }
+}
+#else
+enum { ROWS = 4 };
+
+static void dots(const int8_t *x, const int8_t *const w[ROWS], int32_t n, int32_t zero, int32_t sums[ROWS]) {
+    const int8_t *w0 = w[0], *w1 = w[1], *w2 = w[2], *w3 = w[3];
+    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+#if TL_HALVES
+    const uint32_t zeros = tl_pair(zero, zero);
+#define DOT(s, w)                                                                                                      \
+    four = tl_four(w);                                                                                                 \
+    s = __smlad(__sxtb16(four), even, s);                                                                              \
+    s = __smlad(__sxtb16(four >> 8 | four << 24), odd, s);                                                             \
+    w += 4;
+#else
+#define DOT(s, w)                                                                                                      \
+    s += w[0] * v0 + w[1] * v1 + w[2] * v2 + w[3] * v3;                                                                \
+    w += 4;
+#endif
+    for (; n >= 4; n -= 4, x += 4) {
+#if TL_HALVES
+        uint32_t four = tl_four(x), even = __ssub16(__sxtb16(four), zeros);
+        uint32_t odd = __ssub16(__sxtb16(four >> 8 | four << 24), zeros);
+#else
+        int32_t v0 = x[0] - zero, v1 = x[1] - zero, v2 = x[2] - zero, v3 = x[3] - zero;
+#endif
+        DOT(s0, w0)
+        DOT(s1, w1)
+        DOT(s2, w2)
+        DOT(s3, w3)
     }
     for (; n > 0; n--) {
-        acc += *w++ * (*x++ - zero);
+        int32_t v = *x++ - zero;
+        s0 += *w0++ * v;
+        s1 += *w1++ * v;
+        s2 += *w2++ * v;
+        s3 += *w3++ * v;
     }
-    return acc;
+    sums[0] = s0;
+    sums[1] = s1;
+    sums[2] = s2;
+    sums[3] = s3;
+}
+#endif
+
+static void put(const tl_dense_t *g, int32_t o, int32_t acc, const uint32_t *scale, int8_t *y) {
+    y[o] = tl_clamp(scale_as_float64(acc, scale[2 * o], scale[2 * o + 1]), g->y_zero, g->y_min, g->y_max);
 }
 
 void tl_fully_connected_s8(const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
     const uint32_t *scale, int8_t *y, const tl_work_t *work) {
-    int32_t step = work && work->variant ? tl_fast_fully_connected(g, x, w, b, work) : 0;
-    const int32_t *sums = step ? work->at : NULL;
-    step += step == 0;
-    for (int32_t i = 0; i < step; i++) {
-        for (int32_t o = i; o < g->n_out; o += step) {
-            int32_t acc = sums ? *sums++ : (b ? b[o] : 0) + dot(x, w + o * g->n_in, g->n_in, g->x_zero);
-            y[o] = tl_clamp(scale_as_float64(acc, scale[2 * o], scale[2 * o + 1]), g->y_zero, g->y_min, g->y_max);
+    const int32_t step = work && work->variant ? tl_fast_fully_connected(g, x, w, b, work) : 0;
+    const int32_t *sum = step ? work->at : NULL;
+    for (int32_t first = 0; first < step; first++) {
+        for (int32_t o = first; o < g->n_out; o += step) {
+            put(g, o, *sum++, scale, y);
+        }
+    }
+    for (int32_t o = step ? g->n_out : 0; o < g->n_out; o += ROWS) {
+        const int8_t *rows[ROWS];
+        int32_t sums[ROWS];
+        for (int32_t r = 0; r < ROWS; r++) {
+            int32_t i = o + r < g->n_out ? o + r : o; // beyond the last row anything will do
+            rows[r] = w + i * g->n_in;
+            sums[r] = b ? b[i] : 0;
+        }
+        dots(x, rows, g->n_in, g->x_zero, sums);
+        for (int32_t r = 0; r < ROWS && o + r < g->n_out; r++) {
+            put(g, o + r, sums[r], scale, y);
         }
     }
 }

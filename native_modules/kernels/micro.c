@@ -10,18 +10,18 @@ void tl_requant(tl_requant_t *r, uint32_t mult, int32_t shift, int32_t zero) {
 #else
 
 void tl_requant(tl_requant_t *r, uint32_t mult, int32_t shift, int32_t zero) {
-    int32_t right = -shift;
-    *r = (tl_requant_t){(int32_t)mult, (1 << (right - 1)) + (int32_t)((uint32_t)zero << right), right, {0, 0}};
+    uint32_t right = (uint32_t)-shift & 31, round = ((1u << right) >> 1) + ((uint32_t)zero << right);
+    *r = (tl_requant_t){(int32_t)mult, (int32_t)round, (int32_t)right, {0, 0}};
 }
 
 static inline int8_t finish(int32_t acc, const tl_requant_t *r) {
-    int64_t product = (int64_t)(acc * 2) * r->mult;
+    int64_t product = (int64_t)(int32_t)((uint32_t)acc * 2) * r->mult;
     int32_t high = (int32_t)(product >> 32) + (int32_t)((uint32_t)product >> 31);
-    int32_t v = (high + (high >> 31) + r->round) >> r->shift;
+    int32_t v = (int32_t)((uint32_t)high + (uint32_t)(high >> 31) + (uint32_t)r->round) >> r->shift;
     return (int8_t)(v < -128 ? -128 : v > 127 ? 127 : v);
 }
 
-#if 1
+#if !TL_HALVES // armv7em/dot4.S
 void tl_dot4(const int8_t *x, uint32_t words, const uint32_t *panel, const tl_dot4_t *d) {
     uint32_t a[TL_CHUNK + 1];
     const uint32_t *four = (const uint32_t *)x, *p = panel;

@@ -69,6 +69,13 @@ static inline int32_t tl_products(int32_t acc, uint32_t a, uint32_t w) {
 #endif
 }
 
+// Four bytes of an image or of weights, which may lie anywhere
+static inline uint32_t tl_four(const int8_t *at) {
+    uint32_t four;
+    __builtin_memcpy(&four, at, 4);
+    return four;
+}
+
 // ---- Requantisation -------------------------------------------------------------------------------------------------
 
 // tl_requantize, rounding and zero point, exact while |sum| < 2^20 and shift is -13 .. -1. The Cortex-M0+ has the
