@@ -22,7 +22,7 @@ ifneq ($(MOD),tl_train) # which runs it over all samples, step after step
 SMALL += head
 endif
 # The speed of the Cortex-M0+ is in its assembly.
-ifeq ($(MOD)-$(ARCH),tl_infer-armv6m)
+ifneq ($(filter tl_infer-armv6m tl_grad-armv6m tl_filter-armv6m,$(MOD)-$(ARCH)),)
 SMALL = $(basename $(SRC))
 $(SMALL:%=$(BUILD)/%.o): CFLAGS += -fno-tree-loop-optimize -fno-inline-small-functions # another 400 bytes
 endif
@@ -30,7 +30,7 @@ $(SMALL:%=$(BUILD)/%.o): CFLAGS += -Os
 
 VPATH = $(MODULE_DIR) $(MODULE_DIR)/../kernels
 include $(MPY_DIR)/py/dynruntime.mk
-$(SRC_O): $(wildcard $(MODULE_DIR)/../*.h $(MODULE_DIR)/../kernels/*.h $(MODULE_DIR)/../kernels/*/*.h) $(MODULE_DIR)/../natmod.mk
+$(SRC_O): $(wildcard $(MODULE_DIR)/../*.h $(MODULE_DIR)/../kernels/*.h $(MODULE_DIR)/../kernels/*/*.h $(MODULE_DIR)/../kernels/*/*.inc) $(MODULE_DIR)/../natmod.mk
 
 # A division shorter than libgcc's, as an archive in front of it: the linker takes the first that has a symbol.
 ifeq ($(MOD)-$(ARCH),tl_infer-armv6m)

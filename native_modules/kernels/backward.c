@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "fast_grad.h"
 #include "filter.h"
 #include "tlm.h"
 
@@ -282,30 +283,48 @@ static void weight_grad(record_t *r, const int8_t *x, int32_t o) {
     }
 }
 
+// The sums of weights of output channel i, and of as many behind it as fast kernels give at once: how many, and int32
+// from one channel's to the next.
+static int32_t weight_sums(record_t *r, int32_t i, int32_t *row) {
+    const tl_weights_t of = {&r->window, &r->dy, r->call.span[TL_X].at, &r->in, &r->out};
+    const int32_t o = tl_channel_at(&r->out, i);
+    const bool depthwise = r->call.code == TL_DEPTHWISE_CONV2D;
+    int32_t n = 0;
+    if (depthwise) {
+        r->in.first = o / (r->window.out_c / r->window.in_c);
+    } else if (!TL_FILTERED || !r->filter.r) {
+        n = tl_fast_conv2d_grad_weight(&of, i, r->scratch, r->plan.scratch_bytes, row);
+    }
+    if (n == 0) {
+        weight_grad(r, of.x, o);
+        n = 1;
+    }
+    return n;
+}
+
 static void update(record_t *r, tl_update_t *u) {
     const tl_window_t *g = &r->window;
     const int32_t taps = g->k_h * g->k_w, e = r->dy.exponent;
     const bool depthwise = r->call.code == TL_DEPTHWISE_CONV2D;
-    const int32_t multiplier = depthwise ? g->out_c / g->in_c : 1;
     const int32_t most = INT32_MAX - taps * (depthwise ? 1 : g->in_c) * (255 * 128); // no sum of the forward overflows
     int16_t *buffer = r->buffer;
-    for (int32_t i = 0; i < r->out.count; i++) {
-        const int32_t o = tl_channel(&r->out, i);
+    const int32_t *sums = r->scratch;
+    for (int32_t i = 0, ready = 0, row = 0; i < r->out.count; i++, ready--, sums += row) {
+        const int32_t o = tl_channel_at(&r->out, i);
         if (wanted(r, TL_TRAIN_WEIGHTS)) {
-            int8_t *w = r->call.span[TL_W].at;
-            const int8_t *x = r->call.span[TL_X].at;
-            if (depthwise) {
-                r->in.first = o / multiplier;
+            if (ready == 0) {
+                ready = weight_sums(r, i, &row);
+                sums = r->scratch;
             }
-            weight_grad(r, x, o);
+            int8_t *w = r->call.span[TL_W].at;
             const tl_rate_t rate = r->weight_rates[o];
             if (depthwise) {
-                tl_update_weights(u, w + o, g->out_c, NULL, taps, r->scratch, e, rate, buffer);
+                tl_update_weights(u, w + o, g->out_c, NULL, taps, sums, e, rate, buffer);
                 buffer = buffer ? buffer + taps : NULL;
             }
             for (int32_t tap = 0; tap < taps && !depthwise; tap++) {
                 int8_t *at = w + (o * taps + tap) * g->in_c + r->in.first;
-                const int32_t *sum = r->scratch + tap * r->in.count;
+                const int32_t *sum = sums + tap * r->in.count;
                 tl_update_weights(
                     u, r->in.list ? at - r->in.first : at, 1, r->in.list, r->in.count, sum, e, rate, buffer);
                 buffer = buffer ? buffer + r->in.count : NULL;
@@ -339,7 +358,9 @@ static void window_grad(record_t *r, tl_rows_t *dx) {
             tl_grad_input(&back, tl_max_pool_scatter, dx, r->scratch, r->dy.exponent);
             break;
         default:
-            tl_grad_input(&back, tl_conv2d_scatter, dx, r->scratch, r->dy.exponent);
+            if (!tl_fast_conv2d_grad_input(&back, dx, r->scratch, r->plan.scratch_bytes, r->dy.exponent)) {
+                tl_grad_input(&back, tl_conv2d_scatter, dx, r->scratch, r->dy.exponent);
+            }
     }
 }
 

@@ -118,7 +118,7 @@ typedef struct {
     const int16_t *list;
 } tl_channels_t;
 
-static inline int32_t tl_channel(const tl_channels_t *c, int32_t i) {
+static inline int32_t tl_channel_at(const tl_channels_t *c, int32_t i) {
     return c->list ? c->list[i] : c->first + i;
 }
 
@@ -126,6 +126,14 @@ static inline int32_t tl_channel(const tl_channels_t *c, int32_t i) {
 // input channel that o reads.
 void tl_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, const tl_channels_t *in, int32_t *sum);
+
+// What the gradients of an operator's weights are made of.
+typedef struct {
+    const tl_window_t *g;
+    const tl_grad_t *dy;
+    const int8_t *x;
+    const tl_channels_t *in, *out; // those that are trained
+} tl_weights_t;
 
 // dL/db of output channel o
 int32_t tl_grad_bias(const tl_grad_t *dy, int32_t channels, int32_t o);

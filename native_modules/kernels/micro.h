@@ -164,7 +164,7 @@ typedef struct {
 } tl_rows_t;
 
 // Dense layers: sums[row] += w[row] . x. x, w: 8 * units int8 (of each row), on multiples of 4; 8 * units <= TL_ROW
-void tl_rows(const int8_t *x, uint32_t units, const int8_t *w, const tl_rows_t *d);
+void tl_dense_rows(const int8_t *x, uint32_t units, const int8_t *w, const tl_rows_t *d);
 #endif
 
 #endif

@@ -5,7 +5,7 @@ void tl_pull(tl_grad_t *g, int32_t channels, const int8_t *y, const int8_t *refe
     tl_rows_t rows = tl_rows(g, true);
     for (int32_t at = 0; at < g->n; at += channels) {
         for (int32_t i = 0; i < on->count; i++) {
-            const int32_t here = at + tl_channel(on, i);
+            const int32_t here = at + tl_channel_at(on, i);
             int32_t pull = (y[here] - *reference++) * weight.mantissa;
             tl_rows_put(&rows, here, &pull, 1, weight.exponent);
         }

@@ -24,6 +24,14 @@ def patches(model, arena, places, plan):
     return tl_filter.patches(params, model, places, arena)
 
 
+def clear_scratch(arena, plan):
+    """What a pass used its scratch for is each processor's own."""
+    for at in range(0, len(plan), 64):
+        begin, length = struct.unpack("<2i", plan[at + 24 : at + 32])
+        for i in range(begin, begin + length):
+            arena[i] = 0
+
+
 def replay(record):
     """0 where the answer is the record's own, a status where something is refused, -1 where the answer differs."""
     kind = struct.unpack("<I", record[:4])[0]
@@ -34,6 +42,8 @@ def replay(record):
         status = patches(model, arena, places, plan) if kind else 0
         status = status or tl_infer.run(model, arena, 0, len(masks) // 4, places, masks)
         status = status or (tl_filter if kind else tl_grad).backward(model, arena, places, plan, state)
+        clear_scratch(arena, plan)
+        clear_scratch(after, plan)
     else:
         params, x, w, b = a[:4]
         arena = bytearray(len(after))

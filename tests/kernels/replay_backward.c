@@ -126,6 +126,14 @@ static tl_status_t damaged(uint32_t kind, const tl_span_t *a) {
     return status;
 }
 
+// What a pass used its scratch for is each processor's own.
+static void clear_scratch(tl_span_t arena, tl_span_t plan) {
+    for (size_t i = 0; i < plan.bytes / sizeof(tl_plan_t); i++) {
+        const tl_plan_t *p = (const tl_plan_t *)plan.at + i;
+        memset((char *)arena.at + p->scratch, 0, (size_t)p->scratch_bytes);
+    }
+}
+
 // Runs the record behind its length word. Gives its status; *equal: whether it answered as the record says.
 static tl_status_t replay(const uint8_t *record, int rounds, int *refused, int *equal) {
     tl_span_t a[ARRAYS];
@@ -146,6 +154,8 @@ static tl_status_t replay(const uint8_t *record, int rounds, int *refused, int *
     tl_status_t status = passes(kind) ? forward(kind, a) : call(kind, a, dx);
     if (passes(kind) && status == TL_OK) {
         status = back(a);
+        clear_scratch(a[ARENA], a[PLAN]);
+        clear_scratch(a[ARENA_AFTER], a[PLAN]);
     }
     *equal = memcmp(answer->at, a[ARENA_AFTER].at, answer->bytes) == 0 &&
              (a[STATE].bytes == 0 || memcmp(a[STATE].at, a[STATE_AFTER].at, a[STATE].bytes) == 0);
@@ -157,7 +167,7 @@ static tl_status_t replay(const uint8_t *record, int rounds, int *refused, int *
 }
 
 int main(int argc, char **argv) {
-    static uint8_t file[1 << 20];
+    static uint8_t file[1 << 21];
     FILE *from = argc >= 2 ? fopen(argv[1], "rb") : NULL;
     const size_t length = from ? fread(file, 1, sizeof(file), from) : 0;
     if (length < 16 || length == sizeof(file) || memcmp(file, "TLGB", 4) || word(file + 4) != 1) {

@@ -59,6 +59,8 @@ class Pull:
 class Tail:
     """graph: every weighted operator has a bias. width: 8 or 16. fisher: the axis of operators that are not trained.
 
+    scratch_least: bytes, for fast kernels.
+
     filters: the side of patches, 2 or 4, of operators whose gradients are filtered.
     """
 
@@ -71,6 +73,7 @@ class Tail:
     fisher: dict[int, int] = field(default_factory=dict)
     pulls: dict[int, Pull] = field(default_factory=dict)
     filters: dict[int, int] = field(default_factory=dict)
+    scratch_least: int = 4
 
     def __post_init__(self):
         self.file = np.frombuffer(tlm.build(self.graph, growth=None), np.uint8).copy()
@@ -85,7 +88,7 @@ class Tail:
         self.exponents_at = self.take(4 * len(tensors))
         self.gradient_at = {i: self.take(t.bytes * self.width // 8) for i, t in enumerate(tensors) if t.region == 1}
         self.masks = np.array([self.take(-(-tensors[op.y].bytes // 8)) for op in ops], np.int32)
-        self.scratch_bytes = max(4, *map(self.scratch, range(len(ops))))
+        self.scratch_bytes = max(self.scratch_least, *map(self.scratch, range(len(ops))))
         self.scratch_at = self.take(self.scratch_bytes)
         self.tables = {i: self.lay_tables(i, t) for i, t in self.train.items()}
         self.fisher_at = {i: self.take(8 * self.fisher_channels(i)) for i in self.fisher}

@@ -24,7 +24,7 @@ static void add_units(
             memset(part, 1, (size_t)n);
         }
         d.next = step * g->n_in - n;
-        tl_rows((const int8_t *)part, (uint32_t)n / UNIT, w + at, &d);
+        tl_dense_rows((const int8_t *)part, (uint32_t)n / UNIT, w + at, &d);
     }
 }
 

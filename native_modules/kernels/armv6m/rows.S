@@ -29,11 +29,11 @@
     FOUR r1, (4 * \i)
     .endm
 
-    .section .text.tl_rows, "ax"
+    .section .text.tl_dense_rows, "ax"
     .balign 4
-    .global tl_rows
+    .global tl_dense_rows
     .thumb_func
-tl_rows:
+tl_dense_rows:
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9

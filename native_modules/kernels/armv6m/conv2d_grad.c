@@ -1,0 +1,334 @@
+// Back through convolutions on the Cortex-M0+. Packed gradients meet a panel of packed weights, or of packed x, four
+// sums at a time (chain.S).
+
+#include "gradient.h"
+
+#ifdef __ARM_ARCH_6M__
+#include <string.h>
+
+#include "armv6m/m0_grad.h"
+#include "window.h"
+#include "work.h"
+
+// A function of its own has all registers for itself.
+#define ALONE static __attribute__((noinline))
+
+static inline int32_t per_word(const tl_grad_t *g) {
+    return g->width == 8 ? 2 : 1;
+}
+
+// n gradients, `step` apart, as the last words before `end`; the lone last of pairs is the first of its own.
+ALONE void pack_gradients(const tl_grad_t *g, int32_t at, int32_t step, int32_t n, uint32_t *end) {
+    const bool pairs = g->width == 8;
+    const int32_t bytes = pairs ? 1 : 2, words = pairs ? n >> 1 : n;
+    const tl_m0_pack_t pack = {4, step * bytes, pairs ? TL_M0_HIGH_PAIRS : TL_M0_HALVES};
+    const int8_t *from = (const int8_t *)g->at + at * bytes;
+    if (pairs && n & 1) {
+        *--end = (uint32_t)from[(n - 1) * step] << 16;
+    }
+    if (words) {
+        tl_m0_pack(end - words, from, (uint32_t)words, &pack);
+    }
+}
+
+// ---- dx -------------------------------------------------------------------------------------------------------------
+
+// Sums of a few rows of dx, which have margins for windows that reach over the image's edges. In the weights, the
+// columns of a panel are those that one row of the window's taps adds to neighbouring sums.
+typedef struct {
+    const tl_back_t *back;
+    int32_t *sums;
+    int32_t row;          // int32 of sums per row
+    int32_t y, rows;      // those that are worked on
+    int32_t run, columns; // taps and weights side by side: dilation sets taps apart
+    uint32_t *panel;
+    int32_t quads; // fours of columns in a panel
+    bool kept;     // the panels of all weights fit
+} input_t;
+
+// A part of the weights: from an output channel, in a row and a tap of the window, from a column on
+typedef struct {
+    int32_t o, outputs, words;
+    int32_t tap_row, tap, column, quads;
+} part_t;
+
+ALONE void pack_weights(const input_t *c, const part_t *part, uint32_t *to) {
+    const tl_window_t *g = c->back->g;
+    const int32_t kernel = g->k_h * g->k_w * g->in_c, pairs = c->back->dy->width == 8;
+    const tl_m0_pack_t pack = {16, kernel, pairs ? TL_M0_LOW_PAIRS : TL_M0_BYTES};
+    const int32_t words = pairs ? part->outputs >> 1 : part->outputs;
+    const int8_t *w = c->back->w + part->o * kernel + (part->tap_row * g->k_w + part->tap) * g->in_c + part->column;
+    int32_t left = c->columns - part->column;
+    for (int32_t quad = part->quads; quad > 0; quad--, to += 4 * (part->words - 1)) {
+        for (int32_t lane = 4; lane > 0; lane--, to++, w++, left--) {
+            uint32_t *last = to + 4 * words;
+            if (left <= 0) { // adds nothing to the sums behind the last
+                for (uint32_t *at = to; at < to + 4 * part->words; at += 4) {
+                    *at = 0;
+                }
+                continue;
+            }
+            if (words < part->words) {
+                *last = (uint32_t)(int32_t)w[2 * words * kernel];
+            }
+            if (words) {
+                tl_m0_pack(to, w, (uint32_t)words, &pack);
+            }
+        }
+    }
+}
+
+// What the output row oy adds to row y of dx through a part of the weights
+ALONE void add_row(const input_t *c, const part_t *part, const uint32_t *panel, int32_t oy, int32_t y) {
+    const tl_window_t *g = c->back->g;
+    uint32_t gradients[TL_GRAD_CHUNK];
+    int32_t *sums = c->sums + (y - c->y) * c->row + part->tap * g->dilation_w * g->in_c + part->column;
+    tl_m0_chain_t chain = {sums, sums + 4 * part->quads, per_word(c->back->dy) == 1};
+    int32_t at = oy * g->out_w * g->out_c + part->o;
+    for (int32_t ox = g->out_w; ox > 0; ox--, at += g->out_c) {
+        pack_gradients(c->back->dy, at, 1, part->outputs, gradients + TL_GRAD_CHUNK);
+        tl_m0_chain(gradients, (uint32_t)part->words, panel, &chain);
+        chain.sums += g->stride_w * g->in_c;
+        chain.end += g->stride_w * g->in_c;
+    }
+}
+
+ALONE void add_part(const input_t *c, const part_t *part, const uint32_t *panel) {
+    const tl_window_t *g = c->back->g;
+    for (int32_t oy = 0, y = part->tap_row * g->dilation_h - g->pad_top; oy < g->out_h; oy++, y += g->stride_h) {
+        if (y >= c->y && y < c->y + c->rows) {
+            add_row(c, part, panel, oy, y);
+        }
+    }
+}
+
+// All parts of the weights, for the rows that are worked on
+ALONE void add_parts(const input_t *c) {
+    const tl_window_t *g = c->back->g;
+    const int32_t per = per_word(c->back->dy), chunk = per * TL_GRAD_CHUNK, quads = (c->columns + 3) / 4;
+    uint32_t *panel = c->panel;
+    for (part_t part = {0}; part.tap_row < g->k_h; part.tap_row++) {
+        for (part.tap = 0; part.tap < g->k_w; part.tap += c->run) {
+            for (part.o = 0; part.o < g->out_c; part.o += chunk) {
+                part.outputs = tl_least(chunk, g->out_c - part.o);
+                part.words = (part.outputs + per - 1) >> (per - 1);
+                for (int32_t quad = 0; quad < quads; quad += c->quads) {
+                    part.column = 4 * quad;
+                    part.quads = tl_least(c->quads, quads - quad);
+                    if (!c->kept || c->y == 0) {
+                        pack_weights(c, &part, panel);
+                    }
+                    add_part(c, &part, panel);
+                    panel += c->kept ? 4 * part.words * part.quads : 0;
+                }
+            }
+        }
+    }
+}
+
+// Lays out the scratch; false where it is too small.
+static bool lay_out(input_t *c, int32_t *scratch, int32_t bytes) {
+    const tl_window_t *g = c->back->g;
+    const int32_t width = c->back->dy->width, words = tl_grad_words(g->out_c, width), row = tl_grad_input_row(g);
+    const int64_t all = 16 * (int64_t)g->k_h * tl_grad_input_quads(g) * words;
+    c->kept = bytes - row >= all;
+    c->rows = c->kept ? 1 : tl_most(1, tl_least(g->in_h, (bytes - TL_GRAD_ROOM) / row));
+    c->run = g->dilation_w == 1 ? g->k_w : 1;
+    c->columns = c->run * g->in_c;
+    c->row = row / 4 - 3;
+    c->sums = scratch;
+    c->panel = (uint32_t *)scratch + c->rows * c->row + 3;
+    c->quads = (c->columns + 3) / 4;
+    if (!c->kept) {
+        const int32_t room = bytes - 4 * (c->rows * c->row + 3);
+        c->quads = tl_least(c->quads, room / (16 * tl_least(words, TL_GRAD_CHUNK)));
+    }
+    return c->quads > 0;
+}
+
+bool tl_m0_conv2d_grad_input(const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
+    const tl_window_t *g = back->g;
+    const int32_t n = g->in_w * g->in_c;
+    input_t c = {.back = back};
+    if (!lay_out(&c, scratch, bytes)) {
+        return false;
+    }
+    for (const int32_t rows = c.rows; c.y < g->in_h; c.y += rows) {
+        c.rows = tl_least(rows, g->in_h - c.y);
+        memset(c.sums, 0, 4 * (size_t)(c.rows * c.row));
+        add_parts(&c);
+        for (int32_t i = 0; i < c.rows; i++) {
+            tl_rows_put(dx, (c.y + i) * n, c.sums + i * c.row + g->pad_left * g->in_c, n, exponent);
+        }
+    }
+    return true;
+}
+
+// ---- dw -------------------------------------------------------------------------------------------------------------
+
+// The sums of a few output channels: per channel 4 * quads sums, packed gradients, and the sum of all gradients.
+typedef struct {
+    tl_window_t g; // pixels that no window overlaps lie in one row
+    const tl_grad_t *dy;
+    const int8_t *x;
+    const tl_channels_t *in;
+    const tl_channels_t *out;
+    int32_t first, n; // of the output channels
+    int32_t quads;    // of a channel's sums
+    int32_t *sums;    // row after row
+    uint32_t *packed; // TL_GRAD_CHUNK words each
+    uint32_t *panel;
+    int32_t panel_quads;
+    int32_t oy, rows, ox, pixels, words; // the outputs that are worked on; words of one row of them
+} weight_t;
+
+// Where a panel's next column comes from
+typedef struct {
+    int32_t i, tap, tap_row;
+} column_t;
+
+ALONE void pack_outputs(const weight_t *c) {
+    uint32_t *end = c->packed + TL_GRAD_CHUNK;
+    for (int32_t i = c->first; i < c->first + c->n; i++, end += TL_GRAD_CHUNK) {
+        int32_t at = ((c->oy + c->rows - 1) * c->g.out_w + c->ox) * c->g.out_c + tl_channel_at(c->out, i);
+        for (int32_t row = 0; row < c->rows; row++, at -= c->g.out_w * c->g.out_c) {
+            pack_gradients(c->dy, at, c->g.out_c, c->pixels, end - row * c->words);
+        }
+    }
+}
+
+// One value of a row of the image; the zero point beside it
+static inline int32_t value(const weight_t *c, const int8_t *row, int32_t left) {
+    return (uint32_t)left < (uint32_t)c->g.in_w ? row[left * c->g.in_c] : c->g.x_zero;
+}
+
+// The values at left, left + stride .. of a row, as every fourth word from `to` on. row NULL: the zero point
+ALONE void pack_line(const weight_t *c, const int8_t *row, int32_t left, uint32_t *to) {
+    const int32_t stride = c->g.stride_w, per = per_word(c->dy);
+    const tl_m0_pack_t pack = {16, stride * c->g.in_c, per == 2 ? TL_M0_LOW_PAIRS : TL_M0_BYTES};
+    for (int32_t k = 0; k < c->pixels;) {
+        int32_t words = 0;
+        if (row && left >= 0) {
+            const int32_t last = c->g.in_w - 1 - (per - 1) * stride;
+            for (int32_t at = left; at <= last && k + per * words + per <= c->pixels; at += per * stride) {
+                words++;
+            }
+        }
+        if (words) {
+            tl_m0_pack(to, row + left * c->g.in_c, (uint32_t)words, &pack);
+        } else {
+            int32_t v = row ? value(c, row, left) : c->g.x_zero;
+            if (per == 2) {
+                v += (int32_t)((uint32_t)(row ? value(c, row, left + stride) : c->g.x_zero) << 16);
+            }
+            *to = (uint32_t)v;
+            words = 1;
+        }
+        to += 4 * words;
+        left += per * words * stride;
+        k += per * words;
+    }
+}
+
+ALONE void pack_column(const weight_t *c, const column_t *column, uint32_t *to) {
+    const tl_window_t *g = &c->g;
+    const int8_t *x = c->x + tl_channel_at(c->in, column->i);
+    const int32_t left = c->ox * g->stride_w - g->pad_left + column->tap * g->dilation_w;
+    int32_t y = c->oy * g->stride_h - g->pad_top + column->tap_row * g->dilation_h;
+    for (int32_t row = c->rows; row > 0; row--, y += g->stride_h, to += 4 * c->words) {
+        pack_line(c, (uint32_t)y < (uint32_t)g->in_h ? x + y * g->in_w * g->in_c : NULL, left, to);
+    }
+}
+
+// The next column; behind the last one it stays
+static void next(const weight_t *c, column_t *column) {
+    if (++column->i == c->in->count) {
+        column->i = 0;
+        if (++column->tap == c->g.k_w) {
+            column->tap = 0;
+            column->tap_row++;
+        }
+    }
+}
+
+// What the outputs that are worked on add to the sums
+ALONE void add_outputs(const weight_t *c) {
+    const int32_t words = c->rows * c->words;
+    column_t column = {0, 0, 0};
+    pack_outputs(c);
+    for (int32_t quad = 0, quads; quad < c->quads; quad += quads) {
+        quads = tl_least(c->panel_quads, c->quads - quad);
+        for (int32_t i = 0; i < quads; i++) {
+            uint32_t *to = c->panel + 4 * words * i;
+            for (int32_t lane = 0; lane < 4 && column.tap_row < c->g.k_h; lane++) {
+                pack_column(c, &column, to + lane);
+                next(c, &column);
+            }
+        }
+        const uint32_t *packed = c->packed;
+        int32_t *sums = c->sums + 4 * quad;
+        for (int32_t i = c->n; i > 0; i--, packed += TL_GRAD_CHUNK, sums += 4 * c->quads) {
+            const tl_m0_chain_t chain = {sums, sums + 4 * quads, per_word(c->dy) == 1};
+            tl_m0_chain(packed, (uint32_t)words, c->panel, &chain);
+        }
+    }
+}
+
+// As many outputs at once as a chunk holds: some rows, or a part of one
+static void add_all(weight_t *c) {
+    const int32_t out_w = c->g.out_w, out_h = c->g.out_h, per = per_word(c->dy);
+    int32_t words = (out_w + per - 1) >> (per - 1), parts = 1;
+    while (parts * TL_GRAD_CHUNK < words) {
+        parts++;
+    }
+    words = (words + parts - 1) / parts;
+    int32_t rows = 1;
+    while (rows < out_h && (rows + 1) * words <= TL_GRAD_CHUNK) {
+        rows++;
+    }
+    for (c->oy = 0; c->oy < out_h; c->oy += rows) {
+        c->rows = tl_least(rows, out_h - c->oy);
+        for (c->ox = 0; c->ox < out_w; c->ox += per * words) {
+            c->pixels = tl_least(per * words, out_w - c->ox);
+            c->words = (c->pixels + per - 1) >> (per - 1);
+            add_outputs(c);
+        }
+    }
+}
+
+// sum of G * (x - zero) = sum of G * x - zero * sum of G
+ALONE void take_zero_off(const weight_t *c) {
+    int32_t *sums = c->sums;
+    for (int32_t i = 0; i < c->n; i++) {
+        const int32_t off = c->g.x_zero * tl_grad_bias(c->dy, c->g.out_c, tl_channel_at(c->out, c->first + i));
+        for (const int32_t *end = sums + 4 * c->quads; sums < end; sums++) {
+            *sums -= off;
+        }
+    }
+}
+
+int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
+    const tl_window_t *g = of->g;
+    const int32_t count = of->in->count, panel = tl_grad_weight_panel(g, count), each = tl_grad_weight_row(g, count);
+    weight_t c = {*g, of->dy, of->x, of->in, of->out, .first = first};
+    c.n = tl_least(of->out->count - first, (bytes - panel) / each);
+    if (c.n <= 0 || (c.n < 4 && first + c.n < of->out->count)) {
+        return 0;
+    }
+    const bool flat = g->k_h * g->k_w * g->stride_h * g->stride_w == 1 && g->out_h == g->in_h && g->out_w == g->in_w;
+    if (flat) {
+        c.g.out_w = c.g.in_w = g->out_h * g->out_w;
+        c.g.out_h = c.g.in_h = 1;
+    }
+    c.quads = (g->k_h * g->k_w * count + 3) / 4;
+    c.panel_quads = panel / (16 * TL_GRAD_CHUNK);
+    c.sums = scratch;
+    c.packed = (uint32_t *)scratch + 4 * c.quads * c.n;
+    c.panel = c.packed + TL_GRAD_CHUNK * c.n;
+    memset(c.sums, 0, 16 * (size_t)(c.quads * c.n));
+    add_all(&c);
+    take_zero_off(&c);
+    *row = 4 * c.quads;
+    return c.n;
+}
+#endif

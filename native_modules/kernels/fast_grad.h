@@ -1,0 +1,28 @@
+// As fast.h: the fast kernels of the way back, which do nothing and say so where the processor has none, or the scratch
+// is too small.
+
+#ifndef TL_FAST_GRAD_H
+#define TL_FAST_GRAD_H
+
+#ifdef __ARM_ARCH_6M__
+#include "armv6m/m0_grad.h"
+
+#define tl_fast_conv2d_grad_input tl_m0_conv2d_grad_input
+#define tl_fast_conv2d_grad_weight tl_m0_conv2d_grad_weight
+#else
+#include "gradient.h"
+
+static inline bool tl_fast_conv2d_grad_input(
+    const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
+    (void)back, (void)dx, (void)scratch, (void)bytes, (void)exponent;
+    return false;
+}
+
+static inline int32_t tl_fast_conv2d_grad_weight(
+    const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
+    (void)of, (void)first, (void)scratch, (void)bytes, (void)row;
+    return 0;
+}
+#endif
+
+#endif

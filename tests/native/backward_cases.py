@@ -1,0 +1,101 @@
+"""Random operators with weights on the way back, with as much scratch as fast kernels want, or less: golden vectors in
+the manner of tests/golden/backward.bin, made by the plain kernels."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+from tinylearn_host import ir, variants
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "kernels"))
+
+from graphs_backward import Maker
+from make_golden_backward import MAGIC, RATE, VERSION, back
+from tail import BIAS, WEIGHTS, Train
+
+FORMS = (ir.CONV2D, ir.CONV2D, ir.DEPTHWISE_CONV2D, ir.DEPTHWISE_CONV2D, ir.FULLY_CONNECTED, "pointwise")
+RATES = {**RATE, "weight_rate": (20000, -24)}
+
+
+def window(rng: np.random.Generator) -> dict:
+    """Any window, and an image that it fits, as arguments of Maker.window; half of them what networks are made of."""
+    while True:
+        k, s, d = (rng.choice(options, 2) for options in ([1, 2, 3, 3, 4, 5], [1, 1, 2, 3], [1, 1, 1, 2]))
+        if rng.random() < 0.5:
+            k, s, d = np.full(2, 3), np.full(2, rng.choice([1, 1, 2])), np.ones(2, int)
+        reach = (k - 1) * d
+        before, after = (np.array([rng.integers(0, most + 1) for most in reach]) for _ in range(2))
+        if rng.random() < 0.6:
+            before, after = reach // 2, reach - reach // 2
+        x = rng.integers(1, 15, 2)
+        y = (x + before + after - reach - 1) // s + 1
+        if (y >= 1).all() and ((y - 1) * s - before < x).all():
+            return {
+                "x": tuple(map(int, x)),
+                "kernel": tuple(map(int, k)),
+                "stride": tuple(map(int, s)),
+                "dilation": tuple(map(int, d)),
+                "padding": tuple(map(int, (*before, *after))),
+            }
+
+
+def graph(rng: np.random.Generator, seed: int, form: str) -> tuple[ir.Graph, variants.Window]:
+    maker = Maker(seed)
+    in_c = int(rng.choice([1, 2, 3, 4, 5, 8, 12, 16, 33]))
+    if form == ir.FULLY_CONNECTED:
+        n, channels = int(rng.choice([in_c, 40, 64, 70])), int(rng.integers(1, 40))
+        x = maker.activation((n,))
+        maker.dense(x, channels)
+        g = variants.dense_window(n, channels)
+    else:
+        w = window(rng)
+        if form == "pointwise":
+            w |= {"kernel": (1, 1), "dilation": (1, 1), "padding": (0, 0, 0, 0)}
+        depthwise = form == ir.DEPTHWISE_CONV2D
+        channels = in_c * int(rng.choice([1, 1, 1, 2, 3])) if depthwise else int(rng.choice([1, 3, 8, 16, 17, 40]))
+        x = maker.activation((*w["x"], in_c))
+        shape = w.pop("x")
+        y = maker.window(ir.DEPTHWISE_CONV2D if depthwise else ir.CONV2D, x, channels, **w)
+        y = maker.tensors[y].shape
+        g = variants.Window((*shape, in_c), y, w["kernel"], w["stride"], w["dilation"], w["padding"][:2])
+    weights = next(t for name, t in maker.tensors.items() if name.startswith("w"))
+    if rng.random() < 0.3:  # the widest
+        weights.data[:] = rng.choice([-128, 127], weights.data.shape)
+    return maker.graph(x), g
+
+
+def chosen(rng: np.random.Generator, g: variants.Window, depthwise: bool) -> Train:
+    """All of it, a run of channels, or a list, of inputs or outputs."""
+    flags, axis = int(rng.choice([WEIGHTS, WEIGHTS | BIAS])), int(rng.integers(0, 2))
+    n = g.y[2] if axis or depthwise else g.x[2]
+    count = int(rng.integers(1, n + 1))
+    kind = rng.integers(0, 4)
+    if kind == 2:
+        return Train(flags, int(rng.integers(0, n - count + 1)), count, None, axis, **RATES)
+    if kind == 3:
+        return Train(flags, 0, 0, sorted(map(int, rng.choice(n, count, replace=False))), axis, **RATES)
+    return Train(flags, **RATES)
+
+
+def records(seed: int, count: int) -> list[bytes]:
+    found = []
+    for i in range(count):
+        rng = np.random.default_rng([seed, i])
+        form, width = FORMS[i % len(FORMS)], (8, 16)[i // len(FORMS) % 2]
+        model, g = graph(rng, seed * count + i, form)
+        depthwise = form == ir.DEPTHWISE_CONV2D
+        wanted = max(
+            variants.grad_input_scratch(g, width, depthwise), variants.grad_weight_scratch(g, width, depthwise)
+        )
+        scratch = int(rng.choice([wanted, wanted, wanted * rng.uniform(0.2, 1.5)])) // 4 * 4
+        mode = int(rng.choice([0, 0, 0, 1, 2, 3]))
+        train = {0: chosen(rng, g, depthwise)}
+        found.append(back(model, width, train, seed * count + i, mode=mode, momentum=200, scratch_least=scratch))
+    return found
+
+
+def file(records: list[bytes]) -> bytes:
+    return struct.pack("<4s3I", MAGIC, VERSION, len(records), max(map(len, records)) - 4) + b"".join(records)

@@ -1,0 +1,61 @@
+"""The fast kernels of the way back give the plain ones' bits, whatever the shape and the scratch.
+
+tests/kernels/replay_backward.c with all kernels, built for the Cortex-M0+, runs on a bare machine of QEMU, which reads
+this machine's files: a second for what a board's serial port takes minutes.
+"""
+
+import subprocess
+from pathlib import Path
+
+import backward_cases
+import pytest
+
+COUNT, PART = 144, 48  # the program holds a part
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+KERNELS = ROOT / "native_modules" / "kernels"
+BUILD = [
+    "arm-none-eabi-gcc",
+    "-mcpu=cortex-m0plus",
+    "-mthumb",
+    "-Os",
+    "-masm-syntax-unified",
+    "-std=gnu99",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+]
+LINK = ["-specs=rdimon.specs", "-Wl,--section-start=.vectors=0", "-Wl,--no-warn-rwx-segments"]
+RUN = ["qemu-system-arm", "-M", "mps2-an385", "-nographic", "-monitor", "none", "-serial", "none"]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("cortex_m0plus") / "replay.elf"
+    fast = sorted((KERNELS / "armv6m").glob("*.[cS]"))
+    sources = [*KERNELS.glob("*.c"), *fast, HERE / "bare_cortex_m.S", HERE.parent / "kernels" / "replay_backward.c"]
+    subprocess.run([*BUILD, f"-I{KERNELS}", *LINK, "-o", path, *sources], check=True)
+    return path
+
+
+def replay(program: Path, file: Path) -> list[str]:
+    """Its lines; an emulator that hangs is an error."""
+    arguments = f"enable=on,target=native,arg=replay,arg={file}"
+    command = [*RUN, "-semihosting-config", arguments, "-kernel", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return [line for line in done.stdout.splitlines() if line.startswith(("1..", "ok", "not ok"))]
+
+
+@pytest.mark.parametrize("part", range(COUNT // PART))
+def test_the_cortex_m0plus_has_the_plain_bits(program, tmp_path, part):
+    file = tmp_path / "backward.bin"
+    file.write_bytes(backward_cases.file(backward_cases.records(part, PART)))
+    assert replay(program, file) == [f"1..{PART}", *(f"ok {i}" for i in range(1, PART + 1))]
+
+
+def test_it_sees_a_wrong_bit(program, tmp_path):
+    raw = bytearray(backward_cases.file(backward_cases.records(9, 4)))
+    raw[-1] ^= 1
+    file = tmp_path / "backward.bin"
+    file.write_bytes(raw)
+    assert replay(program, file) == ["1..4", "ok 1", "ok 2", "ok 3", "not ok 4"]
