@@ -19,6 +19,7 @@ from tinylearn_host.commands import (
     cmd_push,
     cmd_quantize,
     cmd_run,
+    cmd_search,
     cmd_sizes,
 )
 from tinylearn_host.errors import MEANINGS, TinylearnError
@@ -60,6 +61,7 @@ for module in (
     cmd_convert,
     cmd_inspect,
     cmd_partition,
+    cmd_search,
     cmd_sizes,
     cmd_run,
     cmd_boards,

@@ -42,6 +42,24 @@ def save(steps: Sequence[dict], path: Path, title: str) -> None:
     accuracy.set(ylabel="accuracy on what is taught, %", xlabel="step", ylim=(0, 102))
     for axes in (loss, accuracy):
         axes.grid(alpha=0.3)
+    _write(figure, path)
+
+
+def save_memory(front: Sequence[tuple[int, float]], tried: Sequence[tuple[int, float]], path: Path, title: str) -> None:
+    """Accuracy in percent against bytes of RAM: what schemes promise, and what those that were tried reach."""
+    figure = _matplotlib()(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.step([b / 1024 for b, _ in front], [a for _, a in front], where="post", label="promised by contributions")
+    axes.plot(
+        [b / 1024 for b, _ in tried], [a for _, a in tried], "o", color="tab:red", label="tried on other episodes"
+    )
+    axes.set(xlabel="RAM that adapting takes, KB", ylabel="accuracy, %", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    _write(figure, path)
+
+
+def _write(figure, path: Path) -> None:
     try:
         figure.savefig(path, dpi=120)
     except OSError as error:

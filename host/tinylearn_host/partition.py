@@ -110,11 +110,11 @@ def scheme(model: tlm.Model, name: str, entries: tuple[Entry, ...]) -> Scheme:
 
 def choose(model: tlm.Model, budget: int, samples: int = SAMPLES, ways: int = WAYS) -> tuple[Entry, ...]:
     """What to train where adapting may take so many bytes of RAM: the biases of as many last layers as two thirds of it
-    have room for, then, from the last on, weights on as large a share of their input channels as still fits. Where none
-    does, biases alone.
+    have room for, then their weights, from the fewest on and depthwise ones last, on as large a share of the input
+    channels as still fits. Where none does, biases alone.
 
-    A rule of thumb for models that nobody has searched: late layers matter most, and biases cost least (MCUNetV3,
-    arXiv 2206.15472, figure 5).
+    A rule of thumb for models that nobody has searched: biases cost least, and small weights of many layers are worth
+    more than the large ones of the last.
     """
 
     def fits(entries: dict[int, Entry], room: int = budget) -> bool:
@@ -126,7 +126,7 @@ def choose(model: tlm.Model, budget: int, samples: int = SAMPLES, ways: int = WA
         return next((entries for entries in most if fits(entries, room)), {})
 
     chosen = biases(budget * 2 // 3)
-    for record in model.backward:
+    for record in sorted(model.backward, key=lambda record: _size(model, record)):
         if record.op in chosen:
             more = (entry for entry in _weights(model, record) if fits({**chosen, record.op: entry}))
             chosen[record.op] = next(more, chosen[record.op])
@@ -149,11 +149,18 @@ def adapting_bytes(model: tlm.Model, entries: tuple[Entry, ...], samples: int = 
     return tail.size + tail.record + samples * n + model.tensors[model.input].bytes + weights + head
 
 
+def _size(model: tlm.Model, record: Backward) -> tuple[bool, int]:
+    op = model.ops[record.op]
+    return op.name == ir.DEPTHWISE_CONV2D, model.tensors[op.w].bytes if record.flags & WEIGHTS else 0
+
+
 def _weights(model: tlm.Model, record: Backward) -> list[Entry]:
-    """Bias and weights of one operator on ever smaller shares of its input channels; of a depthwise one none."""
+    """Bias and weights of one operator on ever smaller shares of its input channels; of a depthwise one all of them."""
     op, trained = model.ops[record.op], record.flags & (WEIGHTS | BIAS)
-    if not trained & WEIGHTS or op.name == ir.DEPTHWISE_CONV2D:
+    if not trained & WEIGHTS:
         return []
+    if op.name == ir.DEPTHWISE_CONV2D:
+        return [Entry(record.op, trained)]
     channels = autodiff.weight_shape(model, op)[1]
     parts = [Entry(record.op, trained, count=channels // share) for share in SHARES if channels >= share]
     return [replace(part, count=0) if part.count == channels else part for part in parts]

@@ -74,7 +74,7 @@ def command(
     same loop in PyTorch (extra [train]). All methods see the same episodes. A run that was stopped goes on where it
     was when it is started again.
     """
-    setting = _setting(dataset, data, model, way, shot, groups)
+    setting = setting_of(dataset, data, model, way, shot, groups)
     chosen = {name: value for name, value in options.items() if value is not None}
     jobs_to_run = _jobs(setting, _list(method), _list(numbers), seed, chosen)
     if replay:
@@ -109,7 +109,8 @@ def _replay(setting: bench.Setting, jobs: list, numbers: list[int], board: str, 
         raise TinylearnError(f"{board} does not answer as the simulator does", VERIFY_FAILED)
 
 
-def _setting(dataset, data, model, way, shot, groups) -> bench.Setting:
+def setting_of(dataset, data, model, way, shot, groups) -> bench.Setting:
+    """A task by its options."""
     if dataset in tasks.SPECS:
         spec = tasks.SPECS[dataset]
         file = data / datasets.FILES[spec.source] if data and data.is_dir() and spec.source in datasets.FILES else data
