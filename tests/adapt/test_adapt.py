@@ -216,7 +216,7 @@ BAD_SETS = {
     "no example": ({"x": GOOD_X[:0], "y": GOOD_Y[:0]}, "no example"),
     "labels that are reals": ({"x": GOOD_X, "y": np.arange(len(GOOD_X)) / 2}, "labels are whole numbers or strings"),
     "not a number": ({"x": np.full(GOOD_X.shape, np.nan, np.float32), "y": GOOD_Y}, "not finite, first in example 0"),
-    "another size": ({"x": GOOD_X[:, 1:], "y": GOOD_Y}, "has 56 values, the model takes 64"),
+    "another size": ({"x": GOOD_X[:, 1:], "y": GOOD_Y}, "has 56 values (uint8), the model takes 64"),
     "one class": ({"x": GOOD_X[:2], "y": GOOD_Y[:2]}, "has 1 classes"),
     "another type than the queries": ({"x": GOOD_X.astype(np.float32), "y": GOOD_Y}, "both must be of one type"),
     "classes that are not asked about": ({"x": GOOD_X[:8], "y": GOOD_Y[:8]}, "does not teach: owl"),
