@@ -178,6 +178,8 @@ class _Translation:
         get, y = call.options, self.names[call.outputs[0]]
         strides = [get["StrideH"], get["StrideW"]]
         dilations = [get.get("DilationHFactor", 1), get.get("DilationWFactor", 1)]
+        if not all(1 <= n <= 255 for n in (*kernel, *strides, *dilations)) or get["Padding"] not in (0, 1):
+            raise self._unsupported("its window", "kernel, strides and dilations of 1 to 255 are supported")
         pads = [0, 0, 0, 0]
         if get["Padding"] == 0:
             sides = [ir.same_padding(*axis) for axis in zip(self._dims(call)[1:3], kernel, strides, dilations)]  # noqa: B905

@@ -91,6 +91,9 @@ def read(path: Path):
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)
+        for node in model.graph.node:
+            if any(isinstance(name, bytes) for name in (node.op_type, node.name, *node.input, *node.output)):
+                raise ValueError("a name is not UTF-8")
         return onnx.inliner.inline_local_functions(model) if model.functions else model
     except OSError as error:
         raise TinylearnError(f"cannot read {path}: {error.strerror or error}", BAD_MODEL) from None

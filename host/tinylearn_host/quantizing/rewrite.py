@@ -130,6 +130,9 @@ class _Rewriting:
     def _unsupported(self, what: str, hint: str) -> TinylearnError:
         return TinylearnError(f"{self.old.where(self.node)}: {what}; {hint}", UNSUPPORTED_OPERATOR)
 
+    def _bad(self, what: str) -> TinylearnError:
+        return TinylearnError(f"{self.old.where(self.node)}: {what}", BAD_MODEL)
+
     # ---- reading the old network
 
     def _value(self, position: int = 0) -> Value:
@@ -152,8 +155,7 @@ class _Rewriting:
             raise self._unsupported(f'its {what} "{name}" are computed, not constant', "fold them when exporting")
         array = self.old.constants[name]
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            where = self.old.where(self.node)
-            raise TinylearnError(f'{where}: its {what} "{name}" hold NaN or infinity; train again', BAD_MODEL)
+            raise self._bad(f'its {what} "{name}" hold NaN or infinity; train again')
         return array.astype(np.float32) if array.dtype.kind == "f" else array
 
     def _has(self, position: int) -> bool:
@@ -227,6 +229,8 @@ class _Rewriting:
 
     def _reshape(self, value: Value, shape) -> None:
         before, shape = self._old_shape(self.node.input[0]), list(shape)
+        if np.prod(before, dtype=np.int64) != np.prod(shape, dtype=np.int64):
+            raise self._bad(f"it makes {list(before)} into {shape}")
         if list(before) == shape:
             return self.same()
         straight = [n for n in before if n > 1] == [n for n in shape if n > 1] and len(shape) >= 2
@@ -277,6 +281,8 @@ class _Rewriting:
         group, channels = self.attributes.get("group", 1), self.shapes[x][1]
         if w.ndim not in (3, 4):
             raise self._unsupported(f"a convolution in {w.ndim - 2} dimensions", "one and two are supported")
+        if w.shape[1] * group != channels or len(w) % group:
+            raise self._bad(f"its weights have shape {list(w.shape)} for {channels} channels in {group} groups")
         depthwise = group == channels and w.shape[1] == 1
         if group != 1 and not depthwise:
             hint = f"use an ordinary one (groups=1) or a depthwise one (groups={channels})"
@@ -318,6 +324,9 @@ class _Rewriting:
         if self._has(2):
             bias = bias + np.float32(get("beta", 1.0)) * self._constant(2, "biases").reshape(-1)
         before = self.shapes[value.name]
+        inputs = before[1] if value.last or len(before) == 2 else before[-1]
+        if inputs != w.shape[1] or len(bias) != len(w):
+            raise self._bad(f"its weights are for {w.shape[1]} inputs and {len(bias)} outputs, it has {inputs}")
         if value.last and len(before) > 2:  # one layer for each pixel
             kernel = [1] * (len(before) - 2)
             inputs = [value.name, self._keep(w.reshape(*w.shape, *kernel), "w"), self._keep(bias, "b")]
