@@ -33,7 +33,7 @@ include $(MPY_DIR)/py/dynruntime.mk
 $(SRC_O): $(wildcard $(MODULE_DIR)/../*.h $(MODULE_DIR)/../kernels/*.h $(MODULE_DIR)/../kernels/*/*.h $(MODULE_DIR)/../kernels/*/*.inc) $(MODULE_DIR)/../natmod.mk
 
 # A division shorter than libgcc's, as an archive in front of it: the linker takes the first that has a symbol.
-ifeq ($(MOD)-$(ARCH),tl_infer-armv6m)
+ifneq ($(filter tl_infer-armv6m tl_grad-armv6m tl_filter-armv6m,$(MOD)-$(ARCH)),)
 $(BUILD)/divide.a: $(BUILD)/armv6m/divide.o
 	$(Q)rm -f $@ && $(CROSS)ar rcs $@ $<
 $(BUILD)/$(MOD).native.mpy: | $(BUILD)/divide.a

@@ -291,7 +291,7 @@ static int32_t weight_sums(record_t *r, int32_t i, int32_t *row) {
     const bool depthwise = r->call.code == TL_DEPTHWISE_CONV2D;
     int32_t n = 0;
     if (depthwise) {
-        r->in.first = o / (r->window.out_c / r->window.in_c);
+        r->in.first = (int32_t)((uint32_t)o / ((uint32_t)r->window.out_c / (uint32_t)r->window.in_c));
     } else if (!TL_FILTERED || !r->filter.r) {
         n = tl_fast_conv2d_grad_weight(&of, i, r->scratch, r->plan.scratch_bytes, row);
     }
@@ -501,10 +501,14 @@ tl_status_t tl_rates(const tl_span_t *params, const tl_span_t spans[2]) {
             const uint32_t product = (uint32_t)s.mantissa * (uint32_t)of_x.mantissa; // [2^30, 2^32)
             s = (tl_ratio_t){(int32_t)(product >> 16), s.exponent + of_x.exponent + 16};
         }
-        uint64_t quotient = ((uint64_t)(uint32_t)p[2] << 48) / ((uint32_t)s.mantissa * (uint32_t)s.mantissa);
-        int32_t exponent = p[3] - 48 - 2 * s.exponent;
-        for (; quotient >> 15; quotient >>= 1) {
-            exponent++;
+        // p[2] / s^2 to 15 bits, one after the other: a 64-bit division is half a KB on small processors
+        const uint32_t square = (uint32_t)s.mantissa * (uint32_t)s.mantissa; // [2^30, 2^32)
+        uint32_t quotient = 0, rest = (uint32_t)p[2];
+        int32_t exponent = p[3] - 2 * s.exponent;
+        for (; quotient < 1 << 14; exponent--) {
+            const bool beyond = rest >> 31 || rest << 1 >= square;
+            quotient = quotient << 1 | beyond;
+            rest = (rest << 1) - (beyond ? square : 0);
         }
         table[o] = (tl_rate_t){(int16_t)quotient, (int16_t)exponent};
     }

@@ -14,7 +14,7 @@ void tl_grad_input(const tl_back_t *back, tl_scatter_t *scatter, tl_rows_t *dx, 
             row[i] = 0;
         }
         for (int32_t tap = 0, top = y + g->pad_top; tap < g->k_h && top >= 0; tap++, top -= g->dilation_h) {
-            const int32_t oy = top / g->stride_h;
+            const int32_t oy = (int32_t)((uint32_t)top / (uint32_t)g->stride_h);
             if (oy < g->out_h && oy * g->stride_h == top) {
                 scatter(back, y, oy, tap, row);
             }
@@ -50,7 +50,7 @@ void tl_conv2d_scatter(const tl_back_t *back, int32_t y, int32_t oy, int32_t tap
 // One tap of one window, all channels: at[i] += G[o] * w[o]
 static inline void add_channels(
     const tl_window_t *g, const void *dy, int32_t width, int32_t from, const int8_t *w, int32_t *at) {
-    const int32_t multiplier = g->out_c / g->in_c;
+    const int32_t multiplier = (int32_t)((uint32_t)g->out_c / (uint32_t)g->in_c);
     for (int32_t i = 0; i < g->in_c; i++) {
         for (int32_t m = 0; m < multiplier; m++) {
             at[i] += tl_grad_value(dy, width, from++) * *w++;

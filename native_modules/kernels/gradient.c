@@ -160,9 +160,11 @@ void tl_mean_grad(const tl_mean_t *g, const tl_grad_t *dy, tl_rows_t *dx) {
 }
 
 void tl_pad_grad(const tl_pad_t *g, const tl_grad_t *dy, tl_rows_t *dx) {
-    for (int32_t i = 0; i < g->in_h * g->in_w; i++) {
-        int32_t from = (g->top + i / g->in_w) * g->out_w + g->left + i % g->in_w;
-        tl_rows_scaled(dx, i * g->in_c, dy, from * g->out_c + g->front, g->in_c, (tl_ratio_t){1, 0});
+    for (int32_t y = 0, to = 0; y < g->in_h; y++) {
+        int32_t from = ((g->top + y) * g->out_w + g->left) * g->out_c + g->front;
+        for (int32_t x = 0; x < g->in_w; x++, to += g->in_c, from += g->out_c) {
+            tl_rows_scaled(dx, to, dy, from, g->in_c, (tl_ratio_t){1, 0});
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 
 // Fractional bits of 1 / count: as many as int32 sums of all windows over a pixel leave.
 int32_t tl_avg_pool_bits(const tl_window_t *g, int32_t width) {
-    uint32_t down = (uint32_t)((g->k_h + g->stride_h - 1) / g->stride_h);
-    uint32_t across = (uint32_t)((g->k_w + g->stride_w - 1) / g->stride_w);
+    uint32_t down = (uint32_t)(g->k_h + g->stride_h - 1) / (uint32_t)g->stride_h;
+    uint32_t across = (uint32_t)(g->k_w + g->stride_w - 1) / (uint32_t)g->stride_w;
     return 31 - width - tl_bits(down * across);
 }
 

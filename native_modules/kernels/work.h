@@ -54,6 +54,11 @@ static inline int32_t tl_most(int32_t a, int32_t b) {
     return a > b ? a : b;
 }
 
+// Of lengths, so that the small processors need no signed division
+static inline int32_t tl_quotient(int32_t a, int32_t b) {
+    return (int32_t)((uint32_t)a / (uint32_t)b);
+}
+
 static inline int32_t tl_grad_words(int32_t n, int32_t width) {
     return width == 8 ? (n + 1) / 2 : n;
 }
@@ -83,7 +88,7 @@ static inline int32_t tl_grad_input_scratch(const tl_window_t *g, int32_t width,
         return 4 * (g->in_c + g->out_c);
     }
     const int64_t all = 16 * (int64_t)g->k_h * tl_grad_input_quads(g) * tl_grad_words(g->out_c, width);
-    const int32_t rows = all <= TL_GRAD_ROOM ? 1 : tl_least(g->in_h, (31 + g->in_w) / g->in_w);
+    const int32_t rows = all <= TL_GRAD_ROOM ? 1 : tl_least(g->in_h, tl_quotient(31 + g->in_w, g->in_w));
     return rows * tl_grad_input_row(g) + (all <= TL_GRAD_ROOM ? (int32_t)all : TL_GRAD_ROOM);
 }
 
@@ -106,7 +111,7 @@ static inline int32_t tl_grad_weight_scratch(const tl_window_t *g, int32_t width
         return 4 * count;
     }
     const int32_t row = tl_grad_weight_row(g, count), panel = tl_grad_weight_panel(g, count);
-    return panel + row * tl_least(g->out_c, tl_most((TL_GRAD_ROOM - panel) / row, 8));
+    return panel + row * tl_least(g->out_c, tl_most(tl_quotient(TL_GRAD_ROOM - panel, row), 8));
 }
 
 #endif

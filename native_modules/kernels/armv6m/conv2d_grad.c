@@ -132,7 +132,8 @@ static bool lay_out(input_t *c, int32_t *scratch, int32_t bytes) {
     const int32_t width = c->back->dy->width, words = tl_grad_words(g->out_c, width), row = tl_grad_input_row(g);
     const int64_t all = 16 * (int64_t)g->k_h * tl_grad_input_quads(g) * words;
     c->kept = bytes - row >= all;
-    c->rows = c->kept ? 1 : tl_most(1, tl_least(g->in_h, (bytes - TL_GRAD_ROOM) / row));
+    c->rows =
+        c->kept ? 1 : tl_most(1, tl_least(g->in_h, bytes < TL_GRAD_ROOM ? 0 : tl_quotient(bytes - TL_GRAD_ROOM, row)));
     c->run = g->dilation_w == 1 ? g->k_w : 1;
     c->columns = c->run * g->in_c;
     c->row = row / 4 - 3;
@@ -141,7 +142,7 @@ static bool lay_out(input_t *c, int32_t *scratch, int32_t bytes) {
     c->quads = (c->columns + 3) / 4;
     if (!c->kept) {
         const int32_t room = bytes - 4 * (c->rows * c->row + 3);
-        c->quads = tl_least(c->quads, room / (16 * tl_least(words, TL_GRAD_CHUNK)));
+        c->quads = tl_least(c->quads, tl_quotient(tl_most(room, 0), 16 * tl_least(words, TL_GRAD_CHUNK)));
     }
     return c->quads > 0;
 }
@@ -281,7 +282,7 @@ static void add_all(weight_t *c) {
     while (parts * TL_GRAD_CHUNK < words) {
         parts++;
     }
-    words = (words + parts - 1) / parts;
+    words = tl_quotient(words + parts - 1, parts);
     int32_t rows = 1;
     while (rows < out_h && (rows + 1) * words <= TL_GRAD_CHUNK) {
         rows++;
@@ -311,7 +312,7 @@ int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t 
     const tl_window_t *g = of->g;
     const int32_t count = of->in->count, panel = tl_grad_weight_panel(g, count), each = tl_grad_weight_row(g, count);
     weight_t c = {*g, of->dy, of->x, of->in, of->out, .first = first};
-    c.n = tl_least(of->out->count - first, (bytes - panel) / each);
+    c.n = tl_least(of->out->count - first, bytes < panel ? 0 : tl_quotient(bytes - panel, each));
     if (c.n <= 0 || (c.n < 4 && first + c.n < of->out->count)) {
         return 0;
     }
