@@ -9,8 +9,21 @@
 
 #define tl_fast_conv2d_grad_input tl_m0_conv2d_grad_input
 #define tl_fast_conv2d_grad_weight tl_m0_conv2d_grad_weight
+
+static inline bool tl_fast_update(
+    tl_update_t *u, int8_t *w, int32_t step, int32_t n, const int32_t *sum, int32_t cut, int32_t by, int32_t mantissa) {
+    const tl_m0_update_t d = {step, mantissa, cut ? 0 : 1, cut ? cut - 1 : 0, 32 + by, -by};
+    u->random = tl_m0_update(w, sum, sum + n, &d, u->random);
+    return true;
+}
 #else
-#include "gradient.h"
+#include "update.h"
+
+static inline bool tl_fast_update(
+    tl_update_t *u, int8_t *w, int32_t step, int32_t n, const int32_t *sum, int32_t cut, int32_t by, int32_t mantissa) {
+    (void)u, (void)w, (void)step, (void)n, (void)sum, (void)cut, (void)by, (void)mantissa;
+    return false;
+}
 
 static inline bool tl_fast_conv2d_grad_input(
     const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {

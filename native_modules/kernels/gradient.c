@@ -1,48 +1,42 @@
 #include "gradient.h"
 
+#include "elements.h"
 #include "program.h"
 #include "requantize.h"
 
 int32_t tl_top_bits(const int32_t *v, int32_t n) {
-    uint32_t any = 0;
-    for (; n > 0; n--) {
-        any |= tl_size(*v++);
-    }
-    return tl_bits(any);
+    return n > 0 ? tl_bits(tl_sizes(v, v + n)) : 0;
 }
 
-static void put(const tl_grad_t *g, int32_t i, int32_t v) {
-    if (g->width == 8) {
-        ((int8_t *)g->at)[i] = (int8_t)v;
-    } else {
-        ((int16_t *)g->at)[i] = (int16_t)v;
-    }
+static int32_t bytes_of(const tl_grad_t *g) {
+    return g->width / 8;
+}
+
+static void *element(const tl_grad_t *g, int32_t i) {
+    return (char *)g->at + i * bytes_of(g);
 }
 
 // Rounding up may reach 2^(width - 1), one more than fits.
-static int32_t fitting(const tl_grad_t *g, int32_t v) {
-    const int32_t most = (1 << (g->width - 1)) - 1;
-    return v > most ? most : v < -most ? -most : v;
+static int32_t most(const tl_grad_t *g) {
+    return (1 << (g->width - 1)) - 1;
 }
 
 // g[0 .. n] *= 2^by
 static void shift_all(const tl_grad_t *g, int32_t n, int32_t by) {
-    for (int32_t i = 0; i < n; i++) {
-        put(g, i, fitting(g, tl_shift(tl_grad_get(g, i), by)));
+    const tl_through_t through = {1, by, most(g)};
+    if (n > 0) {
+        tl_scale_apart(g->at, element(g, n), bytes_of(g), g->width, &through);
     }
 }
 
 tl_rows_t tl_rows(tl_grad_t *g, bool add) {
     tl_rows_t rows = {g, add, true, 0};
     if (add) { // what lies there uses all of its bits, so that no more is lost than must be
-        uint32_t any = 0;
-        for (int32_t i = 0; i < g->n; i++) {
-            any |= tl_size(tl_grad_get(g, i));
-        }
-        int32_t up = g->width - 1 - tl_bits(any);
+        const uint32_t size = g->n ? tl_most_apart(g->at, element(g, g->n), bytes_of(g), g->width) : 0;
+        const int32_t up = g->width - 1 - tl_bits(size);
         rows.filled = g->n;
-        rows.zero = any == 0;
-        if (any && up > 0) {
+        rows.zero = size == 0;
+        if (size && up > 0) {
             shift_all(g, g->n, up);
             g->exponent -= up;
         }
@@ -77,8 +71,9 @@ void tl_rows_put(tl_rows_t *rows, int32_t at, int32_t *row, int32_t n, int32_t e
         shift_all(g, rows->filled, g->exponent - fits);
         g->exponent = fits;
     }
-    for (int32_t i = 0; i < n; i++) {
-        put(g, at + i, fitting(g, tl_shift(row[i], exponent - g->exponent)));
+    const tl_through_t through = {1, exponent - g->exponent, most(g)};
+    if (n > 0) {
+        tl_narrow(element(g, at), element(g, at + n), row, g->width, &through);
     }
     rows->zero = rows->zero && !top;
     rows->filled = rows->add ? rows->filled : at + n;
@@ -100,9 +95,14 @@ void tl_rows_scaled(tl_rows_t *rows, int32_t at, const tl_grad_t *from, int32_t 
 }
 
 void tl_grad_mask(tl_grad_t *g, const uint8_t *mask) {
-    for (int32_t i = 0; i < g->n; i++) {
-        if (!(mask[i >> 3] >> (i & 7) & 1)) {
-            put(g, i, 0);
+    const int32_t bytes = bytes_of(g);
+    char *at = g->at;
+    for (const char *end = element(g, g->n); at < end; at += 8 * bytes) {
+        char *stopped = at;
+        for (uint32_t bits = ~*mask++ & 255u; bits; bits >>= 1, stopped += bytes) {
+            if (bits & 1 && stopped < end) {
+                stopped[0] = stopped[bytes - 1] = 0;
+            }
         }
     }
 }
@@ -119,36 +119,27 @@ static tl_ratio_t channel_scale(int32_t code, const int32_t *requant, int32_t ch
 
 void tl_grad_scale(tl_grad_t *g, int32_t code, const int32_t *requant, int32_t channels, int32_t bits) {
     int32_t top = INT32_MIN; // bits of the largest product, its exponent with them
+    const int32_t step = channels * bytes_of(g);
     for (int32_t o = 0; o < channels; o++) {
         const tl_ratio_t scale = channel_scale(code, requant, channels, o);
-        uint32_t most = 0;
-        for (int32_t i = o; i < g->n; i += channels) {
-            const uint32_t size = tl_size(tl_grad_get(g, i));
-            most = size > most ? size : most;
-        }
-        const int32_t end = tl_bits(most * (uint32_t)scale.mantissa) + scale.exponent;
-        top = most && scale.mantissa && end > top ? end : top;
+        const uint32_t size = tl_most_apart(element(g, o), element(g, g->n + o), step, g->width);
+        const int32_t end = tl_bits(size * (uint32_t)scale.mantissa) + scale.exponent;
+        top = size && scale.mantissa && end > top ? end : top;
     }
     if (top == INT32_MIN) {
         top = bits;
     }
-    const int32_t unit = top - bits, limit = (1 << bits) - 1;
+    const int32_t unit = top - bits;
     for (int32_t o = 0; o < channels; o++) {
         const tl_ratio_t scale = channel_scale(code, requant, channels, o);
-        for (int32_t i = o; i < g->n; i += channels) {
-            int32_t v = tl_shift(tl_grad_get(g, i) * scale.mantissa, scale.exponent - unit);
-            put(g, i, v > limit ? limit : v < -limit ? -limit : v);
-        }
+        const tl_through_t through = {scale.mantissa, scale.exponent - unit, (1 << bits) - 1};
+        tl_scale_apart(element(g, o), element(g, g->n + o), step, g->width, &through);
     }
     g->exponent += unit;
 }
 
 int32_t tl_grad_bias(const tl_grad_t *dy, int32_t channels, int32_t o) {
-    int32_t sum = 0;
-    for (int32_t i = o; i < dy->n; i += channels) {
-        sum += tl_grad_get(dy, i);
-    }
-    return sum;
+    return tl_sum_apart(element(dy, o), element(dy, dy->n + o), channels * bytes_of(dy), dy->width);
 }
 
 // ---- Element by element ---------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "fast_grad.h"
+
 #include "random.h"
 
 // v * 2^by, |v| < 2^30: to an integer at random, within +-limit
@@ -44,6 +46,10 @@ void tl_update_weights(tl_update_t *u, int8_t *w, int32_t step, const int16_t *l
     int32_t exponent, tl_rate_t rate, int16_t *buffer) {
     const int32_t top = tl_top_bits(sum, n), cut = top > 15 ? top - 15 : 0;
     const int32_t by = exponent + rate.exponent + cut;
+    if (!buffer && !list && n > 0 && by < 0 && by >= -30 &&
+        tl_fast_update(u, w, step, n, sum, cut, by, rate.mantissa)) {
+        return;
+    }
     for (int32_t i = 0; i < n; i++) {
         const int32_t v = tl_shift(sum[i], -cut) * rate.mantissa;
         int32_t move = round_randomly(u, v, buffer ? by + 8 : by, buffer ? 32767 : 255);

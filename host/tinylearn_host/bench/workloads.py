@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tinylearn_host import digits, flash, importers, paths, tlm
-from tinylearn_host.bench import kernels, litert, reference_models
+from tinylearn_host.bench import gradients, kernels, litert, reference_models
 
 SHOTS, SEED = 5, 1
 METHODS = ("prototype", "closed_form", "last_layer")  # those of Model.adapt
@@ -50,6 +50,7 @@ def names() -> list[str]:
 def _all() -> dict[str, Callable[[], Workload]]:
     """Every workload by name, not made yet: some take a while to make."""
     made = {layer.name: partial(_layer, layer) for layer in kernels.LAYERS}
+    made |= {gradient.name: partial(_gradient, gradient) for gradient in gradients.GRADIENTS}
     made |= {name: partial(_reference_model, name) for name in reference_models.NAMES}
     zoo = sorted(paths.MODELS.glob("*/*.tlm"))
     made |= {path.stem: partial(_own_model, path) for path in zoo}
@@ -64,6 +65,12 @@ def _layer(layer: kernels.Layer) -> Workload:
     return _forward(
         "kernel", layer.name, tlm.build(graph, growth=3.0), kernels.sample(layer), partial(litert.export, graph)
     )
+
+
+def _gradient(gradient: gradients.Gradient) -> Workload:
+    raw, arena, arguments = gradients.job(gradient)
+    macs = sum(op.macs for op in tlm.read(raw).ops)
+    return Workload(gradient.name, "backward", macs, raw, arena, arguments)
 
 
 def _reference_model(name: str) -> Workload:

@@ -4,6 +4,7 @@
 function answers (status, empty, call, result): `empty` is the measure of a call that does nothing, result is bytes.
 """
 
+import os
 from array import array
 
 import tl_infer
@@ -80,3 +81,26 @@ def step(measure, model, samples, labels):
     steps(1)
     result = bytes(head.w) + bytes(head.b)
     return 0, measure(steps, 1), measure(steps, 2), result
+
+
+def backward(measure, model, arena, scratch, places, record, state):
+    """A plan of one record; the empty call is the same record without gradients: dy's scale alone. The result is a hash
+    of the arena without scratch."""
+    import hashlib
+
+    import tl_grad
+
+    size = os.stat(arena)[6]
+    memory, places = bytearray(size + scratch), array("i", places)
+
+    def fresh(flags):
+        with open(arena, "rb") as f:
+            f.readinto(memoryview(memory)[:size])
+        plan, now = array("i", record), array("i", state)
+        plan[1] = flags
+        return model.file, memory, places, plan, now
+
+    status = tl_grad.backward(*fresh(record[1]))
+    result = hashlib.sha256(memoryview(memory)[:size]).digest()
+    empty = measure(tl_grad.backward, *fresh(0))
+    return status, empty, measure(tl_grad.backward, *fresh(record[1])), result

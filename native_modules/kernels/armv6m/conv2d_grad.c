@@ -209,11 +209,12 @@ ALONE void pack_line(const weight_t *c, const int8_t *row, int32_t left, uint32_
     const tl_m0_pack_t pack = {16, stride * c->g.in_c, per == 2 ? TL_M0_LOW_PAIRS : TL_M0_BYTES};
     for (int32_t k = 0; k < c->pixels;) {
         int32_t words = 0;
-        if (row && left >= 0) {
-            const int32_t last = c->g.in_w - 1 - (per - 1) * stride;
-            for (int32_t at = left; at <= last && k + per * words + per <= c->pixels; at += per * stride) {
-                words++;
+        if (row && left >= 0) { // as many as lie inside
+            int32_t inside = stride == 1 ? c->g.in_w - left : 0;
+            for (int32_t at = left; stride > 1 && at < c->g.in_w; at += stride) {
+                inside++;
             }
+            words = tl_most(0, tl_least(inside, c->pixels - k)) >> (per - 1);
         }
         if (words) {
             tl_m0_pack(to, row + left * c->g.in_c, (uint32_t)words, &pack);

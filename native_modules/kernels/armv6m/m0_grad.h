@@ -4,7 +4,7 @@
 #ifndef TL_M0_GRAD_H
 #define TL_M0_GRAD_H
 
-#include "gradient.h"
+#include "update.h"
 
 // ---- chain.S: back through convolutions -----------------------------------------------------------------------------
 
@@ -33,6 +33,20 @@ typedef struct {
 
 // words > 0
 void tl_m0_pack(uint32_t *to, const void *from, uint32_t words, const tl_m0_pack_t *d);
+
+// ---- update.S -------------------------------------------------------------------------------------------------------
+
+typedef struct {
+    int32_t step;     // bytes from weight to weight
+    int32_t mantissa; // of the rate
+    int32_t up, down; // to the left, then to the right to nearest by one more: 15 bits of a sum
+    uint32_t unused;  // bits of a random number that are beyond those cut off
+    int32_t cut;      // fractional bits of the product: 2 .. 30
+} tl_m0_update_t;
+
+// w -= sum * mantissa / 2^cut, rounded at random, for the sums up to end: tl_update_weights without a buffer. Gives the
+// state of the random number generator after it.
+uint32_t tl_m0_update(int8_t *w, const int32_t *sum, const int32_t *end, const tl_m0_update_t *d, uint32_t random);
 
 // ---- C --------------------------------------------------------------------------------------------------------------
 

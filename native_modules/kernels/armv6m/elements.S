@@ -1,0 +1,139 @@
+// Element by element through gradients: ../elements.h says what each function does. Where a value may be a byte or a
+// halfword, there is a loop for each.
+#ifdef __ARM_ARCH_6M__
+#include "armv6m/m0.inc"
+
+    .macro FUNCTION name
+    .section .text.\name, "ax"
+    .balign 4
+    .global \name
+    .thumb_func
+\name:
+    .endm
+
+FUNCTION tl_sizes // r0 v, r1 end, r2 result
+    push {r4, lr}
+    movs r2, #0
+1:  ldmia r0!, {r3}
+    asrs r4, r3, #31
+    eors r3, r4
+    subs r3, r3, r4
+    orrs r2, r3
+    cmp r0, r1
+    bne 1b
+    movs r0, r2
+    pop {r4, pc}
+
+    .macro SUM load
+1:  \load r6, [r0, r4]
+    adds r5, r5, r6
+    adds r0, r0, r2
+    cmp r0, r1
+    bne 1b
+    movs r0, r5
+    pop {r4-r7, pc}
+    .endm
+FUNCTION tl_sum_apart // r0 at, r1 end, r2 step, r5 result
+    push {r4-r7, lr}
+    movs r4, #0
+    movs r5, #0
+    cmp r3, #8
+    bne wide_sum
+    SUM ldrsb
+wide_sum:
+    SUM ldrsh
+
+    .macro MOST load // r5 the largest so far, r7 twice as much: within it while g + r5 <= r7, unsigned
+1:  \load r6, [r0, r4]
+    adds r3, r6, r5
+    cmp r3, r7
+    bls 2f
+    asrs r5, r6, #31
+    eors r6, r5
+    subs r5, r6, r5
+    lsls r7, r5, #1
+2:  adds r0, r0, r2
+    cmp r0, r1
+    bne 1b
+    movs r0, r5
+    pop {r4-r7, pc}
+    .endm
+FUNCTION tl_most_apart // r0 at, r1 end, r2 step
+    push {r4-r7, lr}
+    movs r4, #0
+    movs r5, #0
+    movs r7, #0
+    cmp r3, #8
+    bne wide_most
+    MOST ldrsb
+wide_most:
+    MOST ldrsh
+
+    .macro SHIFT // r6 to the right by r3 + 1, to nearest, within +-r5; r8 = 2 * r5
+    asrs r6, r3
+    adds r6, r6, #1
+    asrs r6, r6, #1
+    adds r7, r6, r5
+    cmp r7, r8
+    bls 3f
+    asrs r7, r6, #31
+    movs r6, r5
+    eors r6, r7
+    subs r6, r6, r7
+3:
+    .endm
+    .macro SCALE load, store
+1:  \load r6, [r0, r1]
+    muls r6, r4, r6
+    SHIFT
+    \store r6, [r0]
+    adds r0, r0, r2
+    cmp r0, r9
+    bne 1b
+    b scaled
+    .endm
+    .macro NARROW store, size
+1:  ldmia r2!, {r6}
+    SHIFT
+    \store r6, [r0]
+    adds r0, r0, #\size
+    cmp r0, r9
+    bne 1b
+    b scaled
+    .endm
+    .macro THROUGH // r4 mantissa, r3 shift less one, r5 limit, r8 twice as much, r9 end; r1 0
+    push {r4-r7, lr}
+    mov r4, r8
+    mov r5, r9
+    push {r4, r5}
+    mov r9, r1
+    mov r12, r3
+    ldr r7, [sp, #28]
+    ldmia r7!, {r4, r5, r6}
+    mvns r3, r5
+    mov r5, r6
+    lsls r6, r6, #1
+    mov r8, r6
+    movs r1, #0
+    mov r7, r12
+    cmp r7, #8
+    .endm
+FUNCTION tl_m0_scale_apart // by: -32 .. -1
+    THROUGH
+    bne 2f
+    SCALE ldrsb, strb
+2:  SCALE ldrsh, strh
+    .balign 4
+    .global tl_m0_narrow
+    .thumb_func
+tl_m0_narrow:
+    THROUGH
+    bne 2f
+    NARROW strb, 1
+2:  NARROW strh, 2
+scaled:
+    pop {r4, r5}
+    mov r8, r4
+    mov r9, r5
+    pop {r4-r7, pc}
+#endif

@@ -1,0 +1,26 @@
+// The loops over all elements of a gradient. at .. end: elements of 8 or 16 bits, `step` bytes apart.
+
+#ifndef TL_ELEMENTS_H
+#define TL_ELEMENTS_H
+
+#include <stdint.h>
+
+// The bits that any |v| has
+uint32_t tl_sizes(const int32_t *v, const int32_t *end);
+
+int32_t tl_sum_apart(const void *at, const void *end, int32_t step, int32_t width);
+
+// The largest |g|
+uint32_t tl_most_apart(const void *at, const void *end, int32_t step, int32_t width);
+
+// What a value goes through: multiplied, shifted as by tl_shift, kept within +-limit
+typedef struct {
+    int32_t mantissa, by, limit;
+} tl_through_t;
+
+void tl_scale_apart(void *at, const void *end, int32_t step, int32_t width, const tl_through_t *through);
+
+// Neighbours from int32 (mantissa is 1)
+void tl_narrow(void *at, const void *end, const int32_t *from, int32_t width, const tl_through_t *through);
+
+#endif
