@@ -113,6 +113,7 @@ def test_weights_move_as_in_float32(lesson, method, width):
     floats = FloatTraining(net, fit.tail.choice, [lesson], fit.views, settings.augment, settings.rate)
     losses = [(board.step()[0], float(floats.step()[0])) for _ in range(2)]
     assert np.allclose(*zip(*losses, strict=True), atol=0.1), losses
+    taught = trained_by(board)
     for index in fit.tail.choice:
         before, after = net.frozen[index], floats.trained[index]
         for name, tensor in (("w", GLYPH.ops[index].w), ("b", GLYPH.ops[index].b)):
@@ -120,21 +121,17 @@ def test_weights_move_as_in_float32(lesson, method, width):
             if ("trained", tensor) not in fit.tail.kept:
                 assert not moved.any()
                 continue
-            found = boards_move(board, index, name)
+            found = (getattr(taught.frozen[index], name) - getattr(before, name)).numpy().reshape(-1)
             assert 0.8 < found @ moved / (moved @ moved) < 1.2, (index, name)
 
 
-def boards_move(board, index: int, name: str) -> np.ndarray:
-    """By how much the board's weights or biases of an operator have moved, in real units, as FloatNet lays them."""
-    tail = board.tail
-    tensor = getattr(GLYPH.ops[index], name)
-    at = tail.kept["trained", tensor]
+def trained_by(board) -> FloatNet:
+    """The network with the weights and biases that the board's training has come to."""
     raw = bytearray(GLYPH.raw)
-    record = GLYPH.tensors[tensor]
-    raw[record.place : record.place + record.bytes] = bytes(board.support.arena[at : at + record.bytes])
-    changed = tlm.read(tlm.seal(bytes(raw)))
-    after, before = (getattr(FloatNet(model).frozen[index], name) for model in (changed, GLYPH))
-    return (after - before).numpy().reshape(-1)
+    for tensor in board.tail.trained:
+        record, at = GLYPH.tensors[tensor], board.tail.kept["trained", tensor]
+        raw[record.place : record.place + record.bytes] = bytes(board.support.arena[at : at + record.bytes])
+    return FloatNet(tlm.read(tlm.seal(bytes(raw))))
 
 
 def test_a_scheme_moves_its_channels_only(lesson):

@@ -40,13 +40,13 @@ class Spec:
     way: int
     shot: int
     draw: str = "classes"
-    queries: int = 20
+    queries: int = 10
 
 
 SPECS = {
     spec.name: spec
     for spec in (
-        Spec("glyphs", "characters of unseen alphabets", "glyphs", "glyph", 20, 1, queries=15),
+        Spec("glyphs", "characters of unseen alphabets", "glyphs", "glyph", 20, 1, queries=5),
         Spec("digits", "written digits, an unseen domain", "digits", "glyph", 10, 5),
         Spec("negatives", "written digits, dark on bright: a far domain", "digits", "glyph", 10, 5),
         Spec("spectrograms", "spoken digits as pictures, a far domain", "speech", "glyph", 10, 5, "persons"),
