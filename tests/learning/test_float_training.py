@@ -17,6 +17,7 @@ simulator.on_path()
 from tinylearn import teaching, training, tuning  # noqa: E402
 from tinylearn.model import Model  # noqa: E402
 
+torch.set_num_threads(1)  # as the benchmark does: networks so small gain nothing from a second one
 GLYPH = tlm.read(MODELS / "glyph" / "glyph.tlm")
 
 

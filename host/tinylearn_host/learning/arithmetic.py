@@ -119,7 +119,8 @@ class Integers(Runner):
 
     def adapted(self, episode: Episode, number: int):
         """A board's model that has learned one episode."""
-        model = _firmware("model").Model(self.file, str(Path(self.folder.name) / "model.tlm"))
+        model = _firmware("model").Model(self.file)
+        model.path = str(Path(self.folder.name) / "model.tlm")
         model.adapt(pairs(self.samples(episode.support), episode.support_class), **self.options(number))
         return model
 
