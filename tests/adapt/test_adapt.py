@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from tinylearn_host import cli, curves, errors, flash, samples, streaming, tlm
+from tinylearn_host import cli, curves, errors, flash, partition, samples, streaming, tlm
 from tinylearn_host.errors import TinylearnError
 from tinylearn_host.transport import connect
 
@@ -168,6 +168,34 @@ def test_options_that_mean_nothing(backbone, tmp_path, arguments, words):
     result = adapt_command(backbone, tmp_path, *arguments)
     assert result.exit_code == errors.USAGE
     assert words in result.stderr
+
+
+def test_a_model_that_cannot_be_trained_is_refused_before_a_board_is_looked_for(backbone, tmp_path):
+    arguments = ("--board", "pico", "--method", "bias")  # the last board counts
+    result = adapt_command(backbone, tmp_path, *arguments)
+    assert result.exit_code == errors.BAD_MODEL and "tinylearn partition" in result.stderr
+    trainable = tmp_path / "trainable.tlm"
+    tlm.save(partition.with_schemes(partition.prepare(tlm.read(backbone)), []), trainable)
+    result = adapt_command(trainable, tmp_path, "--board", "pico", "--method", "scheme")
+    assert result.exit_code == errors.BAD_MODEL and "has no scheme" in result.stderr
+    result = adapt_command(trainable, tmp_path, "--board", "pico", "--method", "bias", "--scheme", "x")
+    assert result.exit_code == errors.USAGE and "no scheme 'x'" in result.stderr
+
+
+@pytest.mark.parametrize("method", ["bias", "scheme", "full"])
+def test_the_network_is_trained(backbone, tmp_path, method):
+    """All of the options that the board knows go through, and each step is told."""
+    trainable = tmp_path / "trainable.tlm"
+    tlm.save(partition.prepare(tlm.read(backbone)), trainable)
+    options = ("--views", 2, "--width", 16, "--augment", "shift=1x2,border=edge", "--seed", 3, "--rate", 0.01)
+    more = ("--head", "prototype", "--budget", "64K", "--time-budget", 1000, "--cache", "ram", "--steps", 3)
+    result = adapt_command(trainable, tmp_path, "--method", method, *options, *more, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert [step["step"] for step in report["steps"]] == [1, 2, 3]
+    assert all(step["loss"] > 0 and 0 <= step["accuracy"] <= 1 for step in report["steps"])
+    tight = adapt_command(trainable, tmp_path, "--method", method, "--budget", "1K")
+    assert tight.exit_code == errors.NOT_ENOUGH_RAM and "takes at least" in tight.stderr
 
 
 def test_without_matplotlib_it_says_what_to_install(backbone, tmp_path, monkeypatch):

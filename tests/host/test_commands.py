@@ -198,3 +198,13 @@ def test_damaged_models_are_refused_by_every_command(tmp_path, model):
     for arguments in (["inspect", model], ["sizes", model], run):
         code, out, err = tinylearn(*arguments)
         assert (code, out) == (errors.BAD_MODEL, "") and "checksum" in err
+
+
+def test_inspect_says_what_can_be_trained(tmp_path):
+    target = tmp_path / "kws.tlm"
+    tinylearn("convert", reference_models.path(KWS), "-o", target)
+    _, words, _ = tinylearn("inspect", target)
+    assert "can be trained from operator 0 on" in words and "64K (" in words
+    report = json.loads(tinylearn("inspect", target, "--json")[1])["training"]
+    assert report["weights"]["8"] == 4096 and report["biases"]["8"] == 64
+    assert {scheme["name"] for scheme in report["schemes"]} == {s.name for s in tlm.read(target).schemes}

@@ -20,7 +20,7 @@ from tinylearn_host.commands.options import (
     progress_bar,
 )
 from tinylearn_host.device import kb
-from tinylearn_host.errors import USAGE, TinylearnError
+from tinylearn_host.errors import BAD_MODEL, USAGE, TinylearnError
 
 HEADS = ("prototype", "closed_form", "last_layer")
 TAILS = ("bias", "scheme", "full")  # methods that train weights of the network
@@ -64,6 +64,11 @@ def training_options(command: Callable) -> Callable:
         ),
         click.option(
             "--scheme", help="Which of the model's schemes (method scheme); `tinylearn partition` names them."
+        ),
+        click.option(
+            "--cache",
+            type=click.Choice(["ram", "flash", "recompute"]),
+            help="Where what the frozen layers make of the examples is kept. Default: where it fits.",
         ),
         click.option("--layers", type=click.IntRange(1), help="How many of the last layers (methods bias and full)."),
     ]
@@ -112,6 +117,7 @@ def command(model, board, port, transport, support, query, method, save, plot, a
         curves.check(plot)
     taught, asked = samples.load(support), samples.load(query)
     streaming.check(tlm.read(model), taught, asked)
+    _check_training(tlm.read(model), model, method, options["scheme"])
     with open_board(board, port, transport) as link, progress_bar() as show:
         outcome = adapt_on(link, model, taught, asked, show, method=method, save=save or None, **options)
     if plot:
@@ -120,6 +126,16 @@ def command(model, board, port, transport, support, query, method, save, plot, a
         print_json({"board": board, "method": method, "model": str(model), **outcome.as_json()})
     else:
         _tell(outcome, link is None, len(taught), method)
+
+
+def _check_training(model: tlm.Model, path: Path, method: str, scheme: str | None) -> None:
+    """Raise exit code 11 or 2 where the model has not what the method trains: before a board is flashed."""
+    names = [known.name for known in model.schemes]
+    if method in TAILS and not (model.backward and (names or method != "scheme")):
+        what = "says nothing of how to train it" if not model.backward else "has no scheme"
+        raise TinylearnError(f"{path} {what}: `tinylearn partition {path} --board ... -o NEW.tlm` adds that", BAD_MODEL)
+    if scheme is not None and scheme not in names:
+        raise TinylearnError(f"{path} has no scheme {scheme!r}; there are {', '.join(names) or 'none'}", USAGE)
 
 
 def _tell(outcome: streaming.Outcome, simulated: bool, taught: int, method: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -29,7 +30,14 @@ def command(model: Path, as_json: bool) -> None:
     layers = [layer(parsed, index) for index in range(len(parsed.ops))]
     fits = [sizes.fit(board, parsed) for board in boards.load_all().values()]
     if as_json:
-        print_json({**sizes.summary(parsed), "layers": layers, "boards": [fit.as_json() for fit in fits]})
+        print_json(
+            {
+                **sizes.summary(parsed),
+                "layers": layers,
+                "training": training(parsed),
+                "boards": [fit.as_json() for fit in fits],
+            }
+        )
         return
     console = Console(highlight=False)
     console.print(f"[bold]{parsed.name or model.name}[/bold]  {model}, {kb(len(parsed.raw))}, arena {kb(parsed.arena)}")
@@ -41,10 +49,25 @@ def command(model: Path, as_json: bool) -> None:
         console.print(f"* the model's own classifier, on {parsed.tensors[parsed.features].bytes} features")
     if any(row["variant"] != variants.PLAIN for row in layers):
         console.print("fast: bytes of the arena that its faster kernel works in, on processors that have one")
+    if parsed.backward:
+        schemes = ", ".join(f"{scheme.name} ({kb(scheme.ram_bytes)} of arena)" for scheme in parsed.schemes)
+        first = min(record.op for record in parsed.backward)
+        console.print(f"can be trained from operator {first} on; schemes: {schemes or 'none'}")
     if parsed.labels:
         console.print(f"labels: {', '.join(parsed.labels)}", markup=False)
     console.print()
     console.print(board_table(fits))
+
+
+def training(model: tlm.Model) -> dict | None:
+    """What of a model can be trained, and the schemes that it has for that."""
+    if not model.backward:
+        return None
+    return {
+        "weights": {cost.op: cost.weights for cost in model.costs if cost.weights},
+        "biases": {cost.op: cost.biases for cost in model.costs if cost.biases},
+        "schemes": [asdict(scheme) for scheme in model.schemes],
+    }
 
 
 def show_delta(path: Path, as_json: bool) -> None:
