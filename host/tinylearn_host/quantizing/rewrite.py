@@ -477,6 +477,9 @@ class _Rewriting:
             raise self._unsupported("a dilated pool", "use a stride")
         sides, window = self._window(x, kernel, bool(self.attributes.get("ceil_mode")))
         shape = (1, self.shapes[x][1], *sides)
+        if self.node.op_type == "AveragePool" and tuple(kernel) == self.shapes[x][2:] and not any(window["pads"]):
+            self._emit("GlobalAveragePool", [x], shape)  # a mean has a scale of its own
+            return
         if self.node.op_type == "AveragePool" and any(window["pads"]) and self.attributes.get("count_include_pad"):
             if self.attributes.get("ceil_mode"):
                 raise self._unsupported("ceil_mode with padding that counts", "export with count_include_pad=False")
