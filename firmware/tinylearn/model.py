@@ -421,11 +421,14 @@ class Model:
         self.head = None
         self.change(())
 
-    def plan(self, method="prototype", ways=10, shots=5, steps=None, head=None):
-        """What adapt would take for ways classes of shots examples: a named tuple of bytes and seconds, see plan.py."""
+    def plan(self, method="prototype", ways=10, shots=5, steps=None, head=None, **options):
+        """What adapt would take for ways classes of shots examples: a named tuple of bytes and seconds, see plan.py.
+
+        options: of adapt: layers, scheme, views, width, augment, cache, budget, time_budget.
+        """
         from .plan import plan
 
-        return plan(self, method, ways, shots, steps, head)
+        return plan(self, method, ways, shots, steps, head, options)
 
 
 def argmax(values, flip=0):

@@ -10,20 +10,29 @@ from .model import fail
 # seconds: on this board, from one forward run of the frozen network, timed now.
 # model, arena: bytes in RAM already (model: 0 where the file is memory-mapped). features: those of all samples, cached.
 # head: sums, counts, rows. training: the work space of closed_form or last_layer; of head='auto' the larger, and one
-# more head. code: modules that the first adapt loads.
-Plan = namedtuple("Plan", ("method", "bytes", "seconds", "model", "arena", "features", "head", "training", "code"))
+# more head; of a method that trains the network the arena that it is trained in, what is kept per sample, and the best
+# weights. code: modules that the first adapt loads. Of a method that trains the network: operators, those of which
+# something is trained; steps; cache, where the samples are kept ("ram", "flash", "recompute"), flash, bytes of a file.
+Plan = namedtuple(
+    "Plan",
+    ("method", "bytes", "seconds", "model", "arena", "features", "head", "training", "code")
+    + ("operators", "steps", "cache", "flash"),
+)
 
 _CYCLES_PER_MAC = 16  # of the heads on a Cortex-M0+, measured
 _MODULES = ("teaching", "head", "tl_train")
+_TAIL_MODULES = ("tuning", "training", "tail", "augment", "tl_grad")
 
 
-def plan(model, method, ways, shots, steps, head=None):
-    code = _code()
-    from .head import FOLDS, HEADS, check_method
+def plan(model, method, ways, shots, steps, head=None, options=None):
+    code = _code(_MODULES)
+    from .head import FOLDS, HEADS, TAILS, check_method
 
     check_method(method, head)
     if not (isinstance(ways, int) and isinstance(shots, int) and ways >= 2 and shots >= 1):
         raise ValueError("ways is a whole number from 2 and shots one from 1, not %r and %r" % (ways, shots))
+    if method in TAILS:
+        return _of_tail(model, method, ways, shots, steps, options or {}, code)
     n, samples = len(model.f), ways * shots
     features = samples * (n + 1)
     taught = ways * (6 * n + 17)
@@ -35,13 +44,41 @@ def plan(model, method, ways, shots, steps, head=None):
     return Plan(
         method,
         features + taught + training + code,
-        samples * _forward(model) + cycles / _frequency(),
+        samples * forward_seconds(model) + cycles / _frequency(),
         _in_ram(model),
         len(model.arena),
         features,
         taught,
         training,
         code,
+        (),
+        steps or 0,
+        None,
+        0,
+    )
+
+
+def _of_tail(model, method, ways, shots, steps, options, code):
+    code += _code(_TAIL_MODULES)
+    from .tuning import Settings, find, seconds_per_mac
+
+    settings = Settings(model, dict(options, steps=steps))
+    fit = find(model, method, ways * shots, ways, settings, seconds_per_mac(model))
+    features = fit.count * len(model.f)
+    return Plan(
+        method,
+        fit.bytes + code,
+        fit.seconds,
+        _in_ram(model),
+        len(model.arena),
+        features,
+        fit.head,
+        fit.bytes - features - fit.head,
+        code,
+        tuple(sorted(fit.tail.choice)),
+        fit.steps,
+        fit.cache,
+        fit.flash,
     )
 
 
@@ -58,7 +95,7 @@ def _cost(method, n, k, samples, steps):
     return 0, samples * n * _CYCLES_PER_MAC
 
 
-def _forward(model):
+def forward_seconds(model):
     """Seconds of one run of the frozen network, measured."""
     import tl_infer
 
@@ -88,16 +125,16 @@ def _in_ram(model):
     return 0 if model.mapped else len(model.file)
 
 
-def _code():
+def _code(modules):
     """The bytes of the .mpy files that are not loaded yet, which is about what they take in RAM."""
     import os
 
     total = 0
-    for name in _MODULES:
+    for name in modules:
         if name in sys.modules or "tinylearn." + name in sys.modules:
             continue
         for folder in sys.path:
-            path = (folder + "/" if folder else "") + ("" if name == "tl_train" else "tinylearn/") + name + ".mpy"
+            path = (folder + "/" if folder else "") + ("" if name[:3] == "tl_" else "tinylearn/") + name + ".mpy"
             try:
                 total += os.stat(path)[6]
                 break

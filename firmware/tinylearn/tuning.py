@@ -140,15 +140,17 @@ class Fit:
 BACKWARD = 16  # sixteenths: what a multiply-accumulate of the backward takes, beside one of the forward
 
 
-def find(model, method, count, ways, settings):
-    """The Fit of the most that a method can train within the budgets. MemoryError or ValueError with the numbers."""
+def find(model, method, count, ways, settings, per_mac=None):
+    """The Fit of the most that a method can train within the budgets. MemoryError or ValueError with the numbers.
+
+    per_mac: seconds of a multiply-accumulate; measured where there is a time budget
+    """
     budget = settings.budget
     if budget is None:
         budget = free()
         budget = None if budget is None else budget - SPARE
-    per_mac = None
-    if settings.time_budget is not None:
-        per_mac = _seconds_per_mac(model)
+    if per_mac is None and settings.time_budget is not None:
+        per_mac = seconds_per_mac(model)
     least = quickest = None
     for choice, width in choices(model, method, settings):
         tail = Tail(model, choice, width)
@@ -158,7 +160,7 @@ def find(model, method, count, ways, settings):
                 least = fit.bytes
             if (budget is not None and fit.bytes > budget) or not _fits_flash(model, fit.flash):
                 continue
-            if per_mac is None or fit.seconds <= settings.time_budget:
+            if settings.time_budget is None or fit.seconds <= settings.time_budget:
                 return fit
             first, step = per_mac * fit.first_macs, per_mac * fit.step_macs
             steps = int((settings.time_budget - first) / step)
@@ -190,10 +192,10 @@ def _fits_flash(model, size):
     return size + 16 * 1024 <= block * blocks
 
 
-def _seconds_per_mac(model):
-    from .plan import _forward
+def seconds_per_mac(model):
+    from .plan import forward_seconds
 
-    return _forward(model) / max(1, sum([model.operator(i, "<I", 28)[0] for i in range(model.first_of_head)]))
+    return forward_seconds(model) / max(1, sum([model.operator(i, "<I", 28)[0] for i in range(model.first_of_head)]))
 
 
 # ---- Adapting --------------------------------------------------------------------------------------------------------
