@@ -54,13 +54,13 @@ def load(path="model.tlm", recall=True):
 
         restore(model)
         del restore
-        _unload("delta")
+        unload("delta")
     return model
 
 
-def _unload(name):
+def unload(name):
     """Give back the RAM that a module's code takes on a board; the next import loads it again."""
-    if sys.implementation.name == "micropython":
+    if sys.implementation.name == "micropython" and "tinylearn." + name in sys.modules:
         del sys.modules["tinylearn." + name]
         delattr(sys.modules["tinylearn"], name)
 

@@ -21,7 +21,7 @@ Plan = namedtuple(
 
 _CYCLES_PER_MAC = 16  # of the heads on a Cortex-M0+, measured
 _MODULES = ("teaching", "head", "tl_train")
-_TAIL_MODULES = ("tuning", "training", "tail", "augment", "tl_grad")
+_TAIL_MODULES = ("tuning", "training", "support", "tail", "augment", "tl_grad")
 
 
 def plan(model, method, ways, shots, steps, head=None, options=None):
@@ -60,10 +60,10 @@ def plan(model, method, ways, shots, steps, head=None, options=None):
 
 def _of_tail(model, method, ways, shots, steps, options, code):
     code += _code(_TAIL_MODULES)
-    from .tuning import Settings, find, seconds_per_mac
+    from .training import free
+    from .tuning import find, seconds_per_mac
 
-    settings = Settings(model, dict(options, steps=steps))
-    fit = find(model, method, ways * shots, ways, settings, seconds_per_mac(model))
+    fit = find(model, method, ways * shots, ways, dict(options, steps=steps), free(), seconds_per_mac(model))
     features = fit.count * len(model.f)
     return Plan(
         method,

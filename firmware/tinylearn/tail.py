@@ -204,7 +204,7 @@ class Tail:
         self.features = model.ends[2]
         self._find_backward()
         self._find_boundary()
-        self.blocks, self.sizes = {}, {}
+        self.blocks = {}
         self._forward_blocks()
         self._backward_blocks()
         shared = {id(block): block for block in self.blocks.values()}
@@ -345,6 +345,35 @@ class Tail:
         return frozen, sum([op.macs for op in self.ops]), back
 
     # ---- What the kernels are given
+
+    def layout(self):
+        """All of it that training itself needs, in plain objects: then this module's code can go."""
+        trained, tables, lists = [], [], []
+        for t in self.trained:
+            trained.append((t, self.kept["trained", t], self.model.nbytes(t)))
+        for index, t in self.choice.items():
+            for bias, kind in enumerate(("rates", "bias rates")):
+                if (kind, index) in self.kept:
+                    tables.append((index, bias, self.kept[kind, index], 4 * self.ops[index - self.first].shape[0]))
+            if t.list:
+                lists.append((self.kept["list", index], t.list))
+        return {
+            "first": self.first,
+            "end": self.end,
+            "width": self.width,
+            "size": self.size,
+            "record": self.record,
+            "boundary": array("h", self.boundary),
+            "offsets": array("i", self.boundary.values()),
+            "places": self.places(),
+            "masks": self.masks(),
+            "records": self.records(),
+            "exponents": self.kept["exponents", 0],
+            "gradient": self.blocks["gradient", self.features].at,
+            "trained": trained,
+            "tables": tables,
+            "lists": lists,
+        }
 
     def places(self):
         """An int32 per tensor for tl_infer and tl_grad; those of the boundary are the caller's to set."""

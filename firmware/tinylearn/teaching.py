@@ -35,7 +35,7 @@ def teach(model, samples, options):
     task = Task(model, options)
     if options["method"] in TAILS:
         _check_options(options)
-        from .tuning import tune
+        from .training import tune
 
         return tune(task, samples)
     options["steps"] = STEPS if options["steps"] is None else options["steps"]

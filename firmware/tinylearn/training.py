@@ -7,7 +7,6 @@ as they are until `Training.finish`: whatever is raised before, it predicts as b
 """
 
 import gc
-import os
 from array import array
 from math import frexp
 
@@ -15,112 +14,14 @@ import tl_grad
 import tl_infer
 import tl_train
 
-from .model import allocate, fail
-from .teaching import forget_rows
+from .head import HEADS
+from .model import allocate, fail, unload
+from .support import ALL, Layout, Support
+from .teaching import RATE as HEAD_RATE
+from .teaching import STEPS as HEAD_STEPS
+from .teaching import _add_own_classes, _new_head, _own_rows, _rows_of, choose, each, fit, forget_rows
 
-RAM, FLASH, RECOMPUTE = "ram", "flash", "recompute"
-
-
-class _Whole:
-    def __getitem__(self, key):
-        return key
-
-
-_ALL = _Whole()[:]  # x[_ALL] = y allocates nothing, x[:] = y a slice
-
-
-def _run(*arguments):
-    status = tl_infer.run(*arguments)
-    if status:
-        fail(status, "the model")
-
-
-# ---- What the frozen operators make of the samples -------------------------------------------------------------------
-
-
-class Support:
-    """The boundary activations of count samples in 1 + views views each, and an arena to train in.
-
-    cache    where they are: "ram" (behind the arena's own `tail.size` bytes, used in place), "flash" (a file, one
-             record of which is read at a time), "recompute" (made again from the inputs each time they are wanted)
-    augment  params of tl_train.augment, or None: every view is the sample itself
-    """
-
-    def __init__(self, model, tail, count, views, cache, augment, seed):
-        self.model, self.tail, self.count, self.views, self.cache = model, tail, count, views, cache
-        self.augment, self.seed = augment, seed
-        self.n = len(model.f)
-        self.features_at = tail.size
-        self.records_at = (tail.size + count * self.n + 3) & ~3
-        slots = count * (1 + views) if cache == RAM else 1
-        self.arena = allocate(self.records_at + slots * tail.record, "training")
-        self.sample = bytearray(len(model.x))
-        self.state = array("i", (0,))
-        self.tensors = array("h", tail.boundary)
-        self.offsets = array("i", (tail.boundary[t] for t in self.tensors))
-        self.sources = [model.tensor(t)[0] for t in self.tensors]
-        self.places = tail.places()
-        self.slot = memoryview(self.arena)[self.records_at : self.records_at + tail.record]
-        self.inputs = self.file = None
-        if cache == RECOMPUTE:
-            self.inputs = allocate(count * len(model.x), "the samples")
-        if cache == FLASH:
-            self.name = (model.path or "tinylearn") + ".tmp"
-            self.file = open(self.name, "w+b")
-
-    def add(self, i):
-        """Sample i, which lies in model.x."""
-        if self.cache == RECOMPUTE:
-            size = len(self.sample)
-            memoryview(self.inputs)[i * size : (i + 1) * size] = self.model.x
-            return
-        self.sample[_ALL] = self.model.x
-        for view in range(1 + self.views):
-            at = (i * (1 + self.views) + view) * self.tail.record
-            slot = memoryview(self.arena)[self.records_at + at :] if self.cache == RAM else self.slot
-            self._make(i, view, slot)
-            if self.cache == FLASH:
-                self.file.write(slot)
-
-    def _make(self, i, view, slot):
-        """The boundary of one view of self.sample."""
-        model = self.model
-        if view and self.augment:
-            self.state[0] = ((self.seed * 31 + i) * 31 + view) * 40503 & 0x3FFFFFFF | 1
-            status = tl_train.augment(self.augment, self.sample, model.x, self.state)
-            if status:
-                fail(status, "augmenting")
-        else:
-            model.x[_ALL] = self.sample
-        _run(model.file, model.arena, 0, self.tail.first, model.places)
-        for j, source in enumerate(self.sources):
-            slot[self.offsets[j] : self.offsets[j] + len(source)] = source
-
-    def find(self, i, view):
-        """Let the boundary in `places` be that of sample i."""
-        index, at = i * (1 + self.views) + view, self.records_at
-        if self.cache == RAM:
-            at += index * self.tail.record
-        elif self.cache == FLASH:
-            self.file.seek(index * self.tail.record)
-            self.file.readinto(self.slot)
-        else:
-            size = len(self.sample)
-            self.sample[_ALL] = memoryview(self.inputs)[i * size : (i + 1) * size]
-            self._make(i, view, self.slot)
-        for j in range(len(self.tensors)):
-            self.places[self.tensors[j]] = at + self.offsets[j]
-
-    @property
-    def features(self):
-        """int8 [count, n]: what `Training.prototypes` wrote last."""
-        return memoryview(self.arena)[self.features_at : self.features_at + self.count * self.n]
-
-    def close(self):
-        if self.file:
-            self.file.close()
-            os.remove(self.name)
-            self.file = None
+PATIENCE = 10  # steps without a lower loss after which training ends
 
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
@@ -129,91 +30,94 @@ class Support:
 class Training:
     """head: with rows of all classes, of which those of the samples are made anew in every step.
 
-    rows: uint8 [count], the row of each sample. rate: of plain SGD in real numbers.
+    rows: uint8 [count], the row of each sample
     """
 
-    def __init__(self, support, head, rows, rate, seed):
-        model, tail = support.model, support.tail
-        self.model, self.tail, self.support, self.head, self.rows = model, tail, support, head, rows
-        self.records, self.masks = tail.records(), tail.masks()
+    def __init__(self, support, head, rows, seed):
+        model, layout = support.model, support.layout
+        self.model, self.layout, self.support, self.head, self.rows = model, layout, support, head, rows
         arena, n = memoryview(support.arena), support.n
-        for t in tail.trained:
-            at = tail.kept["trained", t]
-            arena[at : at + model.nbytes(t)] = model.tensor(t)[0]
-        self._fill_tables(arena, rate)
-        gradient = tail.blocks["gradient", tail.features].at
-        self.dx = arena[gradient : gradient + n * tail.width // 8]
-        self.f_at = support.places[tail.features]
+        for t, at, size in layout.trained:
+            arena[at : at + size] = model.tensor(t)[0]
+        self._fill_tables(arena)
+        self.dx = arena[layout.gradient : layout.gradient + n * layout.width // 8]
+        self.features = model.ends[2]
+        self.f_at = layout.places[self.features]
         self.f = arena[self.f_at : self.f_at + n]
-        self.state = array("i", (seed * 2654435761 & 0x3FFFFFFF | 1, tail.kept["exponents", 0], 0, 0, 0, 0, 0, 0))
+        self.state = array("i", (seed * 2654435761 & 0x3FFFFFFF | 1, layout.exponents, 0, 0, 0, 0, 0, 0))
         self.params = array("i", head.params)
         self.params.append(0)
         self.scratch = allocate(4 * (n + 2 * head.params[1]), "the loss")
-        self._forget_present()
+        self.start_from_head()
         self.order = array("h", range(support.count))
         self.chance = seed % 65536
         self.steps = 0
 
-    def _fill_tables(self, arena, rate):
-        mantissa, exponent = frexp(rate)
+    def _fill_tables(self, arena):
+        mantissa, exponent = frexp(self.layout.rate)
         params = array("i", (0, 0, int(mantissa * 16384 + 0.5), exponent - 14))
-        for index, t in self.tail.choice.items():
-            op = self.tail.ops[index - self.tail.first]
-            for bias, kind in ((0, "rates"), (1, "bias rates")):
-                at = self.tail.kept.get((kind, index))
-                if at is not None:
-                    params[0], params[1] = index, bias
-                    status = tl_grad.rates(params, self.model.file, arena[at : at + 4 * op.shape[0]])
-                    if status:
-                        fail(status, "training")
-            if t.list:
-                at = self.tail.kept["list", index]
-                arena[at : at + 2 * len(t.list)] = bytes(t.list)
+        for index, bias, at, size in self.layout.tables:
+            params[0], params[1] = index, bias
+            status = tl_grad.rates(params, self.model.file, arena[at : at + size])
+            if status:
+                fail(status, "training")
+        for at, channels in self.layout.lists:
+            arena[at : at + 2 * len(channels)] = bytes(channels)
 
-    def _forget_present(self):
-        """What the rows of the samples' classes were made of before was made by other weights."""
+    def start_from_head(self):
+        """Take the head's rows as they are but for the samples' classes: those were made by other weights."""
         forget_rows(self.head, set(self.rows))
         self.sums, self.counts = bytes(self.head.sums), array("i", self.head.counts)
 
     def prototypes(self):
         """The head's rows, from the clean samples and the weights as they are."""
-        support, head, tail = self.support, self.head, self.tail
-        places, in_place = support.places, support.n % 4 == 0
+        head = self.head
+        self.add_up()
+        status = tl_train.class_rows(head.params, head.sums, head.counts, head.w, head.b)
+        if status:
+            fail(status, "training")
+
+    def add_up(self):
+        """Features of the clean samples, and their sums in the head."""
+        support, head, layout = self.support, self.head, self.layout
+        places, in_place = layout.places, support.n % 4 == 0
         for i in range(support.count):
             support.find(i, 0)
             at = support.features_at + i * support.n
             if in_place:
-                places[tail.features] = at
-            _run(self.model.file, support.arena, tail.first, tail.end, places)
+                places[self.features] = at
+            status = tl_infer.run(self.model.file, support.arena, layout.first, layout.end, places)
+            if status:
+                fail(status, "the model")
             if not in_place:
                 memoryview(support.arena)[at : at + support.n] = self.f
-        places[tail.features] = self.f_at
-        head.sums[_ALL] = self.sums
-        head.counts[_ALL] = self.counts
-        self._call(tl_train.class_sums, head.params, support.features, self.rows, head.sums, head.counts)
-        self._call(tl_train.class_rows, head.params, head.sums, head.counts, head.w, head.b)
-
-    def _call(self, function, *arguments):
-        status = function(*arguments)
+        places[self.features] = self.f_at
+        head.sums[ALL] = self.sums
+        head.counts[ALL] = self.counts
+        status = tl_train.class_sums(head.params, support.features, self.rows, head.sums, head.counts)
         if status:
             fail(status, "training")
 
     def step(self):
         """(mean loss, share of pseudo-queries that were right) of one step over all samples."""
-        support, head, tail, state = self.support, self.head, self.tail, self.state
-        file, arena, places = self.model.file, support.arena, support.places
+        support, head, layout, state = self.support, self.head, self.layout, self.state
+        file, arena, places = self.model.file, support.arena, layout.places
         self.prototypes()
         self._shuffle()
         loss = right = 0
         for i in self.order:
             view = 1 + (self.steps + i) % support.views if support.views else 0
             support.find(i, view)
-            _run(file, arena, tail.first, tail.end, places, self.masks)
             self.params[5] = self.rows[i]
-            self._call(tl_grad.head_loss, self.params, self.f, head.w, head.b, self.dx, state, self.scratch)
+            status = (
+                tl_infer.run(file, arena, layout.first, layout.end, places, layout.masks)
+                or tl_grad.head_loss(self.params, self.f, head.w, head.b, self.dx, state, self.scratch)
+                or tl_grad.backward(file, arena, places, layout.records, state)
+            )
+            if status:
+                fail(status, "training")
             loss += state[5] >> 4
             right += state[6] == self.rows[i]
-            self._call(tl_grad.backward, file, arena, places, self.records, state)
         self.steps += 1
         return loss / (4096 * support.count), right / support.count
 
@@ -229,31 +133,60 @@ class Training:
 
     def copy(self, buffer, out):
         """All trained tensors, one after the other: out to a buffer, or back from it."""
-        arena, buffer, at = memoryview(self.support.arena), memoryview(buffer), 0
-        for t in self.tail.trained:
-            place, size = self.tail.kept["trained", t], self.model.nbytes(t)
+        arena, buffer, begin = memoryview(self.support.arena), memoryview(buffer), 0
+        for _, at, size in self.layout.trained:
             if out:
-                buffer[at : at + size] = arena[place : place + size]
+                buffer[begin : begin + size] = arena[at : at + size]
             else:
-                arena[place : place + size] = buffer[at : at + size]
-            at += (size + 3) & ~3
+                arena[at : at + size] = buffer[begin : begin + size]
+            begin += (size + 3) & ~3
 
-    def finish(self):
-        """Let the model have the trained weights."""
-        model, tail = self.model, self.tail
-        before = [(t, bytes(model.tensor(t)[0])) for t in model.changed]
-        try:
-            model.change(sorted(set(model.changed) | set(tail.trained)))
-            for t, content in before:
-                model.tensor(t)[0][_ALL] = content
-            for t in tail.trained:
-                at = tail.kept["trained", t]
-                model.tensor(t)[0][_ALL] = memoryview(self.support.arena)[at : at + model.nbytes(t)]
-        except BaseException:
-            model.change([t for t, _ in before])
-            for t, content in before:
-                model.tensor(t)[0][_ALL] = content
-            raise
+
+# ---- Adapting --------------------------------------------------------------------------------------------------------
+
+
+def tune(task, samples):
+    """The head that model.adapt is about to have, the model's weights changed with it. task: teaching.Task"""
+    if hasattr(gc, "threshold"):  # else what lives lies scattered over the heap, and no large piece is left
+        gc.threshold(4096)
+    try:
+        return _tune(task, samples)
+    finally:
+        if hasattr(gc, "threshold"):
+            gc.threshold(-1)
+
+
+def _tune(task, samples):
+    model, options = task.model, task.options
+    inputs, count, ways, classes = None, _length(samples), _ways(samples, task.labels), None
+    if count is None:
+        inputs, classes = _gather(model, samples, task.labels)
+        count, ways = len(classes), len(task.labels)
+    if count == 0:
+        raise ValueError("there are no samples: give at least one (x, label) of each class")
+    support = Support(model, _layout(model, count, ways, options), options["seed"])
+    try:
+        if inputs is None:
+            classes = _fill(model, support, samples, task.labels)
+        else:
+            _fill_from(model, support, inputs)
+            inputs = None
+        return _train(task, support, classes)
+    finally:
+        support.close()
+
+
+def _layout(model, count, ways, options):
+    """What is trained, and where it lies. The code that finds it does not stay."""
+    available = free()
+    from .tuning import find
+
+    found = find(model, options["method"], count, ways, options, available)
+    layout = Layout(found.layout())
+    found.forget()
+    for name in ("tuning", "tail", "augment"):
+        unload(name)
+    return layout
 
 
 def free():
@@ -262,3 +195,121 @@ def free():
         return None
     gc.collect()
     return gc.mem_free()
+
+
+def _length(samples):
+    try:
+        return len(samples)
+    except TypeError:  # a generator
+        return None
+
+
+def _ways(samples, known):
+    """How many classes there will be, as far as can be told before the samples are taken."""
+    found = {str(label) for label in known}
+    if isinstance(samples, (list, tuple)):
+        found.update([str(pair[1]) for pair in samples if isinstance(pair, (list, tuple)) and len(pair) == 2])
+    return max(2, len(found)) if isinstance(samples, (list, tuple)) else len(found) + 10
+
+
+def _fill(model, support, samples, labels):
+    """Take all samples; then: the class of each."""
+    classes = bytearray(support.count)
+    taken = 0
+    for i, x, k in each(samples, labels):
+        if i == support.count:
+            raise ValueError("there are more samples than len(samples) said, %d" % support.count)
+        _take(model, i, x)
+        classes[i] = k
+        support.add(i)
+        taken = i + 1
+    if taken < support.count:
+        raise ValueError("there are %d samples, and len(samples) said %d" % (taken, support.count))
+    return classes
+
+
+def _take(model, i, x):
+    try:
+        model.take(x)
+    except (TypeError, ValueError) as e:
+        raise type(e)("sample %d: %s" % (i, e))
+
+
+def _gather(model, samples, labels):
+    """(inputs int8 [samples, ...], class of each) of samples whose number nobody knows."""
+    size, room, inputs, classes = len(model.x), 0, bytearray(), bytearray()
+    for i, x, k in each(samples, labels):
+        _take(model, i, x)
+        if i == room:
+            room += 16
+            larger = allocate(room * size, "the samples")
+            memoryview(larger)[: len(inputs)] = inputs
+            inputs = larger
+        memoryview(inputs)[i * size : (i + 1) * size] = model.x
+        classes.append(k)
+    return inputs, classes
+
+
+def _fill_from(model, support, inputs):
+    size = len(model.x)
+    for i in range(support.count):
+        model.x[:] = memoryview(inputs)[i * size : (i + 1) * size]
+        support.add(i)
+
+
+def _train(task, support, classes):
+    model, options, layout = task.model, task.options, support.layout
+    task.source = _own_rows(model, task.before, task.labels, options["keep"])
+    if len(task.labels) < 2:
+        raise ValueError("one class only, %r: there is nothing to tell apart, give examples of two" % task.labels[0])
+    rows = _rows_of(task, classes)
+    task.renewed = bytearray(set(rows))
+    weights = allocate(layout.copies, "the best weights")
+    _steps(Training(support, _new_head(task, "cosine"), rows, options["seed"]), task, weights)
+    options["steps"], options["rate"] = HEAD_STEPS, HEAD_RATE  # of a last layer
+    method = options["head"] if options["head"] in HEADS else choose(task, support.features, rows)
+    head = fit(task, method, support.features, rows)
+    support.close()
+    _give(model, layout.trained, weights)
+    return head
+
+
+def _steps(training, task, weights):
+    """Train until the loss has not fallen for a while. Leaves the weights of the lowest, and their features."""
+    best, since, layout = None, 0, training.layout
+    if task.source:
+        training.add_up()
+        _add_own_classes(task.model, training.head, task.source)
+        training.start_from_head()
+    for step in range(layout.steps):
+        loss, accuracy = training.step()
+        if task.options["on_step"]:
+            task.options["on_step"](step + 1, loss, accuracy)
+        if best is None or loss < best:
+            best, since = loss, 0
+            training.copy(weights, True)
+        else:
+            since += 1
+            if since == PATIENCE:
+                break
+    if since:
+        training.copy(weights, False)
+    training.add_up()
+
+
+def _give(model, trained, weights):
+    """Let the model have trained weights, one after the other in a buffer."""
+    before = [(t, bytes(model.tensor(t)[0])) for t in model.changed]
+    try:
+        model.change(sorted(set(model.changed) | {t for t, _, _ in trained}))
+        for t, content in before:
+            model.tensor(t)[0][ALL] = content
+        begin = 0
+        for t, _, size in trained:
+            model.tensor(t)[0][ALL] = memoryview(weights)[begin : begin + size]
+            begin += (size + 3) & ~3
+    except BaseException:
+        model.change([t for t, _ in before])
+        for t, content in before:
+            model.tensor(t)[0][ALL] = content
+        raise

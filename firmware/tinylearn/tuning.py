@@ -1,19 +1,13 @@
-"""Adapting a network's tail: what is trained where budgets allow, the run of steps, and the head at the end.
+"""What a method trains of a network's tail, and how much of it within the budgets. Loaded while adapt plans.
 
 Methods: "bias" (biases of the last layers), "scheme" (a sparse update that the host has put into the model: layers and
-parts of their channels), "full" (all weights and biases of the last layers). Loaded by the first adapt that trains.
+parts of their channels), "full" (all weights and biases of the last layers).
 """
 
-from .head import HEADS
-from .model import allocate
+from .support import FLASH, RAM, RECOMPUTE
 from .tail import BIAS, WEIGHTS, Tail, schemes, trainable, whole
-from .teaching import RATE as HEAD_RATE
-from .teaching import STEPS as HEAD_STEPS
-from .teaching import _add_own_classes, _new_head, _own_rows, _rows_of, choose, each, fit
-from .training import FLASH, RAM, RECOMPUTE, Support, Training, free
 
 STEPS, RATE, VIEWS, WIDTH = 40, 0.01, 4, 8
-PATIENCE = 10  # steps without a lower loss after which training ends
 LEAST_STEPS = 5  # that a time budget leaves
 SPARE = 6 * 1024  # bytes of RAM that are not planned with: what Python allocates meanwhile
 
@@ -118,10 +112,10 @@ class Fit:
     seconds: of the whole run, from one of the frozen network's runs; None where nobody has timed it
     """
 
-    def __init__(self, model, tail, count, ways, views, cache, steps, per_mac=None):
+    def __init__(self, model, tail, count, ways, cache, settings, per_mac=None):
         n, record = len(model.f), tail.record
-        self.tail, self.count, self.views, self.cache, self.steps = tail, count, views, cache, steps
-        slots = count * (1 + views)
+        self.tail, self.count, self.cache, self.settings, self.steps = tail, count, cache, settings, settings.steps
+        slots = count * (1 + settings.views)
         copies = sum([(model.nbytes(t) + 3) & ~3 for t in tail.trained])
         self.arena = ((tail.size + count * n + 3) & ~3) + record * (slots if cache == RAM else 1)
         self.inputs = len(model.x) * (1 + (count if cache == RECOMPUTE else 0))
@@ -134,28 +128,41 @@ class Fit:
         self.step_macs = count * (2 * forward + back * BACKWARD // 16)
         if cache == RECOMPUTE:
             self.step_macs += 2 * count * frozen
-        self.seconds = None if per_mac is None else per_mac * (self.first_macs + steps * self.step_macs)
+        self.seconds = None if per_mac is None else per_mac * (self.first_macs + self.steps * self.step_macs)
+
+    def layout(self):
+        """The fields of a support.Layout."""
+        fields, settings = self.tail.layout(), self.settings
+        fields.update({"count": self.count, "views": settings.views, "cache": self.cache, "steps": self.steps})
+        fields.update({"rate": settings.rate, "augment": settings.augment, "copies": self.copies})
+        return fields
+
+    def forget(self):
+        """Let go of everything: a stray pointer on a board's stack keeps an object from being collected."""
+        for name in ("ops", "back", "blocks", "kept", "live", "choice", "boundary"):
+            setattr(self.tail, name, None)
 
 
 BACKWARD = 16  # sixteenths: what a multiply-accumulate of the backward takes, beside one of the forward
 
 
-def find(model, method, count, ways, settings, per_mac=None):
+def find(model, method, count, ways, options, available=None, per_mac=None):
     """The Fit of the most that a method can train within the budgets. MemoryError or ValueError with the numbers.
 
-    per_mac: seconds of a multiply-accumulate; measured where there is a time budget
+    options: of adapt. available: bytes of RAM, or None; per_mac: seconds of a multiply-accumulate, measured where there
+    is a time budget
     """
+    settings = Settings(model, options)
     budget = settings.budget
-    if budget is None:
-        budget = free()
-        budget = None if budget is None else budget - SPARE
+    if budget is None and available is not None:
+        budget = available - SPARE
     if per_mac is None and settings.time_budget is not None:
         per_mac = seconds_per_mac(model)
     least = quickest = None
     for choice, width in choices(model, method, settings):
         tail = Tail(model, choice, width)
         for cache in (RAM, FLASH, RECOMPUTE) if settings.cache is None else (settings.cache,):
-            fit = Fit(model, tail, count, ways, settings.views, cache, settings.steps, per_mac)
+            fit = Fit(model, tail, count, ways, cache, settings, per_mac)
             if least is None or fit.bytes < least:
                 least = fit.bytes
             if (budget is not None and fit.bytes > budget) or not _fits_flash(model, fit.flash):
@@ -186,7 +193,7 @@ def _fits_flash(model, size):
     import os
 
     try:
-        block, _, _, blocks = os.statvfs((model.path or "").rpartition("/")[0] or ("/" if model.path else "."))[:4]
+        _, block, _, blocks = os.statvfs((model.path or "").rpartition("/")[0] or ("/" if model.path else "."))[:4]
     except (OSError, AttributeError):
         return False
     return size + 16 * 1024 <= block * blocks
@@ -196,129 +203,3 @@ def seconds_per_mac(model):
     from .plan import forward_seconds
 
     return forward_seconds(model) / max(1, sum([model.operator(i, "<I", 28)[0] for i in range(model.first_of_head)]))
-
-
-# ---- Adapting --------------------------------------------------------------------------------------------------------
-
-
-def tune(task, samples):
-    """The head that model.adapt is about to have, the model's weights changed with it. task: teaching.Task"""
-    model, options = task.model, task.options
-    settings = Settings(model, options)
-    inputs, count, ways = None, _length(samples), _ways(samples, task.labels)
-    classes = None
-    if count is None:
-        inputs, classes = _gather(model, samples, task.labels)
-        count, ways = len(classes), len(task.labels)
-    if count == 0:
-        raise ValueError("there are no samples: give at least one (x, label) of each class")
-    fitting = find(model, options["method"], count, ways, settings)
-    support = Support(model, fitting.tail, count, fitting.views, fitting.cache, settings.augment, options["seed"])
-    try:
-        if inputs is None:
-            classes = _fill(model, support, samples, task.labels)
-        else:
-            _fill_from(model, support, inputs)
-            inputs = None
-        return _train(task, support, classes, fitting, settings.rate)
-    finally:
-        support.close()
-
-
-def _length(samples):
-    try:
-        return len(samples)
-    except TypeError:  # a generator
-        return None
-
-
-def _ways(samples, known):
-    """How many classes there will be, as far as can be told before the samples are taken."""
-    found = {str(label) for label in known}
-    if isinstance(samples, (list, tuple)):
-        found.update([str(pair[1]) for pair in samples if isinstance(pair, (list, tuple)) and len(pair) == 2])
-    return max(2, len(found)) if isinstance(samples, (list, tuple)) else len(found) + 10
-
-
-def _fill(model, support, samples, labels):
-    """Take all samples; then: the class of each."""
-    classes = bytearray(support.count)
-    taken = 0
-    for i, x, k in each(samples, labels):
-        if i == support.count:
-            raise ValueError("there are more samples than len(samples) said, %d" % support.count)
-        _take(model, i, x)
-        classes[i] = k
-        support.add(i)
-        taken = i + 1
-    if taken < support.count:
-        raise ValueError("there are %d samples, and len(samples) said %d" % (taken, support.count))
-    return classes
-
-
-def _take(model, i, x):
-    try:
-        model.take(x)
-    except (TypeError, ValueError) as e:
-        raise type(e)("sample %d: %s" % (i, e))
-
-
-def _gather(model, samples, labels):
-    """(inputs int8 [samples, ...], class of each) of samples whose number nobody knows."""
-    size, room, inputs, classes = len(model.x), 0, bytearray(), bytearray()
-    for i, x, k in each(samples, labels):
-        _take(model, i, x)
-        if i == room:
-            room += 16
-            larger = allocate(room * size, "the samples")
-            memoryview(larger)[: len(inputs)] = inputs
-            inputs = larger
-        memoryview(inputs)[i * size : (i + 1) * size] = model.x
-        classes.append(k)
-    return inputs, classes
-
-
-def _fill_from(model, support, inputs):
-    size = len(model.x)
-    for i in range(support.count):
-        model.x[:] = memoryview(inputs)[i * size : (i + 1) * size]
-        support.add(i)
-
-
-def _train(task, support, classes, fitting, rate):
-    model, options = task.model, task.options
-    task.source = _own_rows(model, task.before, task.labels, options["keep"])
-    if len(task.labels) < 2:
-        raise ValueError("one class only, %r: there is nothing to tell apart, give examples of two" % task.labels[0])
-    rows = _rows_of(task, classes)
-    task.renewed = bytearray(set(rows))
-    head = _new_head(task, "cosine")
-    if task.source:
-        _add_own_classes(model, head, task.source)
-    training = Training(support, head, rows, rate, options["seed"])
-    _steps(training, fitting, options["on_step"])
-    training.prototypes()
-    features = support.features
-    options["steps"], options["rate"] = HEAD_STEPS, HEAD_RATE  # of a last layer
-    method = options["head"] if options["head"] in HEADS else choose(task, features, rows)
-    head = fit(task, method, features, rows)
-    training.finish()
-    return head
-
-
-def _steps(training, fitting, on_step):
-    """Train until the loss has not fallen for a while; the weights at its lowest stay."""
-    best, since, kept = None, 0, allocate(fitting.copies, "the best weights")
-    for step in range(fitting.steps):
-        loss, accuracy = training.step()
-        if on_step:
-            on_step(step + 1, loss, accuracy)
-        if best is None or loss < best:
-            best, since = loss, 0
-            training.copy(kept, True)
-        else:
-            since += 1
-            if since == PATIENCE:
-                break
-    if since:
-        training.copy(kept, False)

@@ -365,6 +365,114 @@ def check_augment(model):
         sentence(ValueError, augment.parameters, model, amounts)
 
 
+def check_tail(model):
+    """Training the network itself: the same bits everywhere, wherever the samples are kept, and nothing half done."""
+    samples = list(pictures(3, 4))
+    for options in (
+        {"method": "bias", "layers": 2},
+        {"method": "full", "layers": 3},
+        {"method": "full", "layers": 3, "cache": "flash"},
+        {"method": "full", "layers": 3, "cache": "recompute"},
+        {"method": "full", "layers": 2, "width": 16, "views": 0},
+        {"method": "scheme"},
+        {"method": "scheme", "scheme": "small", "head": "closed_form", "seed": 5},
+    ):
+        trained(model, samples, **options)
+    assert not any(name.endswith(".tmp") for name in os.listdir(".")), "the file of the samples stays"
+    model.adapt(samples, method="bias", layers=2, steps=2)
+    model.adapt((x, k + 1) for x, k in pictures(3, 2, 9))  # a head alone, over what was trained
+    print(model.labels, list(model.head.counts), answers(model, 4))
+    trained(model, (pair for pair in samples), method="full", layers=3, keep=True)
+    mistakes(model, samples)
+
+
+def trained(model, samples, **options):
+    history = []
+    model.reset()
+    model.adapt(
+        samples, steps=3, augment={"shift": 1, "gain": 0.2}, on_step=lambda *step: history.append(step), **options
+    )
+    weights = [bits(model.tensor(t)[0]) for t in model.changed]
+    losses = [int(loss * 4096 + 0.5) for _, loss, _ in history]
+    print(sorted(options.items()), losses, list(model.changed), weights, bits(model.head.w), answers(model, 3))
+
+
+def mistakes(model, samples):
+    """A sentence for each, and the model predicts as before."""
+    before = answers(model, 4), bits(model.head.w), [bits(model.tensor(t)[0]) for t in model.changed]
+
+    def interrupts(step, loss, accuracy):
+        raise KeyboardInterrupt
+
+    def breaks():
+        yield samples[0]
+        raise OSError("the sensor is gone")
+
+    sentence(KeyboardInterrupt, model.adapt, samples, method="full", layers=2, on_step=interrupts)
+    sentence(OSError, model.adapt, breaks(), method="bias")
+    sentence(ValueError, model.adapt, [], method="full")
+    samples.append((b"1", 2))
+    sentence(ValueError, model.adapt, samples, method="full")
+    samples.pop()
+    sentence(ValueError, model.adapt, samples, method="scheme", scheme="none")
+    sentence(ValueError, model.adapt, samples, method="full", layers=0)
+    sentence(ValueError, model.adapt, samples, method="full", width=12)
+    sentence(ValueError, model.adapt, samples, method="full", cache="sd card")
+    sentence(ValueError, model.adapt, samples, method="full", views=-1)
+    sentence(ValueError, model.adapt, samples, method="full", budget=0.5)
+    sentence(ValueError, model.adapt, samples, method="full", time_budget=-1)
+    sentence(ValueError, model.adapt, samples, method="full", augment={"blur": 1})
+    sentence(MemoryError, model.adapt, samples, method="full", budget=1000)
+    sentence(ValueError, model.adapt, samples, method="full", time_budget=1e-5, say="#")
+    assert (answers(model, 4), bits(model.head.w), [bits(model.tensor(t)[0]) for t in model.changed]) == before
+    model.reset()
+    sentence(ValueError, model.adapt, [(samples[0][0], "only")] * 3, method="full")
+    assert model.head is None and not model.changed
+
+
+def check_tail_plan(model):
+    for options in ({"method": "bias"}, {"method": "full", "layers": 2}, {"method": "scheme", "budget": 8000}):
+        plan = model.plan(ways=3, shots=4, **options)
+        print(
+            [getattr(plan, item) for item in ("operators", "features", "head", "training", "cache", "flash", "steps")]
+        )
+        assert plan.bytes == plan.features + plan.head + plan.training + plan.code
+        print("#", plan)
+
+
+def check_tail_steps(model):
+    """A step allocates what it answers, and nothing else."""
+    from tinylearn.support import Layout, Support
+    from tinylearn.tail import Tail, whole
+    from tinylearn.teaching import Task, _new_head
+    from tinylearn.training import Training
+
+    samples = list(pictures(3, 2))
+    fields = Tail(model, {2: whole(3)}).layout()
+    fields.update({"count": len(samples), "views": 0, "cache": "ram", "augment": None, "rate": 0.01})
+    support = Support(model, Layout(fields), 1)
+    for i, (x, _) in enumerate(samples):
+        model.take(x)
+        support.add(i)
+    task = Task(model, {})
+    task.labels, task.owners = [0, 1, 2], bytearray(range(3))
+    training = Training(support, _new_head(task, "cosine"), bytearray(k for _, k in samples), 1)
+    training.step()
+    if MICROPYTHON:
+        gc.collect()
+        gc.disable()
+        taken = []
+        for steps in (5, 45):
+            before = gc.mem_alloc()
+            for _ in range(steps):
+                training.step()
+            taken.append(gc.mem_alloc() - before)
+        gc.enable()
+        assert taken[1] - taken[0] < 40 * 200, "a step allocates"
+        print("# bytes that a step allocates:", (taken[1] - taken[0]) // 40)
+    model.reset()
+
+
 def check_heap(model):
     """Predicting leaves nothing behind, training allocates nothing per step."""
     x = next(pictures(1, 1))[0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from tinylearn_host import ir, tlm
+from tinylearn_host import ir, partition, tlm
+from tinylearn_host.training_sections import Entry, Scheme
 
 LABELS = ["zero", "one", "two", "three", "four", "five"]
 
@@ -57,6 +58,14 @@ def graph(seed: int = 1, labels: list[str] | None = LABELS, head: bool = True, s
     return ir.Graph("small", b.tensors, b.ops, "x", b.last, labels if head else None)
 
 
+SCHEMES = [
+    Scheme("large", 6000, 8, (Entry(0, 3, 1, 2, 4), Entry(1, 2), Entry(2, 3))),
+    Scheme("small", 3000, 8, (Entry(1, 3, 0, 1, 5), Entry(2, 3, 0, 0, 4))),
+]
+
+
 def write(path: Path, **options) -> Path:
-    tlm.write(graph(**options), path)
+    """Ready to be trained, with two sparse update schemes."""
+    model = partition.prepare(tlm.read(tlm.build(graph(**options))))
+    path.write_bytes(partition.with_schemes(model, SCHEMES).raw)
     return path
