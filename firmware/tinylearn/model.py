@@ -10,6 +10,7 @@ import tl_infer
 
 _TENSOR, _OPERATOR = 32, 64  # bytes of a record, docs/SPEC.md
 _SOFTMAX = 10
+CHANGED = -2  # in places: where the file says, but not what it came with
 
 
 def need(nbytes, what):
@@ -114,8 +115,8 @@ class Model:
     """A model of a whole .tlm file in memory: bytes, bytearray, memoryview.
 
     mapped: the file lies in memory-mapped flash and takes no RAM.
-    arena: bytearray that the forward program works in, and changed tensors lie in behind it.
-    changed, places: tensors of the file that have a copy in the arena, and an int32 per tensor that says where (or -1).
+    arena: bytearray that the forward program works in.
+    changed, places: weights and biases that are not as they came, and an int32 per tensor that says where they are.
     path, saved: the file that it was loaded from; whether something of it was saved.
     head: what was taught; None: the model answers with the classifier that it came with.
     operators, tensors: how many; ends: the tensors that are input, output and features.
@@ -143,25 +144,56 @@ class Model:
         self._labels = None
         self._scores = None
         self._front = None
-        self.arena, self.changed = None, ()
-        self.change(())
+        self._lay_out(())
+
+    @property
+    def in_place(self):
+        """Whether weights change in the file where it lies: in RAM, with the flash to bring them back from."""
+        return self.path is not None and not self.mapped
 
     def change(self, tensors):
-        """Give these weights and biases copies in the arena, in which they can change; all others are the file's again.
+        """Let these weights and biases change, from what they came with; all others are as they came.
 
-        tensors: indices, each once. The arena, and the views x, y and f, are new unless they are the same as before.
+        tensors: indices, each once. Without a file in RAM to change them in they have copies behind the arena: then the
+        arena, and the views x, y and f, are new unless they are the same as before.
         """
-        size, (x, y, features) = unpack_from("<I", self.file, 48)[0], self.ends
-        if self.arena is None or tuple(tensors) != self.changed:
-            self.arena = self.x = self.y = self.f = None  # two arenas might not fit
-            self.places, size = self._places(tensors, (size + 3) & ~3) if tensors else (None, size)
-            self.arena, self.changed = allocate(size, "the arena"), tuple(tensors)
-            self.x, self._scale, self.x_zero = self.tensor(x)
-            self.y, self.y_scale, self.y_zero = self.tensor(y)
-            self.f, self.f_scale, self.f_zero = self.tensor(features)
+        if self.in_place:
+            self.bring_back(set(self.changed) | set(tensors))
+            self.mark(tensors)
+            return
+        if tuple(tensors) != self.changed:
+            self._lay_out(tensors)
         for index in tensors:
             at, size = unpack_from("<II", self.file, self._record(index))
             self.tensor(index)[0][:] = self.file[at : at + size]
+
+    def mark(self, tensors):
+        """Say that these weights and biases are not those that the file came with."""
+        self.places, self.changed = None, tuple(tensors)
+        if tensors:
+            self.places = array("i", (-1 for _ in range(self.tensors)))
+            for index in tensors:
+                self.places[index] = CHANGED
+
+    def bring_back(self, tensors):
+        """Read weights and biases from the flash again. OSError or ValueError where the file is not there any more."""
+        if not tensors:
+            return
+        with open(self.path, "rb") as f:
+            if f.read(48)[16:] != bytes(self.file[16:48]):
+                raise ValueError("%s is another model now: load() it" % self.path)
+            for index in sorted(tensors):
+                f.seek(unpack_from("<I", self.file, self._record(index))[0])
+                f.readinto(self.tensor(index)[0])
+
+    def _lay_out(self, tensors):
+        size, (x, y, features) = unpack_from("<I", self.file, 48)[0], self.ends
+        self.arena = self.x = self.y = self.f = None  # two arenas might not fit
+        self.places, size = self._places(tensors, (size + 3) & ~3) if tensors else (None, size)
+        self.arena, self.changed = allocate(size, "the arena"), tuple(tensors)
+        self.x, self._scale, self.x_zero = self.tensor(x)
+        self.y, self.y_scale, self.y_zero = self.tensor(y)
+        self.f, self.f_scale, self.f_zero = self.tensor(features)
 
     def _places(self, tensors, end):
         places = array("i", (-1 for _ in range(self.tensors)))
@@ -358,7 +390,7 @@ class Model:
 
         Of "bias", "scheme", "full":
 
-        layers    how many of the last layers, at most; None: as many as fit
+        layers    how many of the last layers, at most; None: those that do two thirds of the network's work
         scheme    the name of one; None: the largest that fits
         views     how many augmented views of each sample there are, 0: none; None: the model's card
         augment   how they differ (augment.py), a dict of amounts, or "image", "spectrogram", "signal", or False; None:

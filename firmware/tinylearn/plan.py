@@ -61,9 +61,11 @@ def plan(model, method, ways, shots, steps, head=None, options=None):
 def _of_tail(model, method, ways, shots, steps, options, code):
     code += _code(_TAIL_MODULES)
     from .training import free
-    from .tuning import find, seconds_per_mac
+    from .tuning import Settings, find, seconds_per_mac
 
-    fit = find(model, method, ways * shots, ways, dict(options, steps=steps), free(), seconds_per_mac(model))
+    fit = find(
+        model, method, ways * shots, ways, Settings(model, dict(options, steps=steps)), free(), seconds_per_mac(model)
+    )
     features = fit.count * len(model.f)
     return Plan(
         method,

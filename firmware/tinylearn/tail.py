@@ -21,6 +21,7 @@ _MASK = 16  # of a record of the section BWD
 _DEPTHWISE, _DENSE, _MAX_POOL, _ADDITION, _CLAMP, _RESHAPE = 2, 3, 5, 7, 9, 11
 _IN_PLACE = _ADDITION, _CLAMP, _RESHAPE
 _NOBODY = 65535
+CHANGED = -2  # model.CHANGED; the host's partition imports this file alone
 _PARTITION = "this model says nothing of how to train it: run `tinylearn partition` on it and flash it again"
 
 
@@ -74,6 +75,23 @@ def backward(model):
 def trainable(model):
     """Those of them that have weights or biases to train, last first."""
     return [op for op in backward(model) if op.flags & (WEIGHTS | BIAS)]
+
+
+def usual(model):
+    """Those that are trained where nobody says how many: the last ones, up to two thirds of the network's work.
+
+    A step costs what its tail costs, and late layers matter most (TinyTrain inspects 30 to 44 % of the
+    layers, arXiv 2307.09988, table 11).
+    """
+    total = sum([model.operator(i, "<I", 28)[0] for i in range(model.first_of_head)])
+    found, macs, before = [], 0, model.first_of_head
+    for op in trainable(model):
+        macs += sum([model.operator(i, "<I", 28)[0] for i in range(op.index, before)])
+        before = op.index
+        if len(found) >= 2 and 3 * macs > 2 * total:
+            break
+        found.append(op)
+    return found
 
 
 def schemes(model):
@@ -191,8 +209,9 @@ class Tail:
     blocks           {(kind, index): block} of what lives during one sample, kind: "activation", "gradient" (tensors),
                      "mask", "scratch" (operators: backward), "work" (tensors: scratch of the forward)
     size             of the arena without samples; kept: {(kind, index): place} of what lives throughout, behind the
-                     blocks: "rates", "bias rates", "list", "buffer" (operators), "trained" (tensors), "exponents".
-                     "trained" are also those that were trained before
+                     blocks: "rates", "bias rates", "list", "buffer" (operators), "copy" (tensors), "exponents"
+    trained, changed tensors that are trained, and with them those of the tail that were before. They change where they
+                     lie in the model's file, or have a copy in the arena
     macs             (frozen forward, tail forward, backward) of one sample
     """
 
@@ -204,6 +223,7 @@ class Tail:
         self.features = model.ends[2]
         self._find_backward()
         self._find_boundary()
+        self._find_changed()
         self.blocks = {}
         self._forward_blocks()
         self._backward_blocks()
@@ -316,23 +336,19 @@ class Tail:
                 if size:
                     self.kept[kind, i] = at
                     at += (size + 3) & ~3
-        for t in self._copies():
-            self.kept["trained", t] = at
+        for t in () if self.model.in_place else self.changed:
+            self.kept["copy", t] = at
             at += (self.model.nbytes(t) + 3) & ~3
         self.size = at
 
-    def _copies(self):
-        """Weights and biases of the tail that are not, or will not be, those of the file."""
-        copies = set()
+    def _find_changed(self):
+        """Weights and biases of the tail that are trained, and with them those that are not as they came already."""
+        trained, changed = set(), set()
         for op in self.ops:
             flags = self.choice[op.index].flags if op.index in self.choice else 0
-            copies.update([t for t, flag in ((op.w, WEIGHTS), (op.b, BIAS)) if flags & flag or t in self.model.changed])
-        return sorted(copies)
-
-    @property
-    def trained(self):
-        """The tensors that change, in order."""
-        return self._copies()
+            trained.update([t for t, flag in ((op.w, WEIGHTS), (op.b, BIAS)) if flags & flag])
+            changed.update([t for t in (op.w, op.b) if t in self.model.changed])
+        self.trained, self.changed = sorted(trained), sorted(trained | changed)
 
     def _macs(self):
         frozen = sum([self.model.operator(i, "<I", 28)[0] for i in range(self.first)])
@@ -348,9 +364,7 @@ class Tail:
 
     def layout(self):
         """All of it that training itself needs, in plain objects: then this module's code can go."""
-        trained, tables, lists = [], [], []
-        for t in self.trained:
-            trained.append((t, self.kept["trained", t], self.model.nbytes(t)))
+        tables, lists = [], []
         for index, t in self.choice.items():
             for bias, kind in enumerate(("rates", "bias rates")):
                 if (kind, index) in self.kept:
@@ -370,7 +384,8 @@ class Tail:
             "records": self.records(),
             "exponents": self.kept["exponents", 0],
             "gradient": self.blocks["gradient", self.features].at,
-            "trained": trained,
+            "trained": [(t, self.model.nbytes(t)) for t in self.trained],
+            "changed": [(t, self.kept.get(("copy", t), CHANGED), self.model.nbytes(t)) for t in self.changed],
             "tables": tables,
             "lists": lists,
         }
@@ -381,9 +396,8 @@ class Tail:
         for (kind, t), block in self.blocks.items():
             if kind in ("activation", "work"):
                 table[t] = block.at
-        for (kind, t), at in self.kept.items():
-            if kind == "trained":
-                table[t] = at
+        for t in self.changed:
+            table[t] = self.kept.get(("copy", t), CHANGED)
         return table
 
     def masks(self):

@@ -21,9 +21,6 @@ from .teaching import RATE as HEAD_RATE
 from .teaching import STEPS as HEAD_STEPS
 from .teaching import _add_own_classes, _new_head, _own_rows, _rows_of, choose, each, fit, forget_rows
 
-PATIENCE = 10  # steps without a lower loss after which training ends
-
-
 # ---- Steps -----------------------------------------------------------------------------------------------------------
 
 
@@ -37,8 +34,14 @@ class Training:
         model, layout = support.model, support.layout
         self.model, self.layout, self.support, self.head, self.rows = model, layout, support, head, rows
         arena, n = memoryview(support.arena), support.n
-        for t, at, size in layout.trained:
-            arena[at : at + size] = model.tensor(t)[0]
+        for t, at, size in layout.changed:
+            if at >= 0:
+                arena[at : at + size] = model.tensor(t)[0]
+        self.weights = [
+            model.tensor(t)[0] if layout.places[t] < 0 else arena[layout.places[t] : layout.places[t] + size]
+            for t, size in layout.trained
+        ]
+        self.own = model.file if model.in_place else None
         self._fill_tables(arena)
         self.dx = arena[layout.gradient : layout.gradient + n * layout.width // 8]
         self.features = model.ends[2]
@@ -112,7 +115,7 @@ class Training:
             status = (
                 tl_infer.run(file, arena, layout.first, layout.end, places, layout.masks)
                 or tl_grad.head_loss(self.params, self.f, head.w, head.b, self.dx, state, self.scratch)
-                or tl_grad.backward(file, arena, places, layout.records, state)
+                or tl_grad.backward(file, arena, places, layout.records, state, self.own)
             )
             if status:
                 fail(status, "training")
@@ -133,13 +136,14 @@ class Training:
 
     def copy(self, buffer, out):
         """All trained tensors, one after the other: out to a buffer, or back from it."""
-        arena, buffer, begin = memoryview(self.support.arena), memoryview(buffer), 0
-        for _, at, size in self.layout.trained:
+        buffer, begin = memoryview(buffer), 0
+        for weights in self.weights:
+            part = buffer[begin : begin + len(weights)]
             if out:
-                buffer[begin : begin + size] = arena[at : at + size]
+                part[ALL] = weights
             else:
-                arena[at : at + size] = buffer[begin : begin + size]
-            begin += (size + 3) & ~3
+                weights[ALL] = part
+            begin += (len(weights) + 3) & ~3
 
 
 # ---- Adapting --------------------------------------------------------------------------------------------------------
@@ -179,9 +183,9 @@ def _tune(task, samples):
 def _layout(model, count, ways, options):
     """What is trained, and where it lies. The code that finds it does not stay."""
     available = free()
-    from .tuning import find
+    from .tuning import Settings, find
 
-    found = find(model, options["method"], count, ways, options, available)
+    found = find(model, options["method"], count, ways, Settings(model, options), available)
     layout = Layout(found.layout())
     found.forget()
     for name in ("tuning", "tail", "augment"):
@@ -264,19 +268,41 @@ def _train(task, support, classes):
         raise ValueError("one class only, %r: there is nothing to tell apart, give examples of two" % task.labels[0])
     rows = _rows_of(task, classes)
     task.renewed = bytearray(set(rows))
-    weights = allocate(layout.copies, "the best weights")
-    _steps(Training(support, _new_head(task, "cosine"), rows, options["seed"]), task, weights)
-    options["steps"], options["rate"] = HEAD_STEPS, HEAD_RATE  # of a last layer
-    method = options["head"] if options["head"] in HEADS else choose(task, support.features, rows)
-    head = fit(task, method, support.features, rows)
-    support.close()
-    _give(model, layout.trained, weights)
-    return head
+    before = [(t, bytes(model.tensor(t)[0])) for t in model.changed]
+    try:
+        now = _steps(Training(support, _new_head(task, "cosine"), rows, options["seed"]), task)
+        options["steps"], options["rate"] = HEAD_STEPS, HEAD_RATE  # of a last layer
+        method = options["head"] if options["head"] in HEADS else choose(task, support.features, rows)
+        head = fit(task, method, support.features, rows)
+        support.close()
+        changed = sorted(set(model.changed) | {t for t, _ in layout.trained})
+        if model.in_place:
+            model.mark(changed)
+        else:
+            model.change(changed)
+            _put(model, before)
+            _put(model, now)
+        return head
+    except BaseException:
+        model.change([t for t, _ in before])
+        if model.in_place:
+            model.bring_back({t for t, _ in layout.trained})
+        _put(model, before)
+        raise
 
 
-def _steps(training, task, weights):
-    """Train until the loss has not fallen for a while. Leaves the weights of the lowest, and their features."""
+def _put(model, contents):
+    for t, content in contents:
+        model.tensor(t)[0][ALL] = content
+
+
+def _steps(training, task):
+    """Train until the loss has not fallen for a while. Leaves the weights of the lowest, and their features.
+
+    Gives [(tensor, bytes)] of them, where they do not lie in the model.
+    """
     best, since, layout = None, 0, training.layout
+    weights = allocate(layout.best, "the best weights") if layout.best else None
     if task.source:
         training.add_up()
         _add_own_classes(task.model, training.head, task.source)
@@ -287,29 +313,16 @@ def _steps(training, task, weights):
             task.options["on_step"](step + 1, loss, accuracy)
         if best is None or loss < best:
             best, since = loss, 0
-            training.copy(weights, True)
+            if weights:
+                training.copy(weights, True)
         else:
             since += 1
-            if since == PATIENCE:
+            if since == layout.patience:
                 break
-    if since:
+    if since and weights:
         training.copy(weights, False)
     training.add_up()
-
-
-def _give(model, trained, weights):
-    """Let the model have trained weights, one after the other in a buffer."""
-    before = [(t, bytes(model.tensor(t)[0])) for t in model.changed]
-    try:
-        model.change(sorted(set(model.changed) | {t for t, _, _ in trained}))
-        for t, content in before:
-            model.tensor(t)[0][ALL] = content
-        begin = 0
-        for t, _, size in trained:
-            model.tensor(t)[0][ALL] = memoryview(weights)[begin : begin + size]
-            begin += (size + 3) & ~3
-    except BaseException:
-        model.change([t for t, _ in before])
-        for t, content in before:
-            model.tensor(t)[0][ALL] = content
-        raise
+    if training.model.in_place:
+        return None
+    weights = None
+    return [(t, bytes(training.weights[i])) for i, (t, _) in enumerate(layout.trained)]

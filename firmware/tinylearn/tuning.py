@@ -4,12 +4,14 @@ Methods: "bias" (biases of the last layers), "scheme" (a sparse update that the 
 parts of their channels), "full" (all weights and biases of the last layers).
 """
 
+from .head import matrix_bytes, training_bytes
 from .support import FLASH, RAM, RECOMPUTE
-from .tail import BIAS, WEIGHTS, Tail, schemes, trainable, whole
+from .tail import BIAS, WEIGHTS, Tail, schemes, trainable, usual, whole
 
 STEPS, RATE, VIEWS, WIDTH = 40, 0.01, 4, 8
+PATIENCE = 10  # steps without a lower loss after which training ends
 LEAST_STEPS = 5  # that a time budget leaves
-SPARE = 6 * 1024  # bytes of RAM that are not planned with: what Python allocates meanwhile
+SPARE = 8 * 1024  # bytes of RAM that are not planned with: what Python allocates meanwhile
 
 
 class Settings:
@@ -78,8 +80,8 @@ def choices(model, method, settings):
             yield choice, width
         return
     flags = BIAS if method == "bias" else BIAS | WEIGHTS
-    layers = trainable(model)  # last first
-    for k in range(min(len(layers), settings.layers or len(layers)), 0, -1):
+    layers = trainable(model)[: settings.layers] if settings.layers else usual(model)  # last first
+    for k in range(len(layers), 0, -1):
         yield {op.index: whole(flags & op.flags) for op in layers[:k]}, settings.width
 
 
@@ -109,20 +111,25 @@ class Fit:
     """A tail with the way its samples are kept, and what that takes.
 
     bytes: of RAM beyond what is loaded, all of adapt but code: the arena, samples, head. flash: bytes of a file
+    best: bytes of a copy of the best weights, where there is room for it; choosing: of what choosing a head takes
     seconds: of the whole run, from one of the frozen network's runs; None where nobody has timed it
     """
 
-    def __init__(self, model, tail, count, ways, cache, settings, per_mac=None):
+    def __init__(self, model, tail, count, ways, cache, settings, keep_best, per_mac=None):
         n, record = len(model.f), tail.record
         self.tail, self.count, self.cache, self.settings, self.steps = tail, count, cache, settings, settings.steps
-        slots = count * (1 + settings.views)
-        copies = sum([(model.nbytes(t) + 3) & ~3 for t in tail.trained])
+        self.views = settings.views
+        slots = count * (1 + self.views)
+        trained = sum([(model.nbytes(t) + 3) & ~3 for t in tail.trained])
+        self.best = trained if keep_best else 0
+        again = sum([model.nbytes(t) for t in model.changed])  # what they are now, in case that something goes wrong
         self.arena = ((tail.size + count * n + 3) & ~3) + record * (slots if cache == RAM else 1)
         self.inputs = len(model.x) * (1 + (count if cache == RECOMPUTE else 0))
         self.flash = slots * record if cache == FLASH else 0
         self.head = ways * (6 * n + 17) + 4 * (n + 2 * ways) + 4 * ways * n  # and the sums that each step starts from
-        self.copies = copies
-        self.bytes = self.arena + self.inputs + self.head + copies
+        self.choosing = self.head + max(matrix_bytes(n, ways, count), training_bytes(n, ways, count) + 2 * n)
+        moved = 0 if model.in_place else trained
+        self.bytes = self.arena + self.inputs + self.head + again + max(self.best, self.choosing, moved)
         frozen, forward, back = tail.macs
         self.first_macs = frozen * slots
         self.step_macs = count * (2 * forward + back * BACKWARD // 16)
@@ -133,8 +140,9 @@ class Fit:
     def layout(self):
         """The fields of a support.Layout."""
         fields, settings = self.tail.layout(), self.settings
-        fields.update({"count": self.count, "views": settings.views, "cache": self.cache, "steps": self.steps})
-        fields.update({"rate": settings.rate, "augment": settings.augment, "copies": self.copies})
+        fields.update({"count": self.count, "views": self.views, "cache": self.cache, "steps": self.steps})
+        fields.update({"rate": settings.rate, "augment": settings.augment, "best": self.best})
+        fields["patience"] = PATIENCE
         return fields
 
     def forget(self):
@@ -146,13 +154,11 @@ class Fit:
 BACKWARD = 16  # sixteenths: what a multiply-accumulate of the backward takes, beside one of the forward
 
 
-def find(model, method, count, ways, options, available=None, per_mac=None):
+def find(model, method, count, ways, settings, available=None, per_mac=None):
     """The Fit of the most that a method can train within the budgets. MemoryError or ValueError with the numbers.
 
-    options: of adapt. available: bytes of RAM, or None; per_mac: seconds of a multiply-accumulate, measured where there
-    is a time budget
+    available: bytes of RAM, or None; per_mac: seconds of a multiply-accumulate, measured where there
     """
-    settings = Settings(model, options)
     budget = settings.budget
     if budget is None and available is not None:
         budget = available - SPARE
@@ -161,8 +167,8 @@ def find(model, method, count, ways, options, available=None, per_mac=None):
     least = quickest = None
     for choice, width in choices(model, method, settings):
         tail = Tail(model, choice, width)
-        for cache in (RAM, FLASH, RECOMPUTE) if settings.cache is None else (settings.cache,):
-            fit = Fit(model, tail, count, ways, cache, settings, per_mac)
+        for cache, keep_best in _ways_to_keep(settings):
+            fit = Fit(model, tail, count, ways, cache, settings, keep_best, per_mac)
             if least is None or fit.bytes < least:
                 least = fit.bytes
             if (budget is not None and fit.bytes > budget) or not _fits_flash(model, fit.flash):
@@ -185,6 +191,13 @@ def find(model, method, count, ways, options, available=None, per_mac=None):
         "method %r takes at least %d bytes of RAM for %d samples and %s: give fewer samples, or take 'prototype'"
         % (method, least, count, "budget is %d" % budget if settings.budget is not None else "%d are free" % budget)
     )
+
+
+def _ways_to_keep(settings):
+    """(cache, whether the best weights are kept), what is best first."""
+    for cache in (RAM, FLASH, RECOMPUTE) if settings.cache is None else (settings.cache,):
+        yield cache, True
+        yield cache, False
 
 
 def _fits_flash(model, size):

@@ -55,9 +55,13 @@ def tail() -> ModuleType:
 
 
 class OnBoard:
-    """A model as the board's planner asks it: what firmware/tinylearn/model.py offers, over a parsed file."""
+    """A model as the board's planner asks it: what firmware/tinylearn/model.py offers, over a parsed file.
 
-    def __init__(self, model: tlm.Model):
+    in_place: whether the file lies in RAM, so that weights are trained in it, or is mapped, and they have copies.
+    """
+
+    def __init__(self, model: tlm.Model, in_place: bool = True):
+        self.in_place = in_place
         self.model, self.file = model, memoryview(model.raw)
         self.first_of_head, self.operators, self.tensors = model.head, len(model.ops), len(model.tensors)
         self.ends = (model.input, model.output, model.features)
@@ -116,12 +120,13 @@ def choose(model: tlm.Model, budget: int, samples: int = SAMPLES, ways: int = WA
     A rule of thumb for models that nobody has searched: biases cost least, and small weights of many layers are worth
     more than the large ones of the last.
     """
+    usual = {op.index for op in tail().usual(OnBoard(model))}
 
     def fits(entries: dict[int, Entry], room: int = budget) -> bool:
         return adapting_bytes(model, ordered(entries), samples, ways) <= room
 
     def biases(room: int) -> dict[int, Entry]:
-        found = [record.op for record in model.backward if record.flags & BIAS]
+        found = [record.op for record in model.backward if record.flags & BIAS and record.op in usual]
         most = ({op: Entry(op, BIAS) for op in found[:k]} for k in range(len(found), 0, -1))
         return next((entries for entries in most if fits(entries, room)), {})
 
@@ -140,13 +145,15 @@ def ordered(entries: dict[int, Entry]) -> tuple[Entry, ...]:
 def adapting_bytes(model: tlm.Model, entries: tuple[Entry, ...], samples: int = SAMPLES, ways: int = WAYS) -> int:
     """RAM that adapting takes beyond what is loaded, the samples kept on the flash (firmware/tinylearn/tuning.py: Fit).
 
-    The arena, one sample, all features, the best weights and the head.
+    The arena, one sample, all features, and the heads; the best weights are kept where there is more room.
     """
     tail = plan(model, entries)
-    n = model.tensors[model.features].bytes
-    weights = sum((model.tensors[t].bytes + 3) & ~3 for t in tail.trained)
+    n, m = model.tensors[model.features].bytes, min(model.tensors[model.features].bytes, samples)
     head = ways * (10 * n + 17) + 4 * (n + 2 * ways)
-    return tail.size + tail.record + samples * n + model.tensors[model.input].bytes + weights + head
+    closed_form = 4 * (m * (m + 1) // 2 + m + 2 * n + ways + (ways * n + 1) // 2)
+    last_layer = 4 * (samples * ways + samples + n + 2 * ways) + 2 * n
+    arena = tail.size + tail.record + samples * n + model.tensors[model.input].bytes
+    return arena + 2 * head + max(closed_form, last_layer)
 
 
 def _size(model: tlm.Model, record: Backward) -> tuple[bool, int]:

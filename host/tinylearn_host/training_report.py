@@ -63,6 +63,7 @@ def find(model: tlm.Model, method: str, task: Task, **options) -> Training:
     tuning = import_module("tinylearn.tuning")
     asked = {"budget": task.budget, **options}
     on_board = import_module("tinylearn.model").Model(bytearray(model.raw))
+    on_board.path = model.name  # as if it had come from the board's flash: weights are trained where they lie
     try:
         fit = tuning.find(on_board, method, task.samples, task.ways, tuning.Settings(on_board, asked))
     except MemoryError as error:
@@ -177,7 +178,7 @@ def memory(training: Training) -> dict[str, int]:
         "one sample": tail.kept["exponents", 0],
         "rates, exponents": tables,
         "weights": weights,
-        "best weights": fit.copies,
+        "best weights or choosing a head": max(fit.best, fit.choosing),
         "features": fit.count * n,
         "samples": fit.arena - tail.size - fit.count * n + fit.inputs,
     }

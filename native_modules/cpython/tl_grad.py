@@ -31,10 +31,13 @@ def softmax_loss(params, x, dx, state, scratch):
         return _softmax_loss(spans, after(spans, 1))
 
 
-def backward(model, arena, places, plan, state):
-    """Run the records of a backward plan: gradients, and updates of what places has moved to the arena."""
-    with Spans(read=(model, places, plan), write=(arena, state)) as (file, moved, records, memory, words):
-        return _backward((Span * 5)(file, memory, moved, records, words))
+def backward(model, arena, places, plan, state, weights=None):
+    """Run the records of a backward plan: gradients, and updates of what places has moved to the arena.
+
+    weights: the model again, where it is writable: then also of what places says has changed in it.
+    """
+    with Spans(read=(model, places, plan), write=(arena, state, weights)) as (file, moved, records, memory, words, own):
+        return _backward((Span * 6)(file, memory, moved, records, words, own))
 
 
 def activity(params, y, sums):

@@ -109,12 +109,18 @@ static tl_channels_t find_channels(record_t *r, claims_t *claims, int32_t all, b
     return c;
 }
 
-// What training a weighted operator takes. Weights and biases are trained where they lie: in the arena.
+// Weights and biases are trained where they lie: in the arena, or in a file that may be written to.
+static bool may_change(const record_t *r, uint16_t tensor, const tl_span_t *span) {
+    const int32_t place = r->p->places && tensor != TL_NONE ? r->p->places[tensor] : TL_AS_IT_CAME;
+    return span->bytes && (place >= 0 || (place == TL_CHANGED && r->p->writable));
+}
+
+// What training a weighted operator takes.
 static void find_trained(record_t *r, claims_t *claims, int32_t mode) {
     const tl_plan_t *plan = &r->plan;
     const tl_window_t *g = &r->window;
+    const tl_operator_t *op = &r->p->operators[plan->op];
     const tl_span_t *w = &r->call.span[TL_W], *b = &r->call.span[TL_B];
-    const uintptr_t arena = (uintptr_t)r->p->arena, end = arena + r->p->arena_length;
     const bool depthwise = r->call.code == TL_DEPTHWISE_CONV2D;
     r->in = find_channels(r, claims, g->in_c, plan->axis == 0 && !depthwise);
     r->out = find_channels(r, claims, g->out_c, plan->axis != 0 || depthwise);
@@ -127,13 +133,12 @@ static void find_trained(record_t *r, claims_t *claims, int32_t mode) {
     if (wanted(r, TL_TRAIN_WEIGHTS)) {
         weights = row * (uint32_t)r->out.count;
         r->weight_rates = place(r, claims, plan->weight_rates, rates, false);
-        claims->sound = claims->sound && (uint64_t)plan->scratch_bytes >= 4 * row && (uintptr_t)w->at >= arena &&
-                        (uintptr_t)w->at < end;
+        claims->sound = claims->sound && (uint64_t)plan->scratch_bytes >= 4 * row && may_change(r, op->w, w);
     }
     if (wanted(r, TL_TRAIN_BIAS)) {
         biases = (uint32_t)r->out.count;
         r->bias_rates = place(r, claims, plan->bias_rates, rates, false);
-        claims->sound = claims->sound && b->bytes && (uintptr_t)b->at >= arena && (uintptr_t)b->at < end;
+        claims->sound = claims->sound && may_change(r, op->b, b);
     }
     claim(claims, w->at, w->bytes, weights > 0);
     claim(claims, b->at, b->bytes, biases > 0);
@@ -436,7 +441,8 @@ tl_status_t tl_backward(const tl_span_t spans[TL_BACK_SPANS]) {
     if (status || (status = tl_open_arena(&p, spans[TL_BACK_ARENA], spans[TL_BACK_PLACES]))) {
         return status;
     }
-    if (spans[TL_BACK_STATE].bytes != sizeof(*state) || (uintptr_t)state & 3 || state->mode < TL_SGD ||
+    p.writable = spans[TL_BACK_WEIGHTS].at == spans[TL_BACK_MODEL].at;
+    if ((spans[TL_BACK_WEIGHTS].at && !p.writable) || spans[TL_BACK_STATE].bytes != sizeof(*state) || (uintptr_t)state & 3 || state->mode < TL_SGD ||
         state->mode >= TL_UPDATES || state->momentum < 0 || state->momentum > 255 || state->exponents < 0 ||
         !tl_inside((tl_extent_t){0, p.arena_length}, (uint32_t)state->exponents, 4 * p.n_tensors)) {
         return TL_E_PARAMS;

@@ -57,10 +57,11 @@ typedef struct {
     int32_t reserved;
 } tl_state_t;
 
-// Runs a plan's records in order. Trained weights and biases lie in the arena, where places says. dx may lie where dy
+// Runs a plan's records in order. Trained weights and biases lie in the arena, where places says, or in the model's file
+// where places says TL_CHANGED and TL_BACK_WEIGHTS is that file, which may be written to then. dx may lie where dy
 // lies for add, clamp and reshape; nothing else that is written overlaps anything.
 // Status: TL_E_PLAN + 256 * record where a record does not fit; other codes of a record's operator + 256 * record.
-enum { TL_BACK_MODEL, TL_BACK_ARENA, TL_BACK_PLACES, TL_BACK_PLAN, TL_BACK_STATE, TL_BACK_SPANS };
+enum { TL_BACK_MODEL, TL_BACK_ARENA, TL_BACK_PLACES, TL_BACK_PLAN, TL_BACK_STATE, TL_BACK_WEIGHTS, TL_BACK_SPANS };
 tl_status_t tl_backward(const tl_span_t spans[TL_BACK_SPANS]);
 
 // The rates of an operator's channels. params int32 [4]: operator, 0 weights or 1 bias, rate = mantissa (1 .. 32767) *

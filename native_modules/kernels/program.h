@@ -116,7 +116,10 @@ void tl_call_run(const tl_call_t *call);
 // Verifies a whole file: checksum, tables, and every operator's geometry against the tensors that it names.
 tl_status_t tl_check(const void *model, size_t length);
 
-// Runs operators first .. last-1. places: none, or one int32 per tensor: -1 = where the record says, else an offset in
+// What places says of a tensor that lies where its record says, and has, or has not, other values than it came with.
+enum { TL_AS_IT_CAME = -1, TL_CHANGED = -2 };
+
+// Runs operators first .. last-1. places: none, or one int32 per tensor: TL_AS_IT_CAME, TL_CHANGED, else an offset in
 // the arena. masks: none, or one int32 per operator: -1, or the offset in the arena where it leaves its clip bits: bit
 // i of byte i / 8 is 1 where output i lies strictly inside the clamp. Every tensor, place and geometry it uses is
 // checked again, so that a wrong argument or an unchecked file gives a status.

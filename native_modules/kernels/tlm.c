@@ -81,13 +81,14 @@ tl_status_t tl_open_arena(tl_program_t *p, tl_span_t arena, tl_span_t places) {
 
 // ---- Tensors --------------------------------------------------------------------------------------------------------
 
-static bool is_moved(const tl_program_t *p, uint32_t index) {
-    return p->places && index != TL_NONE && p->places[index] >= 0;
+// Whether places says that a tensor is not as it came.
+static bool is_changed(const tl_program_t *p, uint32_t index) {
+    return p->places && index != TL_NONE && p->places[index] != TL_AS_IT_CAME;
 }
 
 tl_status_t tl_find_tensor(const tl_program_t *p, uint32_t index, tl_span_t *span) {
     const tl_tensor_t *t = &p->tensors[index];
-    bool moved = is_moved(p, index);
+    bool moved = p->places && p->places[index] >= 0;
     uint32_t place = moved ? (uint32_t)p->places[index] : t->place;
     if (t->type > TL_RAW || t->region > TL_IN_ARENA) {
         return TL_E_TYPE;
@@ -246,8 +247,8 @@ tl_status_t tl_read_call(const tl_program_t *p, uint32_t index, tl_call_t *call)
         call->span[TL_REQUANT] = (tl_span_t){(void *)(p->base + op->requant), bytes};
     }
     // What the host knows of the weights and the bias in the file does not hold for others.
-    bool moved = is_moved(p, op->w) || is_moved(p, op->b);
-    if (moved && call->variant > TL_FAST) {
+    bool changed = is_changed(p, op->w) || is_changed(p, op->b);
+    if (changed && call->variant > TL_FAST) {
         call->variant = TL_FAST;
     }
     if (op->code == TL_FULLY_CONNECTED) {
@@ -255,7 +256,7 @@ tl_status_t tl_read_call(const tl_program_t *p, uint32_t index, tl_call_t *call)
         if (op->x2 != TL_NONE || (start && !tl_inside(p->data, start, bytes))) {
             return TL_E_TENSOR;
         }
-        if (start && !moved) {
+        if (start && !changed) {
             call->span[TL_START] = (tl_span_t){(void *)(p->base + start), bytes};
         }
     }

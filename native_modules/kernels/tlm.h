@@ -60,7 +60,8 @@ typedef struct {
     tl_extent_t data;
     uint8_t *arena;
     uint32_t arena_length;
-    const int32_t *places; // NULL, or where the caller has moved tensors to
+    const int32_t *places; // NULL, or where the caller has moved tensors to: see tl_run
+    bool writable;         // the caller lets its weights be trained in the file
 } tl_program_t;
 
 // ---- Finding things -------------------------------------------------------------------------------------------------

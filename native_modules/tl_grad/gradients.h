@@ -28,17 +28,16 @@ static mp_obj_t tl_grad_softmax_loss(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_softmax_loss_obj, 5, 5, tl_grad_softmax_loss);
 
-// backward(model, arena, places, plan, state) -> status
+// backward(model, arena, places, plan, state, weights=None) -> status; weights: the model again, where they are trained
 static mp_obj_t tl_grad_backward(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
     tl_span_t spans[TL_BACK_SPANS];
-    for (int i = 0; i < TL_BACK_SPANS; i++) {
-        bool written = i == TL_BACK_ARENA || i == TL_BACK_STATE;
-        spans[i] = tl_span(args[i], written ? MP_BUFFER_RW : MP_BUFFER_READ);
+    for (size_t i = 0; i < TL_BACK_SPANS; i++) {
+        bool written = i == TL_BACK_ARENA || i >= TL_BACK_STATE;
+        spans[i] = tl_span(i < n_args ? args[i] : mp_const_none, written ? MP_BUFFER_RW : MP_BUFFER_READ);
     }
     return MP_OBJ_NEW_SMALL_INT(tl_backward(spans));
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_backward_obj, 5, 5, tl_grad_backward);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_backward_obj, 5, 6, tl_grad_backward);
 
 // activity(params, y, sums) -> status
 static mp_obj_t tl_grad_activity(mp_obj_t params, mp_obj_t y, mp_obj_t sums) {

@@ -431,7 +431,7 @@ def mistakes(model, samples):
 
 
 def check_tail_plan(model):
-    for options in ({"method": "bias"}, {"method": "full", "layers": 2}, {"method": "scheme", "budget": 8000}):
+    for options in ({"method": "bias"}, {"method": "full", "layers": 2}, {"method": "scheme", "budget": 16000}):
         plan = model.plan(ways=3, shots=4, **options)
         print(
             [getattr(plan, item) for item in ("operators", "features", "head", "training", "cache", "flash", "steps")]

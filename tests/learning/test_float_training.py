@@ -16,6 +16,7 @@ from tinylearn_host.simulator import Simulator
 simulator.on_path()
 from tinylearn import teaching, training, tuning  # noqa: E402
 from tinylearn.model import Model  # noqa: E402
+from tinylearn.support import Layout, Support  # noqa: E402
 
 torch.set_num_threads(1)  # as the benchmark does: networks so small gain nothing from a second one
 GLYPH = tlm.read(MODELS / "glyph" / "glyph.tlm")
@@ -77,7 +78,7 @@ def boards_training(lesson: Lesson, job: Job):
     board = Model(np.frombuffer(GLYPH.raw, np.uint8).copy())
     settings = tuning.Settings(board, {"width": arithmetic.WIDTHS[job.arithmetic], **job.options})
     fit = tuning.find(board, job.method, len(lesson.classes), 3, settings)
-    support = training.Support(board, fit.tail, fit.count, fit.views, fit.cache, settings.augment, lesson.seed)
+    support = Support(board, Layout(fit.layout()), lesson.seed)
     for i, x in enumerate(lesson.support):
         board.take(x)
         support.add(i)
@@ -85,11 +86,11 @@ def boards_training(lesson: Lesson, job: Job):
     task.labels = [0, 1, 2]
     rows = teaching._rows_of(task, bytearray(lesson.classes.astype(np.uint8)))
     head = teaching._new_head(task, "cosine")
-    return training.Training(support, head, rows, settings.rate, lesson.seed), settings, fit
+    return training.Training(support, head, rows, lesson.seed), settings, fit
 
 
 def test_views_and_order_are_the_boards(lesson):
-    job = Job("full", "int8", 1, {"views": 3, "rate": 0.01})
+    job = Job("full", "int8", 1, {"views": 3, "rate": 0.01, "layers": 11})
     board, settings, fit = boards_training(lesson, job)
     seen = views_of(lesson.support, 3, settings.augment, lesson.seed)
     assert set(fit.tail.boundary) == {GLYPH.input}
@@ -97,7 +98,7 @@ def test_views_and_order_are_the_boards(lesson):
     for i in range(len(lesson.classes)):
         for view in range(4):
             support.find(i, view)
-            at = support.places[GLYPH.input]
+            at = support.layout.places[GLYPH.input]
             assert (np.frombuffer(support.arena, np.int8)[at : at + 784] == seen[view, i]).all()
     order = Order(len(lesson.classes), lesson.seed)
     for _ in range(3):
@@ -119,7 +120,7 @@ def test_weights_move_as_in_float32(lesson, method, width):
         before, after = net.frozen[index], floats.trained[index]
         for name, tensor in (("w", GLYPH.ops[index].w), ("b", GLYPH.ops[index].b)):
             moved = (getattr(after, name) - getattr(before, name)).detach().numpy().reshape(-1)
-            if ("trained", tensor) not in fit.tail.kept:
+            if tensor not in fit.tail.trained:
                 assert not moved.any()
                 continue
             found = (getattr(taught.frozen[index], name) - getattr(before, name)).numpy().reshape(-1)
@@ -129,8 +130,8 @@ def test_weights_move_as_in_float32(lesson, method, width):
 def trained_by(board) -> FloatNet:
     """The network with the weights and biases that the board's training has come to."""
     raw = bytearray(GLYPH.raw)
-    for tensor in board.tail.trained:
-        record, at = GLYPH.tensors[tensor], board.tail.kept["trained", tensor]
+    for tensor, _ in board.layout.trained:
+        record, at = GLYPH.tensors[tensor], board.layout.places[tensor]
         raw[record.place : record.place + record.bytes] = bytes(board.support.arena[at : at + record.bytes])
     return FloatNet(tlm.read(tlm.seal(bytes(raw))))
 
