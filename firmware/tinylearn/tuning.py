@@ -127,9 +127,9 @@ class Fit:
         self.inputs = len(model.x) * (1 + (count if cache == RECOMPUTE else 0))
         self.flash = slots * record if cache == FLASH else 0
         self.head = ways * (6 * n + 17) + 4 * (n + 2 * ways) + 4 * ways * n  # and the sums that each step starts from
-        self.choosing = self.head + max(matrix_bytes(n, ways, count), training_bytes(n, ways, count) + 2 * n)
+        self.choosing = ways * (6 * n + 17) + max(matrix_bytes(n, ways, count), training_bytes(n, ways, count) + 2 * n)
         moved = 0 if model.in_place else trained
-        self.bytes = self.arena + self.inputs + self.head + again + max(self.best, self.choosing, moved)
+        self.bytes = self.arena + self.inputs + again + max(self.head + self.best, self.choosing + moved)
         frozen, forward, back = tail.macs
         self.first_macs = frozen * slots
         self.step_macs = count * (2 * forward + back * BACKWARD // 16)

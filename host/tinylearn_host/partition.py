@@ -149,11 +149,11 @@ def adapting_bytes(model: tlm.Model, entries: tuple[Entry, ...], samples: int = 
     """
     tail = plan(model, entries)
     n, m = model.tensors[model.features].bytes, min(model.tensors[model.features].bytes, samples)
-    head = ways * (10 * n + 17) + 4 * (n + 2 * ways)
+    training, head = ways * (10 * n + 17) + 4 * (n + 2 * ways), ways * (6 * n + 17)
     closed_form = 4 * (m * (m + 1) // 2 + m + 2 * n + ways + (ways * n + 1) // 2)
     last_layer = 4 * (samples * ways + samples + n + 2 * ways) + 2 * n
     arena = tail.size + tail.record + samples * n + model.tensors[model.input].bytes
-    return arena + 2 * head + max(closed_form, last_layer)
+    return arena + max(training, head + max(closed_form, last_layer))
 
 
 def _size(model: tlm.Model, record: Backward) -> tuple[bool, int]:

@@ -178,11 +178,11 @@ def memory(training: Training) -> dict[str, int]:
         "one sample": tail.kept["exponents", 0],
         "rates, exponents": tables,
         "weights": weights,
-        "best weights or choosing a head": max(fit.best, fit.choosing),
+        "best weights": fit.best,
         "features": fit.count * n,
         "samples": fit.arena - tail.size - fit.count * n + fit.inputs,
     }
-    return {**kept, "head and loss": fit.bytes - sum(kept.values())}
+    return {**kept, "heads": fit.bytes - sum(kept.values())}
 
 
 COPIES = ("trained", "copy")  # of tensors, among what a tail keeps

@@ -442,8 +442,9 @@ tl_status_t tl_backward(const tl_span_t spans[TL_BACK_SPANS]) {
         return status;
     }
     p.writable = spans[TL_BACK_WEIGHTS].at == spans[TL_BACK_MODEL].at;
-    if ((spans[TL_BACK_WEIGHTS].at && !p.writable) || spans[TL_BACK_STATE].bytes != sizeof(*state) || (uintptr_t)state & 3 || state->mode < TL_SGD ||
-        state->mode >= TL_UPDATES || state->momentum < 0 || state->momentum > 255 || state->exponents < 0 ||
+    if ((spans[TL_BACK_WEIGHTS].at && !p.writable) || spans[TL_BACK_STATE].bytes != sizeof(*state) ||
+        (uintptr_t)state & 3 || state->mode < TL_SGD || state->mode >= TL_UPDATES || state->momentum < 0 ||
+        state->momentum > 255 || state->exponents < 0 ||
         !tl_inside((tl_extent_t){0, p.arena_length}, (uint32_t)state->exponents, 4 * p.n_tensors)) {
         return TL_E_PARAMS;
     }

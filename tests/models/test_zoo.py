@@ -20,7 +20,7 @@ def test_the_zoo_is_there():
 @pytest.mark.parametrize("name", ZOO)
 def test_small_and_ready_to_train(name):
     model = read(name)
-    assert len(model.raw) <= 60_000
+    assert len(model.raw) <= 60 * 1024
     assert model.name == name and model.meta["domain"] == DOMAINS[name]
     assert model.backward, "nothing of it can be trained"
 
