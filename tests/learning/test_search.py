@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from concurrent.futures import Future
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_the_front_has_the_best_of_all(plan):
     random = np.random.default_rng(3)
     weight = {(op, share): float(random.normal(1, 2)) for op in ops for share in plan.ratios}
     known = search.Contributions(50.0, tuple(ops), (0.0, *map(float, random.normal(0, 2, len(ops)))), weight)
-    found = search.front(plan, model, known, lambda *_: None)
+    found = search.front(replace(plan, trials=400), model, known, lambda *_: None)
     assert [c.bytes for c in found] == sorted(c.bytes for c in found)
     everything = []
     for k in range(1, len(ops) + 1):
