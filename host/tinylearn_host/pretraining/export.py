@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tinylearn_host import front, partition, quantize, tlm
-from tinylearn_host.importers import onnx_qdq
+from tinylearn_host import front, partition, quantizing, tlm
 
 GROWTH = 0.25  # of the arena, for the scratch of faster kernels
 
@@ -25,16 +23,13 @@ def export(net: nn.Module, shape: tuple[int, int, int], path: Path) -> None:
 
 
 def convert(onnx: Path, samples: np.ndarray, path: Path, meta: dict, section: bytes | None = None) -> tlm.Model:
-    """Float ONNX to the board's file, through QDQ ONNX.
+    """Float ONNX to the board's file.
 
     samples:    pictures to calibrate on, float32 [N, h, w, channels] 0 .. 1
     meta:       what the file shall say about itself (docs/SPEC.md, META): "domain", "labels", ...
     section:    FRNT, where samples come from a sensor (front.py)
     """
-    with tempfile.TemporaryDirectory() as folder:
-        quantised = Path(folder) / onnx.name
-        quantize.quantize(onnx, samples, quantised, input_step=quantize.PIXELS)
-        graph = onnx_qdq.load(quantised)
+    graph = quantizing.quantize(onnx, np.rint(255 * samples).astype(np.uint8)).graph  # pixels, as boards take them
     graph.meta.update(meta)
     model = partition.prepare(tlm.read(tlm.build(graph, growth=GROWTH)))
     if section:
