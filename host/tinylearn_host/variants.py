@@ -79,16 +79,24 @@ def _is_dense(g: Window) -> bool:
 def grad_input_scratch(g: Window, width: int = 8, depthwise: bool = False) -> int:
     """Bytes that grad_input wants; it runs, slower, from 4 * in_w * in_c on. width: of the gradients, 8 or 16."""
     (in_h, in_w, in_c), (_, out_w, out_c), (k_h, k_w) = g.x, g.y, g.kernel
+    reach = (out_w - 1) * g.stride[1] + (k_w - 1) * g.dilation[1] + 1
+    row = 4 * (max(g.padding[1] + in_w, reach) * in_c + 3)
     if depthwise:
-        return 4 * in_w * in_c
+        return row
     if _is_dense(g):
         return 4 * (in_c + out_c)
     quads = -(-k_w * in_c // 4) if g.dilation[1] == 1 or k_w == 1 else k_w * -(-in_c // 4)
-    reach = (out_w - 1) * g.stride[1] + (k_w - 1) * g.dilation[1] + 1
-    row = 4 * (max(g.padding[1] + in_w, reach) * in_c + 3)
     panel = 16 * k_h * quads * _words(out_c, width)
     rows = 1 if panel <= ROOM else min(in_h, (31 + in_w) // in_w)
     return rows * row + min(panel, ROOM)
+
+
+def _taps_bytes(g: Window, rows: int) -> int:
+    """All taps' sums, and of one channel some rows of outputs and the x that they meet, as int32."""
+    high, wide = (
+        (n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip((rows, g.y[1]), g.stride, g.kernel, g.dilation, strict=True)
+    )
+    return 4 * (g.kernel[0] * g.kernel[1] + rows * g.y[1] + high * wide)
 
 
 def grad_weight_scratch(g: Window, width: int = 8, depthwise: bool = False, count: int | None = None) -> int:
@@ -99,7 +107,7 @@ def grad_weight_scratch(g: Window, width: int = 8, depthwise: bool = False, coun
     taps, out_c = g.kernel[0] * g.kernel[1], g.y[2]
     count = g.x[2] if count is None else count
     if depthwise:
-        return 4 * (taps + g.y[0] * _words(g.y[1], width))
+        return next(n for rows in range(g.y[0], 0, -1) if (n := _taps_bytes(g, rows)) <= ROOM or rows == 1)
     if _is_dense(g):
         return 4 * count
     quads = -(-taps * count // 4)

@@ -295,7 +295,10 @@ static int32_t weight_sums(record_t *r, int32_t i, int32_t *row) {
     const int32_t o = tl_channel_at(&r->out, i);
     const bool depthwise = r->call.code == TL_DEPTHWISE_CONV2D;
     int32_t n = 0;
-    if (depthwise) {
+    if (depthwise && !(TL_FILTERED && r->filter.r) &&
+        tl_fast_depthwise_grad_weight(of.g, of.dy, of.x, o, r->scratch, r->plan.scratch_bytes)) {
+        n = 1;
+    } else if (depthwise) {
         r->in.first = (int32_t)((uint32_t)o / ((uint32_t)r->window.out_c / (uint32_t)r->window.in_c));
     } else if (!TL_FILTERED || !r->filter.r) {
         n = tl_fast_conv2d_grad_weight(&of, i, r->scratch, r->plan.scratch_bytes, row);
@@ -307,6 +310,14 @@ static int32_t weight_sums(record_t *r, int32_t i, int32_t *row) {
     return n;
 }
 
+// The step of the weights of output channel i, in one go where that is faster
+static bool fast_step(record_t *r, tl_update_t *u, int32_t i) {
+    const tl_weights_t of = {&r->window, &r->dy, r->call.span[TL_X].at, &r->in, &r->out};
+    const tl_rate_t rate = r->weight_rates[tl_channel_at(&r->out, i)];
+    return r->call.code == TL_FULLY_CONNECTED && !r->buffer &&
+           tl_fast_fully_connected_step(&of, u, r->call.span[TL_W].at, i, rate, r->scratch);
+}
+
 static void update(record_t *r, tl_update_t *u) {
     const tl_window_t *g = &r->window;
     const int32_t taps = g->k_h * g->k_w, e = r->dy.exponent;
@@ -316,8 +327,8 @@ static void update(record_t *r, tl_update_t *u) {
     const int32_t *sums = r->scratch;
     for (int32_t i = 0, ready = 0, row = 0; i < r->out.count; i++, ready--, sums += row) {
         const int32_t o = tl_channel_at(&r->out, i);
-        if (wanted(r, TL_TRAIN_WEIGHTS)) {
-            if (ready == 0) {
+        if (wanted(r, TL_TRAIN_WEIGHTS) && !fast_step(r, u, i)) {
+            if (ready <= 0) {
                 ready = weight_sums(r, i, &row);
                 sums = r->scratch;
             }
@@ -353,7 +364,9 @@ static void window_grad(record_t *r, tl_rows_t *dx) {
     const tl_back_t back = {&r->window, &r->dy, span[TL_W].at, span[TL_X].at, span[TL_Y].at};
     switch (r->call.code) {
         case TL_DEPTHWISE_CONV2D:
-            tl_grad_input(&back, tl_depthwise_conv2d_scatter, dx, r->scratch, r->dy.exponent);
+            if (!tl_fast_depthwise_grad_input(&back, dx, r->scratch, r->plan.scratch_bytes, r->dy.exponent)) {
+                tl_grad_input(&back, tl_depthwise_conv2d_scatter, dx, r->scratch, r->dy.exponent);
+            }
             break;
         case TL_AVG_POOL:
             tl_grad_input(

@@ -8,6 +8,8 @@
 // The bits that any |v| has
 uint32_t tl_sizes(const int32_t *v, const int32_t *end);
 
+void tl_clear(int32_t *v, int32_t n);
+
 int32_t tl_sum_apart(const void *at, const void *end, int32_t step, int32_t width);
 
 // The largest |g|

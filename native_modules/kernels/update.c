@@ -46,8 +46,7 @@ void tl_update_weights(tl_update_t *u, int8_t *w, int32_t step, const int16_t *l
     int32_t exponent, tl_rate_t rate, int16_t *buffer) {
     const int32_t top = tl_top_bits(sum, n), cut = top > 15 ? top - 15 : 0;
     const int32_t by = exponent + rate.exponent + cut;
-    if (!buffer && !list && n > 0 && by < 0 && by >= -30 &&
-        tl_fast_update(u, w, step, n, sum, cut, by, rate.mantissa)) {
+    if (!buffer && !list && n > 0 && by < 0 && tl_fast_update(u, w, step, n, sum, cut, by, rate.mantissa)) {
         return;
     }
     for (int32_t i = 0; i < n; i++) {

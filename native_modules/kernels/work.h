@@ -82,7 +82,7 @@ static inline int32_t tl_grad_input_row(const tl_window_t *g) {
 // A panel of all weights for a few rows, or else as large a part as there is room for, which serves some rows at once.
 static inline int32_t tl_grad_input_scratch(const tl_window_t *g, int32_t width, bool depthwise) {
     if (depthwise) {
-        return 4 * g->in_w * g->in_c;
+        return tl_grad_input_row(g);
     }
     if (tl_grad_is_dense(g)) {
         return 4 * (g->in_c + g->out_c);
@@ -102,10 +102,31 @@ static inline int32_t tl_grad_weight_panel(const tl_window_t *g, int32_t count) 
     return 16 * TL_GRAD_CHUNK * tl_least((g->k_h * g->k_w * count + 3) / 4, 8);
 }
 
+// Pixels of a row of x that a depthwise kernel meets
+static inline int32_t tl_grad_taps_width(const tl_window_t *g) {
+    return (g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dilation_w + 1;
+}
+
+// Bytes for all taps' sums, and of one channel some rows of outputs and the x that they meet
+static inline int32_t tl_grad_taps_bytes(const tl_window_t *g, int32_t rows) {
+    const int32_t high = (rows - 1) * g->stride_h + (g->k_h - 1) * g->dilation_h + 1;
+    return 4 * (g->k_h * g->k_w + rows * g->out_w + high * tl_grad_taps_width(g));
+}
+
+// How many rows `bytes` hold, or 0
+static inline int32_t tl_grad_taps_rows(const tl_window_t *g, int32_t bytes) {
+    int32_t rows = g->out_h;
+    while (rows > 0 && tl_grad_taps_bytes(g, rows) > bytes) {
+        rows--;
+    }
+    return rows;
+}
+
 // As many output channels at once as there is room for, at least 8.
 static inline int32_t tl_grad_weight_scratch(const tl_window_t *g, int32_t width, bool depthwise, int32_t count) {
+    (void)width;
     if (depthwise) {
-        return 4 * (g->k_h * g->k_w + g->out_h * tl_grad_words(g->out_w, width));
+        return tl_grad_taps_bytes(g, tl_most(1, tl_grad_taps_rows(g, TL_GRAD_ROOM)));
     }
     if (tl_grad_is_dense(g)) {
         return 4 * count;

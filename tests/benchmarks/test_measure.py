@@ -55,7 +55,7 @@ def test_committed_cycles_hold(capsys):
 
 
 def test_command():
-    result = CliRunner().invoke(main, ["bench", "--board", "sim", "--only", "L6", "--json"])
+    result = CliRunner().invoke(main, ["bench", "--board", "sim", "--only", "L6 f", "--json"])
     assert result.exit_code == 0, result.stderr
     rows = {row["name"]: row for row in json.loads(result.stdout)}
     assert set(rows) == {"L6 forward", "L6 forward, LiteRT reference", "L6 forward, LiteRT"}
@@ -100,7 +100,7 @@ class Noise:
 
 
 def test_a_wrong_answer_is_seen(unix):
-    [work] = workloads.choose("L6")
+    [work] = workloads.choose("L6 f")
     assert not Meter(unix.name, unix.counter, Noise(unix.link)).figures(work)[0].exact
     assert unix.link.size(DATA) is None
 

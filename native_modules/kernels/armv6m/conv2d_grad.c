@@ -4,9 +4,8 @@
 #include "gradient.h"
 
 #ifdef __ARM_ARCH_6M__
-#include <string.h>
-
 #include "armv6m/m0_grad.h"
+#include "elements.h"
 #include "window.h"
 #include "work.h"
 
@@ -21,7 +20,7 @@ static inline int32_t per_word(const tl_grad_t *g) {
 ALONE void pack_gradients(const tl_grad_t *g, int32_t at, int32_t step, int32_t n, uint32_t *end) {
     const bool pairs = g->width == 8;
     const int32_t bytes = pairs ? 1 : 2, words = pairs ? n >> 1 : n;
-    const tl_m0_pack_t pack = {4, step * bytes, pairs ? TL_M0_HIGH_PAIRS : TL_M0_HALVES};
+    const tl_m0_pack_t pack = {4, step * bytes, pairs ? TL_M0_HIGH_PAIRS : TL_M0_HALVES, 0};
     const int8_t *from = (const int8_t *)g->at + at * bytes;
     if (pairs && n & 1) {
         *--end = (uint32_t)from[(n - 1) * step] << 16;
@@ -55,7 +54,7 @@ typedef struct {
 ALONE void pack_weights(const input_t *c, const part_t *part, uint32_t *to) {
     const tl_window_t *g = c->back->g;
     const int32_t kernel = g->k_h * g->k_w * g->in_c, pairs = c->back->dy->width == 8;
-    const tl_m0_pack_t pack = {16, kernel, pairs ? TL_M0_LOW_PAIRS : TL_M0_BYTES};
+    const tl_m0_pack_t pack = {16, kernel, pairs ? TL_M0_LOW_PAIRS : TL_M0_BYTES, 0};
     const int32_t words = pairs ? part->outputs >> 1 : part->outputs;
     const int8_t *w = c->back->w + part->o * kernel + (part->tap_row * g->k_w + part->tap) * g->in_c + part->column;
     int32_t left = c->columns - part->column;
@@ -150,13 +149,16 @@ static bool lay_out(input_t *c, int32_t *scratch, int32_t bytes) {
 bool tl_m0_conv2d_grad_input(const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
     const tl_window_t *g = back->g;
     const int32_t n = g->in_w * g->in_c;
+    if (tl_grad_is_dense(g)) {
+        return tl_m0_fully_connected_grad_input(back, dx, scratch, bytes, exponent);
+    }
     input_t c = {.back = back};
     if (!lay_out(&c, scratch, bytes)) {
         return false;
     }
     for (const int32_t rows = c.rows; c.y < g->in_h; c.y += rows) {
         c.rows = tl_least(rows, g->in_h - c.y);
-        memset(c.sums, 0, 4 * (size_t)(c.rows * c.row));
+        tl_clear(c.sums, c.rows * c.row);
         add_parts(&c);
         for (int32_t i = 0; i < c.rows; i++) {
             tl_rows_put(dx, (c.y + i) * n, c.sums + i * c.row + g->pad_left * g->in_c, n, exponent);
@@ -206,7 +208,7 @@ static inline int32_t value(const weight_t *c, const int8_t *row, int32_t left) 
 // The values at left, left + stride .. of a row, as every fourth word from `to` on. row NULL: the zero point
 ALONE void pack_line(const weight_t *c, const int8_t *row, int32_t left, uint32_t *to) {
     const int32_t stride = c->g.stride_w, per = per_word(c->dy);
-    const tl_m0_pack_t pack = {16, stride * c->g.in_c, per == 2 ? TL_M0_LOW_PAIRS : TL_M0_BYTES};
+    const tl_m0_pack_t pack = {16, stride * c->g.in_c, per == 2 ? TL_M0_LOW_PAIRS : TL_M0_BYTES, 0};
     for (int32_t k = 0; k < c->pixels;) {
         int32_t words = 0;
         if (row && left >= 0) { // as many as lie inside
@@ -313,6 +315,9 @@ int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t 
     const tl_window_t *g = of->g;
     const int32_t count = of->in->count, panel = tl_grad_weight_panel(g, count), each = tl_grad_weight_row(g, count);
     weight_t c = {*g, of->dy, of->x, of->in, of->out, .first = first};
+    if (tl_grad_is_dense(g)) {
+        return 0;
+    }
     c.n = tl_least(of->out->count - first, bytes < panel ? 0 : tl_quotient(bytes - panel, each));
     if (c.n <= 0 || (c.n < 4 && first + c.n < of->out->count)) {
         return 0;
@@ -327,7 +332,7 @@ int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t 
     c.sums = scratch;
     c.packed = (uint32_t *)scratch + 4 * c.quads * c.n;
     c.panel = c.packed + TL_GRAD_CHUNK * c.n;
-    memset(c.sums, 0, 16 * (size_t)(c.quads * c.n));
+    tl_clear(c.sums, 4 * c.quads * c.n);
     add_all(&c);
     take_zero_off(&c);
     *row = 4 * c.quads;

@@ -29,10 +29,50 @@ enum {
 typedef struct {
     int32_t to_step, from_step; // bytes from word to word, from value to value
     uint32_t how;
+    int32_t zero; // taken off TL_M0_BYTES
 } tl_m0_pack_t;
 
 // words > 0
 void tl_m0_pack(uint32_t *to, const void *from, uint32_t words, const tl_m0_pack_t *d);
+
+// ---- dense_grad.S ---------------------------------------------------------------------------------------------------
+
+typedef struct {
+    const int32_t *end; // of the gradients
+    int32_t row;        // bytes from one output's weights to the next one's
+    int32_t fours;      // of sums
+    int32_t bytes;      // 0: weights and row are multiples of 4
+} tl_m0_dense_t;
+
+// sums[i] = sum of gradients[o] * w[o, i] for 4 * fours inputs
+void tl_m0_dense_grad(int32_t *sums, const int8_t *w, const int32_t *gradients, const tl_m0_dense_t *d);
+
+// ---- spread.S -------------------------------------------------------------------------------------------------------
+
+typedef struct {
+    int32_t channels;
+    int32_t taps, weight;       // 1 .. 3, and bytes from one to the next
+    int32_t second, third;      // bytes to their sums
+    int32_t sum, step;          // bytes from gradient to gradient: of the first sum, of themselves
+    int32_t columns;            // bytes of a row of gradients
+    int32_t wide;               // 0: int8
+    int32_t channel, w_channel; // bytes from one channel's gradients and weights to the next one's
+} tl_m0_spread_t;
+
+// Uses up d->channels. The sums of channels lie side by side.
+void tl_m0_spread(const void *gradients, int32_t *sums, const int8_t *w, tl_m0_spread_t *d);
+
+// ---- taps.S ---------------------------------------------------------------------------------------------------------
+
+typedef struct {
+    int32_t second, third; // bytes from x of the first tap to x of the others
+    int32_t next;          // bytes from x of one gradient to the next one's
+    int32_t columns, rows; // bytes of a row of gradients, and how many
+    int32_t skip;          // bytes from x behind a row to the next
+} tl_m0_taps_t;
+
+// sums[t] = sum of gradients * x. x, gradients: int32
+void tl_m0_taps(const int32_t *x, const int32_t *gradients, const tl_m0_taps_t *d, int32_t sums[3]);
 
 // ---- update.S -------------------------------------------------------------------------------------------------------
 
@@ -41,7 +81,8 @@ typedef struct {
     int32_t mantissa; // of the rate
     int32_t up, down; // to the left, then to the right to nearest by one more: 15 bits of a sum
     uint32_t unused;  // bits of a random number that are beyond those cut off
-    int32_t cut;      // fractional bits of the product: 2 .. 30
+    int32_t cut;      // fractional bits of the product: 1 .. 30
+    int32_t far;      // not negative: what is cut off before that, less one
 } tl_m0_update_t;
 
 // w -= sum * mantissa / 2^cut, rounded at random, for the sums up to end: tl_update_weights without a buffer. Gives the
@@ -50,8 +91,21 @@ uint32_t tl_m0_update(int8_t *w, const int32_t *sum, const int32_t *end, const t
 
 // ---- C --------------------------------------------------------------------------------------------------------------
 
-// tl_grad_input of convolutions. false: nothing done, for the scratch is too small.
+// tl_grad_input. false: nothing done, for the scratch is too small.
 bool tl_m0_conv2d_grad_input(const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent);
+bool tl_m0_depthwise_grad_input(
+    const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent);
+bool tl_m0_fully_connected_grad_input(
+    const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent);
+
+// The step of the `i`th chosen output's weights, where a dense layer's gradients are int8: their sums, of one product
+// each, never exist. Keeps x in the scratch from the first one on. false: nothing done, it is another case.
+bool tl_m0_fully_connected_step(
+    const tl_weights_t *of, tl_update_t *u, int8_t *w, int32_t i, tl_rate_t rate, int32_t *scratch);
+
+// tl_grad_weight of a depthwise convolution's output channel o, into the begin of the scratch
+bool tl_m0_depthwise_grad_weight(
+    const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, int32_t *scratch, int32_t bytes);
 
 // tl_grad_weight of convolutions, for as many output channels from the `first` chosen one on as the scratch holds, into
 // its begin, *row sums each. Gives how many, or 0 where it is too small.

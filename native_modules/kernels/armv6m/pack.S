@@ -9,7 +9,8 @@
     .thumb_func
 tl_m0_pack:
     push {r4-r7, lr}
-    ldmia r3!, {r4, r5, r6}
+    ldmia r3!, {r4, r5, r6, r7}
+    mov r12, r7 // what bytes are less
     movs r7, #0
     mov r3, r5
     subs r6, r6, #1
@@ -28,6 +29,8 @@ halves:
 bytes:
     ldrsb r5, [r1, r7]
     adds r1, r1, r3
+    mov r6, r12
+    subs r5, r5, r6
     str r5, [r0]
     adds r0, r0, r4
     subs r2, r2, #1

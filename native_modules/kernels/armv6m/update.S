@@ -17,6 +17,8 @@ tl_m0_update:
     ldmia r3!, {r4, r5}
     mov r12, r4
     mov lr, r5
+    ldr r4, [r3]
+    mov r11, r4
     ldr r2, [sp, #36]
 weight:
     ldmia r1!, {r3}
@@ -26,6 +28,11 @@ weight:
     asrs r3, r3, #1
     mov r4, r10
     muls r3, r4, r3
+    mov r4, r11
+    cmp r4, #0
+    bge far
+back:
+    cmp r3, #0
     beq next
     lsls r4, r2, #13 // xorshift32
     eors r2, r4
@@ -46,6 +53,11 @@ next:
     bne weight
     movs r0, r2
     RESTORE
+far:
+    asrs r3, r4
+    adds r3, r3, #1
+    asrs r3, r3, #1
+    b back
 move:
     movs r4, #MOST
     cmp r3, r4

@@ -1,0 +1,120 @@
+// Back through depthwise convolutions on the Cortex-M0+, three taps of the window at once.
+
+#include "gradient.h"
+#include "work.h"
+
+#ifdef __ARM_ARCH_6M__
+#include "armv6m/m0_grad.h"
+#include "elements.h"
+
+// A function of its own has all registers for itself.
+#define ALONE static __attribute__((noinline))
+
+// ---- dx: what each gradient of a row adds to the sums of a row of dx, which has margins (spread.S)
+// -------------------
+
+// Through row `tap_row` of the window, from the output row oy
+ALONE void add_row(const tl_back_t *back, int32_t multiplier, int32_t tap_row, int32_t oy, int32_t *row) {
+    const tl_window_t *g = back->g;
+    const int32_t bytes = back->dy->width / 8, apart = 4 * g->dilation_w * g->in_c;
+    const char *dy = (const char *)back->dy->at + oy * g->out_w * g->out_c * bytes;
+    for (int32_t m = 0; m < multiplier; m++) {
+        for (int32_t tap = 0; tap < g->k_w; tap += 3) {
+            tl_m0_spread_t d = {.channels = g->in_c,
+                .taps = tl_least(3, g->k_w - tap),
+                .weight = g->out_c,
+                .sum = 4 * g->stride_w * g->in_c,
+                .step = g->out_c * bytes,
+                .columns = g->out_w * g->out_c * bytes,
+                .wide = bytes - 1,
+                .channel = multiplier * bytes,
+                .w_channel = multiplier};
+            d.second = d.taps > 1 ? apart : 0;
+            d.third = d.taps > 2 ? 2 * apart : 0;
+            const int8_t *w = back->w + (tap_row * g->k_w + tap) * g->out_c + m;
+            tl_m0_spread(dy + m * bytes, row + tap * apart / 4, w, &d);
+        }
+    }
+}
+
+bool tl_m0_depthwise_grad_input(
+    const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
+    const tl_window_t *g = back->g;
+    const int32_t n = g->in_w * g->in_c, row = tl_grad_input_row(g), multiplier = tl_quotient(g->out_c, g->in_c);
+    if (bytes < row) {
+        return false;
+    }
+    for (int32_t y = 0; y < g->in_h; y++) {
+        tl_clear(scratch, row / 4);
+        for (int32_t tap = 0; tap < g->k_h; tap++) {
+            for (int32_t oy = 0, at = tap * g->dilation_h - g->pad_top; oy < g->out_h; oy++, at += g->stride_h) {
+                if (at == y) {
+                    add_row(back, multiplier, tap, oy, scratch);
+                }
+            }
+        }
+        tl_rows_put(dx, y * n, scratch + g->pad_left * g->in_c, n, exponent);
+    }
+    return true;
+}
+
+// ---- dw: one channel of some rows, as int32 without gaps (taps.S)
+// ----------------------------------------------------
+
+// The image's rows `top` .. top + rows, less the zero point, which is what lies around it.
+ALONE void unpack_x(const tl_window_t *g, const int8_t *x, int32_t top, int32_t rows, int32_t *to) {
+    const int32_t width = tl_grad_taps_width(g), inside = tl_least(g->in_w, width - g->pad_left);
+    const tl_m0_pack_t pack = {4, g->in_c, TL_M0_BYTES, g->x_zero};
+    tl_clear(to, width * rows);
+    for (int32_t i = 0; i < rows && inside > 0; i++, top++, to += width) {
+        if (top >= 0 && top < g->in_h) {
+            tl_m0_pack((uint32_t *)to + g->pad_left, x + top * g->in_w * g->in_c, (uint32_t)inside, &pack);
+        }
+    }
+}
+
+// Adds to the sums of all taps what `rows` rows of outputs have for them.
+ALONE void add_taps(const tl_window_t *g, const int32_t *x, const int32_t *gradients, int32_t rows, int32_t *sums) {
+    const int32_t width = 4 * tl_grad_taps_width(g), taps = g->k_h * g->k_w;
+    tl_m0_taps_t d = {.next = 4 * g->stride_w, .columns = 4 * g->out_w, .rows = rows};
+    d.skip = g->stride_h * width - g->out_w * d.next;
+    int32_t at[3], column = 0, begin = 0, some[3];
+    for (int32_t tap = 0; tap < taps;) {
+        const int32_t n = tl_least(3, taps - tap);
+        for (int32_t i = 0; i < n; i++) {
+            at[i] = begin + 4 * column * g->dilation_w;
+            if (++column == g->k_w) {
+                column = 0;
+                begin += g->dilation_h * width;
+            }
+        }
+        d.second = n > 1 ? at[1] - at[0] : 0;
+        d.third = n > 2 ? at[2] - at[0] : 0;
+        tl_m0_taps(x + at[0] / 4, gradients, &d, some);
+        for (int32_t i = 0; i < n; i++) {
+            sums[tap++] += some[i];
+        }
+    }
+}
+
+bool tl_m0_depthwise_grad_weight(
+    const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, int32_t *scratch, int32_t bytes) {
+    const int32_t taps = g->k_h * g->k_w, wide = dy->width == 16, multiplier = tl_quotient(g->out_c, g->in_c);
+    const tl_m0_pack_t pack = {4, g->out_c << wide, wide ? TL_M0_HALVES : TL_M0_BYTES, 0};
+    const char *from = (const char *)dy->at + (o << wide);
+    int32_t rows = tl_grad_taps_rows(g, bytes), *gradients = scratch + taps;
+    if (rows == 0) {
+        return false;
+    }
+    tl_clear(scratch, taps);
+    for (int32_t oy = 0; oy < g->out_h; oy += rows) {
+        rows = tl_least(rows, g->out_h - oy);
+        const int32_t n = rows * g->out_w, high = (rows - 1) * g->stride_h + (g->k_h - 1) * g->dilation_h + 1;
+        tl_m0_pack((uint32_t *)gradients, from, (uint32_t)n, &pack);
+        unpack_x(g, x + tl_quotient(o, multiplier), oy * g->stride_h - g->pad_top, high, gradients + n);
+        add_taps(g, gradients + n, gradients, rows, scratch);
+        from += n * pack.from_step;
+    }
+    return true;
+}
+#endif
