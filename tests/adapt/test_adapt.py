@@ -171,8 +171,11 @@ def test_options_that_mean_nothing(backbone, tmp_path, arguments, words):
 
 
 def test_a_model_that_cannot_be_trained_is_refused_before_a_board_is_looked_for(backbone, tmp_path):
+    bare = tmp_path / "bare.tlm"
+    sections = {b"BWD ": None, b"COST": None, b"SCHM": None}
+    tlm.save(tlm.read(tlm.rewrite(tlm.read(backbone), sections)), bare)
     arguments = ("--board", "pico", "--method", "bias")  # the last board counts
-    result = adapt_command(backbone, tmp_path, *arguments)
+    result = adapt_command(bare, tmp_path, *arguments)
     assert result.exit_code == errors.BAD_MODEL and "tinylearn partition" in result.stderr
     trainable = tmp_path / "trainable.tlm"
     tlm.save(partition.with_schemes(partition.prepare(tlm.read(backbone)), []), trainable)
