@@ -95,9 +95,9 @@ def _axes(x: np.ndarray, name: str, shape: tuple[int, ...], last: bool) -> np.nd
     if x.ndim < 1 or not len(x):
         raise TinylearnError(f"{name}: there are no samples in it", BAD_DATA)
     one, behind = x.shape[1:], (*shape[1:], shape[0])
-    forms = {behind: "last", shape: "first"} if last else {shape: "first", behind: "last"}
-    if shape[0] == 1:
-        forms.setdefault(shape[1:], "one")
+    forms = {behind: "last"} if last else {shape: "first"}
+    for form, axes in ((shape, "first"), (behind, "last"), *([(shape[1:], "one")] if shape[0] == 1 else [])):
+        forms.setdefault(form, axes)
     if one not in forms:
         if len(shape) == 1 and int(np.prod(one)) == shape[0]:
             return x.reshape(len(x), -1)
