@@ -207,7 +207,8 @@ def save(model: Model, path: str | Path) -> None:
 def build(graph: ir.Graph, growth: float | None = 0.0) -> bytes:
     """The bytes of the file. Raises TinylearnError where the graph does not fit the format.
 
-    growth: by how much, at most, the arena may grow for scratch of faster kernels (0.25: a quarter).
+    growth: by how much, at most, the arena may grow for scratch of faster kernels, and the weights for panels of dense
+    layers (0.25: a quarter).
     None: plain kernels only.
     """
     graph.check()
@@ -342,7 +343,10 @@ class _Writer:
         if op.code == ir.CLAMP:
             return list(quantization.quantize_multiplier(op.attrs["ratio"]))
         if op.code == ir.FULLY_CONNECTED and record.variant != variants.PLAIN:
-            return [self._put(variants.dense_start(self.graph, op))]
+            start = variants.dense_start(self.graph, op)
+            if self.choices[self.graph.ops.index(op)].panel:
+                return [self._put(start, variants.dense_panel(self.graph.tensors[op.weights].data)), 1]
+            return [self._put(start)]
         if op.code == ir.SOFTMAX:
             return quantization.softmax_parameters(tensors[0].scale, op.attrs["beta"])
         return []

@@ -6,7 +6,7 @@ other processors ignore it. The sizes are those of native_modules/kernels/work.h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from tinylearn_host import ir, planner, quantization
 PLAIN, FAST, FAST_SMALL, COUNT = 0, 1, 2, 3
 
 SMALL = 2**20  # sums below it are rescaled by three short multiplications
+GROUPS = 8  # of four inputs, that armv6m takes at once: half of TL_CHUNK
 SMALL_SHIFTS = range(-13, 0)
-FLOOR = 4096  # bytes of scratch that a small arena may grow by
+FLOOR = 4096  # bytes of scratch that a small arena may grow by, or of panels that a small file may
 
 
 @dataclass(frozen=True)
@@ -144,15 +145,25 @@ def dense_start(graph: ir.Graph, op: ir.Op) -> np.ndarray:
     return start.astype(np.int32)
 
 
+def dense_panel(w: np.ndarray) -> np.ndarray:
+    """uint32: the weights as armv6m's tl_dot4 reads them (kernels/micro.h). w int8 [out, in], both multiples of 4"""
+    quads = w.astype(np.int64).reshape(-1, 4, w.shape[1] // 4, 4)  # [quad, row, group, weight]
+    words = quads[..., 2:] + (quads[..., :2] << 16)
+    words = words.transpose(0, 2, 3, 1)  # [quad, group, word, row]
+    chunks = [words[:, at : at + GROUPS] for at in range(0, words.shape[1], GROUPS)]
+    return np.concatenate([chunk.reshape(-1) for chunk in chunks]).astype(np.uint32)
+
+
 # ---- The choice -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Choice:
-    """variant of tl.h, and bytes of scratch"""
+    """variant of tl.h, bytes of scratch, and whether the file has the panel of a dense layer"""
 
     variant: int = PLAIN
     scratch: int = 0
+    panel: bool = False
 
 
 def choose(graph: ir.Graph, growth: float | None) -> tuple[dict[int, Choice], planner.Layout]:
@@ -172,8 +183,24 @@ def choose(graph: ir.Graph, growth: float | None) -> tuple[dict[int, Choice], pl
         choices = {i: _choose(graph, op, best[i], free[i]) for i, op in fast.items()}
         layout = planner.forward(graph, {i: c.scratch for i, c in choices.items() if c.scratch})
         if layout.bytes <= limit:
-            return choices, layout
+            return _with_panels(graph, choices, growth), layout
     return {}, plain
+
+
+def _with_panels(graph: ir.Graph, choices: dict[int, Choice], growth: float) -> dict[int, Choice]:
+    """Dense layers get panels, which are twice their weights, as long as they fit into `growth` of all weights, or
+    FLOOR bytes."""
+    weights = sum(graph.tensors[op.weights].bytes for op in graph.ops if op.code in ir.WEIGHTED)
+    left = max(int(weights * growth), FLOOR if growth else 0)
+    for index, choice in choices.items():
+        op = graph.ops[index]
+        shape = graph.tensors[op.weights].shape
+        size = 2 * graph.tensors[op.weights].bytes
+        whole = op.code == ir.FULLY_CONNECTED and shape[0] % 4 == shape[1] % 4 == 0
+        if choice.variant != PLAIN and whole and size <= left:
+            choices[index] = replace(choice, panel=True)
+            left -= size
+    return choices
 
 
 def _fits_a_pair(graph: ir.Graph, op: ir.Op) -> bool:

@@ -197,7 +197,10 @@ tl_status_t tl_call_check(const tl_call_t *call) {
     for (int i = 0; i < TL_SPANS; i++) {
         const tl_span_t *span = &call->span[i];
         bool optional = span->bytes == 0 && (i == TL_B || (i == TL_START && weighted(call->code)));
-        optional |= i == TL_SCRATCH && call->variant != TL_PLAIN; // with too little of it the plain kernel runs
+        optional |= i == TL_START && call->code == TL_FULLY_CONNECTED &&
+                    ((call->g.dense.n_in | call->g.dense.n_out) & 3) == 0 &&
+                    span->bytes == need.bytes[i] + 2 * need.bytes[TL_W]; // with a panel
+        optional |= i == TL_SCRATCH && call->variant != TL_PLAIN;        // with too little of it the plain kernel runs
         if ((span->bytes != need.bytes[i] && !optional) || span->bytes > INT32_MAX) {
             return TL_E_BYTES;
         }

@@ -8,7 +8,10 @@ void tl_call_run(const tl_call_t *call) {
     const int8_t *x = span[TL_X].at, *x2 = span[TL_X2].at, *w = span[TL_W].at;
     const int32_t *b = span[TL_B].at, *mult = span[TL_REQUANT].at;
     int8_t *y = span[TL_Y].at;
-    const tl_work_t work = {call->variant, span[TL_SCRATCH].at, (uint32_t)span[TL_SCRATCH].bytes, span[TL_START].at};
+    tl_work_t work = {call->variant, span[TL_SCRATCH].at, (uint32_t)span[TL_SCRATCH].bytes, span[TL_START].at, NULL};
+    if (span[TL_START].bytes > 4 * (size_t)call->g.dense.n_out) {
+        work.panel = (const uint32_t *)work.start + call->g.dense.n_out;
+    }
     switch (call->code) {
         case TL_CONV2D:
             tl_conv2d_s8(window, x, w, b, mult, (const int8_t *)(mult + window->out_c), y, &work);

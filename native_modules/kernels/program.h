@@ -75,7 +75,7 @@ enum {
 enum { TL_MAX_FIELDS = 18 };
 
 // What an operator reads and writes. An empty span where it has no such buffer.
-// TL_START: of a dense layer, optional: see tl_work_t.
+// TL_START: of a dense layer, optional: start, and behind it panel, of tl_work_t.
 enum { TL_X, TL_X2, TL_W, TL_B, TL_REQUANT, TL_Y, TL_SCRATCH, TL_SPANS, TL_START = TL_X2 };
 
 // One operator on its buffers. The geometry is the struct of tl.h that the code asks for; seen as integers, its fields.

@@ -102,7 +102,7 @@ def convolution(rng: np.random.Generator, depthwise: bool) -> Call:
 
 def dense(rng: np.random.Generator) -> Call:
     n_in = int(rng.choice([rng.integers(1, 40), 64, 100, 130, 256, rng.integers(40, 300)]))
-    n_out = int(rng.integers(1, 20))
+    n_out = int(rng.choice([4, 8, 12, *rng.integers(1, 20, 3)]))
     w = weights(rng, (n_out, n_in))
     b = rng.integers(-20000, 20000, n_out).astype(np.int32) if rng.random() < 0.9 else None
     x_zero, y_zero = (int(v) for v in rng.choice([-128, -5, 0, 7, 127], 2))
@@ -110,6 +110,8 @@ def dense(rng: np.random.Generator) -> Call:
     start = ((0 if b is None else b) - x_zero * w.sum(axis=1, dtype=np.int64)).astype(np.int32)
     geometry = [n_in, n_out, x_zero, y_zero, *clamp(rng)]
     known = start if rng.random() < 0.6 else None
+    if known is not None and n_in % 4 == n_out % 4 == 0:
+        known = np.concatenate([start.view(np.uint32), variants.dense_panel(w)])
     x = inputs(rng, n_in)
     return Call(FULLY_CONNECTED, geometry, x, w.reshape(-1), b, scale, n_out, variants.FAST, 4 * n_out, known)
 

@@ -1,5 +1,5 @@
-// The sums of dense layers on the Cortex-M0+: runs of eight weights by rows.S, in aligned words; what is left of a row
-// before and behind them one by one.
+// The sums of dense layers on the Cortex-M0+: by the panel in the model's file, or else runs of eight weights by
+// rows.S, in aligned words; what is left of a row before and behind them one by one.
 
 #include "work.h"
 
@@ -36,6 +36,18 @@ static int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero) {
     return acc;
 }
 
+// All of it with a panel of 16 bits per weight
+static void chain(const tl_dense_t *g, const int8_t *x, const tl_work_t *work) {
+    const uint32_t *panel = work->panel;
+    tl_dot4_t d = {(uint32_t)g->n_out / 4, work->start, work->at, 1};
+    for (int32_t left = g->n_in; left > 0; left -= 2 * TL_CHUNK, x += 2 * TL_CHUNK) {
+        uint32_t words = left < 2 * TL_CHUNK ? (uint32_t)left / 2 : TL_CHUNK;
+        tl_dot4(x, words, panel, &d);
+        panel += (uint32_t)g->n_out * words;
+        d.start = work->at;
+    }
+}
+
 int32_t tl_fast_fully_connected(
     const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const tl_work_t *work) {
     const int32_t n = g->n_in, zero = work->start ? 0 : g->x_zero; // a start has the zero point's part in it
@@ -43,6 +55,10 @@ int32_t tl_fast_fully_connected(
     int32_t *sums = work->at;
     if (work->bytes < tl_fully_connected_scratch(g)) {
         return 0;
+    }
+    if (work->panel) {
+        chain(g, x, work);
+        return 1;
     }
     b = work->start ? work->start : b;
     memset(sums, 0, 4 * (size_t)g->n_out);
