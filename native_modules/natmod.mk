@@ -24,7 +24,7 @@ endif
 # The speed of the Cortex-M0+ is in its assembly.
 ifneq ($(filter tl_infer-armv6m tl_grad-armv6m tl_filter-armv6m,$(MOD)-$(ARCH)),)
 SMALL = $(basename $(SRC))
-$(SMALL:%=$(BUILD)/%.o): CFLAGS += -fno-tree-loop-optimize -fno-inline-small-functions # another 400 bytes
+$(SMALL:%=$(BUILD)/%.o): CFLAGS += -fno-tree-loop-optimize -fno-inline-small-functions -fno-move-loop-invariants -fno-tree-dominator-opts # another 500 bytes
 endif
 $(SMALL:%=$(BUILD)/%.o): CFLAGS += -Os
 
