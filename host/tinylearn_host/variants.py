@@ -1,7 +1,7 @@
 """How each operator with weights is done on the board: the variants of native_modules/kernels/tl.h, and their scratch.
 
-Every variant gives the same bits. What is chosen here is what the Cortex-M0+ has fast kernels for (kernels/armv6m);
-other processors ignore it. The sizes are those of native_modules/kernels/work.h.
+Every variant gives the same bits. One file serves every processor, in the same scratch (native_modules/kernels/work.h):
+the panels of the Cortex-M0+ and of all others are of one size.
 """
 
 from __future__ import annotations
