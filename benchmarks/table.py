@@ -6,10 +6,11 @@ from pathlib import Path
 
 import results
 from tinylearn_host import boards
-from tinylearn_host.bench import kernels, litert
+from tinylearn_host.bench import gradients, kernels, litert
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 KERNELS = [layer.name for layer in kernels.LAYERS]
+GRADIENTS = [gradient.name for gradient in gradients.GRADIENTS]
 TOTAL = {"cycles": (1e6, "M cycles"), "instructions": (1e6, "M instr."), "seconds": (1e-3, "ms")}
 EACH = {"cycles": (1, "cycles"), "instructions": (1, "instr."), "seconds": (1e-9, "ns")}
 TEXT = """# Benchmarks
@@ -28,6 +29,13 @@ simulator's, and is the same to the bit. `benchmarks/run.py --check` fails where
 Per multiply-accumulate. Weights span the whole int8 range, and every channel has its own scale.
 
 {layers}
+
+## Gradients
+
+The same layers on the way back, through one record of `tl_grad.backward`, per multiply-accumulate of the forward pass:
+dx with its exponent, or dw and db with their update, without the scaling of dy, which both share. Gradients are int8, or int16.
+
+{gradients}
 
 ## Whole models
 
@@ -66,9 +74,10 @@ def text() -> str:
     columns = {name: rows for name, rows in columns.items() if rows}
     names = list(dict.fromkeys(name for rows in columns.values() for name in rows if "LiteRT" not in name))
     learning = [name for name in names if name.startswith(("adapt ", "step "))]
-    models = [name for name in names if name not in KERNELS and name not in learning]
+    models = [name for name in names if name not in (*KERNELS, *GRADIENTS) and name not in learning]
     return TEXT.format(
         layers=_table(columns, [name for name in KERNELS if name in names], EACH),
+        gradients=_table(columns, [name for name in GRADIENTS if name in names], EACH),
         models=_table(columns, models, TOTAL),
         learning=_table(columns, learning, TOTAL),
         litert=_litert(columns.get("unix", {})),

@@ -61,7 +61,7 @@ def depthwise_scratch(g: Window) -> int:
 
 # ---- Scratch of the way back: work.h --------------------------------------------------------------------------------
 
-CHUNK, ROOM = 16, 8192  # TL_GRAD_CHUNK, TL_GRAD_ROOM
+CHUNK, ROOM = 16, 8704  # TL_GRAD_CHUNK, TL_GRAD_ROOM
 
 
 def dense_window(inputs: int, outputs: int) -> Window:

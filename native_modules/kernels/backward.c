@@ -324,13 +324,14 @@ static void update(record_t *r, tl_update_t *u) {
     const bool depthwise = r->call.code == TL_DEPTHWISE_CONV2D;
     const int32_t most = INT32_MAX - taps * (depthwise ? 1 : g->in_c) * (255 * 128); // no sum of the forward overflows
     int16_t *buffer = r->buffer;
-    const int32_t *sums = r->scratch;
+    const int32_t *sums = r->scratch, *totals = NULL; // the sums of gradients, where they are known
     for (int32_t i = 0, ready = 0, row = 0; i < r->out.count; i++, ready--, sums += row) {
         const int32_t o = tl_channel_at(&r->out, i);
         if (wanted(r, TL_TRAIN_WEIGHTS) && !fast_step(r, u, i)) {
             if (ready <= 0) {
                 ready = weight_sums(r, i, &row);
                 sums = r->scratch;
+                totals = row ? sums + ready * row : NULL;
             }
             int8_t *w = r->call.span[TL_W].at;
             const tl_rate_t rate = r->weight_rates[o];
@@ -348,7 +349,7 @@ static void update(record_t *r, tl_update_t *u) {
         }
         if (wanted(r, TL_TRAIN_BIAS)) {
             int32_t *b = r->call.span[TL_B].at;
-            tl_update_bias(u, b + o, most, tl_grad_bias(&r->dy, g->out_c, o), e, r->bias_rates[o],
+            tl_update_bias(u, b + o, most, totals ? *totals++ : tl_grad_bias(&r->dy, g->out_c, o), e, r->bias_rates[o],
                 r->bias_buffer ? r->bias_buffer + i : NULL);
         }
     }

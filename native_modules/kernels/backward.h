@@ -57,8 +57,8 @@ typedef struct {
     int32_t reserved;
 } tl_state_t;
 
-// Runs a plan's records in order. Trained weights and biases lie in the arena, where places says, or in the model's file
-// where places says TL_CHANGED and TL_BACK_WEIGHTS is that file, which may be written to then. dx may lie where dy
+// Runs a plan's records in order. Trained weights and biases lie in the arena, where places says, or in the model's
+// file where places says TL_CHANGED and TL_BACK_WEIGHTS is that file, which may be written to then. dx may lie where dy
 // lies for add, clamp and reshape; nothing else that is written overlaps anything.
 // Status: TL_E_PLAN + 256 * record where a record does not fit; other codes of a record's operator + 256 * record.
 enum { TL_BACK_MODEL, TL_BACK_ARENA, TL_BACK_PLACES, TL_BACK_PLAN, TL_BACK_STATE, TL_BACK_WEIGHTS, TL_BACK_SPANS };

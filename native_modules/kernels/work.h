@@ -43,7 +43,7 @@ static inline uint32_t tl_fully_connected_scratch(const tl_dense_t *g) {
 
 enum {
     TL_GRAD_CHUNK = 16,  // words of gradients that meet a panel at once: two int8 or one int16 each
-    TL_GRAD_ROOM = 8192, // bytes beyond which no panel grows
+    TL_GRAD_ROOM = 8704, // bytes beyond which no panel grows
 };
 
 static inline int32_t tl_least(int32_t a, int32_t b) {

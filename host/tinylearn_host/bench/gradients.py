@@ -11,7 +11,7 @@ from tinylearn_host import ir, tlm, variants
 from tinylearn_host.bench import kernels
 
 WEIGHTS, BIAS, INPUT = 1, 2, 4  # of a record: native_modules/kernels/backward.h
-RATE = (20000, -22)  # mantissa, exponent: most steps are smaller than one
+RATE = (20000, -28)  # mantissa, exponent: most steps are smaller than one
 STATE, TENSORS = 8, 4  # words of tl_state_t; x, w, b, y in the order of kernels.graph
 
 

@@ -171,7 +171,8 @@ bool tl_m0_conv2d_grad_input(const tl_back_t *back, tl_rows_t *dx, int32_t *scra
 
 // The sums of a few output channels: per channel 4 * quads sums, packed gradients, and the sum of all gradients.
 typedef struct {
-    tl_window_t g; // pixels that no window overlaps lie in one row
+    tl_window_t g; // flat: pixels that no window overlaps lie in one row
+    bool flat;
     const tl_grad_t *dy;
     const int8_t *x;
     const tl_channels_t *in;
@@ -237,6 +238,11 @@ ALONE void pack_line(const weight_t *c, const int8_t *row, int32_t left, uint32_
 ALONE void pack_column(const weight_t *c, const column_t *column, uint32_t *to) {
     const tl_window_t *g = &c->g;
     const int8_t *x = c->x + tl_channel_at(c->in, column->i);
+    if (c->flat && !(c->pixels & 1)) { // nothing lies outside
+        const tl_m0_pack_t pack = {16, g->in_c, per_word(c->dy) == 2 ? TL_M0_LOW_PAIRS : TL_M0_BYTES, 0};
+        tl_m0_pack(to, x + c->ox * g->in_c, (uint32_t)c->words, &pack);
+        return;
+    }
     const int32_t left = c->ox * g->stride_w - g->pad_left + column->tap * g->dilation_w;
     int32_t y = c->oy * g->stride_h - g->pad_top + column->tap_row * g->dilation_h;
     for (int32_t row = c->rows; row > 0; row--, y += g->stride_h, to += 4 * c->words) {
@@ -300,11 +306,13 @@ static void add_all(weight_t *c) {
     }
 }
 
-// sum of G * (x - zero) = sum of G * x - zero * sum of G
+// sum of G * (x - zero) = sum of G * x - zero * sum of G. The sums of G, which biases want, stay where gradients were.
 ALONE void take_zero_off(const weight_t *c) {
     int32_t *sums = c->sums;
     for (int32_t i = 0; i < c->n; i++) {
-        const int32_t off = c->g.x_zero * tl_grad_bias(c->dy, c->g.out_c, tl_channel_at(c->out, c->first + i));
+        const int32_t all = tl_grad_bias(c->dy, c->g.out_c, tl_channel_at(c->out, c->first + i));
+        const int32_t off = c->g.x_zero * all;
+        c->packed[i] = (uint32_t)all;
         for (const int32_t *end = sums + 4 * c->quads; sums < end; sums++) {
             *sums -= off;
         }
@@ -314,7 +322,7 @@ ALONE void take_zero_off(const weight_t *c) {
 int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
     const tl_window_t *g = of->g;
     const int32_t count = of->in->count, panel = tl_grad_weight_panel(g, count), each = tl_grad_weight_row(g, count);
-    weight_t c = {*g, of->dy, of->x, of->in, of->out, .first = first};
+    weight_t c = {*g, false, of->dy, of->x, of->in, of->out, .first = first};
     if (tl_grad_is_dense(g)) {
         return 0;
     }
@@ -324,6 +332,7 @@ int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t 
     }
     const bool flat = g->k_h * g->k_w * g->stride_h * g->stride_w == 1 && g->out_h == g->in_h && g->out_w == g->in_w;
     if (flat) {
+        c.flat = true;
         c.g.out_w = c.g.in_w = g->out_h * g->out_w;
         c.g.out_h = c.g.in_h = 1;
     }

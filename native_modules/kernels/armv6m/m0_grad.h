@@ -108,7 +108,8 @@ bool tl_m0_depthwise_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, int32_t *scratch, int32_t bytes);
 
 // tl_grad_weight of convolutions, for as many output channels from the `first` chosen one on as the scratch holds, into
-// its begin, *row sums each. Gives how many, or 0 where it is too small.
+// its begin, *row sums each, and behind them the sums of each one's gradients. Gives how many, or 0 where it is too
+// small.
 int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row);
 
 #endif
