@@ -33,7 +33,8 @@ Per multiply-accumulate. Weights span the whole int8 range, and every channel ha
 ## Gradients
 
 The same layers on the way back, through one record of `tl_grad.backward`, per multiply-accumulate of the forward pass:
-dx with its exponent, or dw and db with their update, without the scaling of dy, which both share. Gradients are int8, or int16.
+dx with its exponent, or dw and db with their update, without the scaling of dy, which both share. Gradients are int8
+or int16.
 
 {gradients}
 
