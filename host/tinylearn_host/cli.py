@@ -21,6 +21,8 @@ from tinylearn_host.commands import (
     cmd_run,
     cmd_search,
     cmd_sizes,
+    cmd_train,
+    cmd_zoo,
 )
 from tinylearn_host.errors import MEANINGS, TinylearnError
 
@@ -57,6 +59,8 @@ def main() -> None:
 
 
 for module in (
+    cmd_zoo,
+    cmd_train,
     cmd_quantize,
     cmd_convert,
     cmd_inspect,

@@ -29,7 +29,6 @@ from models.emg.network import network  # noqa: E402
 
 SHOT, QUERIES, EPISODES = 4, 8, 2  # windows of each gesture; episodes a step
 RATE = 0.01
-META = {"domain": "signal"}
 
 
 def redraw(pictures: Tensor) -> Tensor:
@@ -73,7 +72,7 @@ def calibration(source: Wearers, batches: int = 8) -> np.ndarray:
 @click.option("--hold-out-wearer", "strangers", multiple=True, help="Train without a wearer, by name; repeatable.")
 @click.option("--hold-out-half", is_flag=True, help="Train without every second wearer, in the order of their names.")
 @click.option(
-    "--steps", default=1000, show_default=True, help="Of training, two episodes each; 0: only convert the float .onnx."
+    "--steps", default=800, show_default=True, help="Of training, two episodes each; 0: only convert the float .onnx."
 )
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=1, show_default=True, help="Processor cores to use.")
@@ -98,7 +97,7 @@ def main(data: str, strangers, hold_out_half: bool, steps: int, seed: int, threa
         export(train(source, steps), (ELECTRODES, 1, FRAMES), onnx)
     torch.manual_seed(seed)
     source = Wearers([block for block in blocks if block.wearer not in unseen], seed)
-    convert(onnx, calibration(source), output, META, gestures.FRONT.pack())
+    convert(onnx, calibration(source), output, domain="signal", section=gestures.FRONT.pack())
     asked = [block for block in blocks if block.wearer in (unseen or wearers)]
     for model in (onnx, output):
         rows = evaluate.table(asked, features_of(model))

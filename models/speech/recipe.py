@@ -20,6 +20,7 @@ from torch import nn
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[1] / "host")]
 
+from tinylearn_host.pretraining import sounds, views  # noqa: E402
 from tinylearn_host.pretraining.export import convert, export  # noqa: E402
 from tinylearn_host.pretraining.fewshot import features_of  # noqa: E402
 from tinylearn_host.pretraining.losses import minimise  # noqa: E402
@@ -36,15 +37,15 @@ class Training:
     def __init__(self, recordings: words.Recordings, heard: np.ndarray, seed: int):
         """heard: a boolean mask of the recordings; all are drawn, so that those left out change nothing of the rest."""
         self.vocabulary = sorted(set(recordings.word[heard].tolist()))
-        drawn = [variants[heard] for variants in words.variants(recordings, seed)]
+        drawn = [variants[heard] for variants in sounds.variants(recordings.pcm, words.FRONT, seed)]
         index = torch.from_numpy(np.searchsorted(self.vocabulary, recordings.word[heard]))
         self.pictures = torch.from_numpy(np.concatenate(drawn))  # uint8 [2 N, VARIANTS, 32, 32]
         self.word = torch.cat([index, index + len(self.vocabulary)])
 
     def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Redrawn pictures [size, 1, 32, 32] and their classes [size]."""
-        rows, takes = torch.randint(len(self.word), (size,)), torch.randint(words.VARIANTS, (size,))
-        return words.redraw(self.pictures[rows, takes][:, None] / 255), self.word[rows]
+        rows, takes = torch.randint(len(self.word), (size,)), torch.randint(sounds.VARIANTS, (size,))
+        return views.spectrogram(self.pictures[rows, takes][:, None] / 255), self.word[rows]
 
 
 def train(source: Training, steps: int) -> nn.Sequential:
@@ -78,7 +79,7 @@ def make(source: Training, steps: int, seed: int, path: Path) -> None:
         export(train(source, steps), (1, words.SIDE, words.SIDE), onnx)
     labels = [words.NAMES[word] for word in source.vocabulary]
     torch.manual_seed(seed)
-    convert(onnx, calibration(source), path, {"labels": labels, "domain": "spectrogram"}, words.FRONT.pack())
+    convert(onnx, calibration(source), path, domain="spectrogram", labels=labels, section=words.FRONT.pack())
 
 
 @click.command()
@@ -87,7 +88,7 @@ def make(source: Training, steps: int, seed: int, path: Path) -> None:
 @click.option(
     "--hold-out-word", "unheard", multiple=True, type=click.Choice(words.NAMES), help="Train without; repeatable."
 )
-@click.option("--steps", default=2000, show_default=True, help="Batches to train for; 0: only convert the float .onnx.")
+@click.option("--steps", default=1500, show_default=True, help="Batches to train for; 0: only convert the float .onnx.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=1, show_default=True, help="Processor cores to use.")
 @click.option(

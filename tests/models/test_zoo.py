@@ -65,4 +65,4 @@ def test_integers_do_what_the_float_network_does(name, samples):
     noise = 10 * np.log10((floats**2).sum() / ((integers - floats) ** 2).sum())
     assert noise > 20, f"{noise:.1f} dB"
     raw = integers / step + model.tensors[model.features].zero_point
-    assert ((raw < -127.5) | (raw > 126.5)).mean() < 0.005  # few saturate, though the sounds are none of its words
+    assert ((raw < -127.5) | (raw > 126.5)).mean() < 0.01  # few saturate, though the sounds are none of its words

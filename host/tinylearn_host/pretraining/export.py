@@ -9,9 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tinylearn_host import front, partition, quantizing, tlm
-
-GROWTH = 0.25  # of the arena, for the scratch of faster kernels
+from tinylearn_host import front, quantizing, tlm
 
 
 def export(net: nn.Module, shape: tuple[int, int, int], path: Path) -> None:
@@ -22,16 +20,25 @@ def export(net: nn.Module, shape: tuple[int, int, int], path: Path) -> None:
         torch.onnx.export(net, torch.zeros(1, *shape), str(path), dynamo=False, opset_version=17, **names)
 
 
-def convert(onnx: Path, samples: np.ndarray, path: Path, meta: dict, section: bytes | None = None) -> tlm.Model:
-    """Float ONNX to the board's file.
+def convert(
+    onnx: Path,
+    samples: np.ndarray,
+    path: Path,
+    *,
+    domain: str,
+    labels: list[str] | None = None,
+    section: bytes | None = None,
+) -> tlm.Model:
+    """Float ONNX to the board's file. No value seen in calibration is clipped: users will show what nobody has seen.
 
-    samples:    pictures to calibrate on, float32 [N, h, w, channels] 0 .. 1
-    meta:       what the file shall say about itself (docs/SPEC.md, META): "domain", "labels", ...
-    section:    FRNT, where samples come from a sensor (front.py)
+    samples:    pictures to calibrate on, 0 .. 1 [N, h, w, channels]
+    domain:     what they are, for META (docs/SPEC.md)
+    section:    FRNT, where they come from a sensor (front.py)
     """
-    graph = quantizing.quantize(onnx, np.rint(255 * samples).astype(np.uint8)).graph  # pixels, as boards take them
-    graph.meta.update(meta)
-    model = partition.prepare(tlm.read(tlm.build(graph, growth=GROWTH)))
+    pixels = np.rint(255 * samples).astype(np.uint8)
+    result = quantizing.quantize(onnx, pixels, labels=labels, name=path.stem, method="min-max", quick=True)
+    result.graph.meta["domain"] = domain
+    model = result.model()
     if section:
         model = tlm.read(tlm.rewrite(model, {front.TAG: (section, 0)}))
     tlm.save(model, path)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from rich.progress import track
 from torch import Tensor, nn
 
+Watch = Callable[[int, int], None]
 TAU = 10.0  # Hu et al. 2022, arXiv 2204.07305
 
 
@@ -38,19 +39,31 @@ class CosineClassifier(nn.Module):
 
 
 def minimise(
-    loss: Callable[[], Tensor], modules: list[nn.Module], steps: int, *, rate: float, decay: float = 0.02
+    loss: Callable[[], Tensor],
+    modules: list[nn.Module],
+    steps: int,
+    *,
+    rate: float,
+    decay: float = 0.02,
+    watch: Watch | None = None,
 ) -> None:
-    """AdamW on a loss that draws its own batch, one cycle of the rate; the modules end in evaluation mode."""
+    """AdamW on a loss that draws its own batch, one cycle of the rate; the modules end in evaluation mode.
+
+    watch: called with (steps done, steps); None: a bar on a terminal
+    """
     for module in modules:
         module.train().to(memory_format=torch.channels_last)
     parameters = [parameter for module in modules for parameter in module.parameters()]
     optimiser = torch.optim.AdamW(parameters, weight_decay=decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
-    for _ in track(range(steps), "training", disable=not sys.stdout.isatty()):
+    bar = track(range(steps), "training", disable=watch is not None or not sys.stdout.isatty())
+    for step in bar:
         value = loss()
         optimiser.zero_grad()
         value.backward()
         optimiser.step()
         schedule.step()
+        if watch:
+            watch(step + 1, steps)
     for module in modules:
         module.eval()
