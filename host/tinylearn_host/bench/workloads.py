@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tinylearn_host import digits, flash, importers, paths, tlm
+from tinylearn_host import digits, flash, importers, paths, tlm, training_report
 from tinylearn_host.bench import gradients, kernels, litert, reference_models
+from tinylearn_host.samples import Samples
 
 SHOTS, SEED = 5, 1
 METHODS = ("prototype", "closed_form", "last_layer")  # those of Model.adapt
 LAST_LAYER_STEPS = 40  # and its default
+TAIL_METHODS = ("bias", "scheme", "full")  # those that train the network
+TAIL_STEPS, TAIL_BUDGET, TAIL_WAYS = 40, 60_000, 5  # bytes: what a Pico has left beside the model
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ def _all() -> dict[str, Callable[[], Workload]]:
     if zoo:
         made |= {f"adapt {method}": partial(_adaptation, method) for method in METHODS}
         made["step last_layer"] = _step
+        made |= {f"step {method}": partial(_tail_step, method) for method in TAIL_METHODS}
+        made["adapt scheme"] = _tail_adaptation
     return made
 
 
@@ -99,7 +104,8 @@ def _adaptation(method: str) -> Workload:
         macs += LAST_LAYER_STEPS * _step_macs(raw, len(support))
     if method == "closed_form":  # the samples' products with each other, and the rows made of them
         macs += len(support) ** 2 * _features(raw) // 2 + _step_macs(raw, len(support))
-    return Workload(f"adapt {method}", "adapt", macs, raw, support.x.tobytes(), (bytes(support.y), method))
+    arguments = (bytes(support.y), {"method": method})
+    return Workload(f"adapt {method}", "adapt", macs, raw, support.x.tobytes(), arguments)
 
 
 def _step() -> Workload:
@@ -122,3 +128,38 @@ def _feature_macs(raw: bytes) -> int:
 def _step_macs(raw: bytes, samples: int) -> int:
     """Of the scores and of the gradient."""
     return 2 * samples * 10 * _features(raw)
+
+
+# ---- Training the network --------------------------------------------------------------------------------------------
+
+
+def _tail_adaptation() -> Workload:
+    """25 samples and 40 steps, as TinyTrain (arXiv 2307.09988, table 9), with a scheme of the model's file."""
+    raw, support = _few_digits()
+    fit = _fit(raw, "scheme", len(support.y))
+    macs = fit.first_macs + fit.steps * fit.step_macs
+    return Workload("adapt scheme", "adapt", macs, raw, support.x.tobytes(), (bytes(support.y), _options("scheme")))
+
+
+def _tail_step(method: str) -> Workload:
+    """One step of the same."""
+    raw, support = _few_digits()
+    macs = _fit(raw, method, len(support.y)).step_macs
+    arguments = (bytes(support.y), _options(method))
+    return Workload(f"step {method}", "tail_step", macs, raw, support.x.tobytes(), arguments)
+
+
+def _options(method: str) -> dict:
+    return {"method": method, "steps": TAIL_STEPS, "budget": TAIL_BUDGET, "head": "prototype"}
+
+
+def _few_digits() -> tuple[bytes, Samples]:
+    support = digits.task(SHOTS, 1, SEED)[0]
+    few = [i for i, y in enumerate(support.y) if y < TAIL_WAYS]
+    return flash.default_model().read_bytes(), Samples(support.x[few], [support.y[i] for i in few])
+
+
+def _fit(raw: bytes, method: str, samples: int):
+    """The board's own plan."""
+    task = training_report.Task(TAIL_WAYS, samples // TAIL_WAYS, TAIL_BUDGET)
+    return training_report.find(tlm.read(raw), method, task, steps=TAIL_STEPS).fit

@@ -54,16 +54,35 @@ class Samples:
                 yield self.x, label
 
 
-def adapt(measure, model, samples, labels, method):
-    """A whole adaptation; the result is the head."""
+def adapt(measure, model, samples, labels, options):
+    """A whole adaptation; the result is the head, and the weights that it changed."""
     pairs = Samples(samples, labels, len(model.x))
 
     def teach():
         model.reset()
-        model.adapt(pairs, method=method)
+        model.adapt(pairs, **options)
 
     cost = measure(teach)
-    return 0, measure(nothing), cost, bytes(model.head.w) + bytes(model.head.b)
+    return 0, measure(nothing), cost, learned(model)
+
+
+def learned(model):
+    return bytes(model.head.w) + bytes(model.head.b) + b"".join([bytes(model.tensor(t)[0]) for t in model.changed])
+
+
+def tail_step(measure, model, samples, labels, options):
+    """One step of training the network: what two cost more than one, which is the empty call here."""
+    pairs = Samples(samples, labels, len(model.x))
+
+    def steps(count):
+        options["steps"] = count
+        model.reset()
+        model.adapt(pairs, **options)
+
+    steps(1)  # loads the code
+    empty = measure(steps, 1)
+    cost = measure(steps, 2)
+    return 0, empty, cost, learned(model)
 
 
 def step(measure, model, samples, labels):
