@@ -154,6 +154,45 @@ def test_channels_last_networks_lose_their_transposes():
     assert result.calibration.sqnr > 30
 
 
+class OverTime(nn.Module):
+    """A raw series gets its channel in the network, a dense layer goes over time, the mean comes last."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.dense = nn.Conv1d(1, 4, 5, 2), nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.dense(torch.relu(self.conv(x.unsqueeze(1))).transpose(1, 2)).mean(1)
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "codes"),
+    [
+        (OverTime(), (60,), [ir.RESHAPE, ir.CONV2D, ir.CONV2D, ir.MEAN]),
+        (
+            nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.ReLU(), nn.Linear(8, 3), nn.LogSoftmax(1)),
+            (3, 4, 4),
+            [ir.RESHAPE, ir.FULLY_CONNECTED, ir.FULLY_CONNECTED],
+        ),
+        (
+            nn.Sequential(nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(2, 3, 1)),
+            (2, 6, 6),
+            [ir.DEPTHWISE_CONV2D, ir.MAX_POOL, ir.CONV2D],
+        ),
+        (nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(2, 3, 1)), (2, 6, 6), [ir.MAX_POOL, ir.CONV2D]),
+    ],
+)
+def test_networks_may_begin_with_anything(net, shape, codes):
+    net, x = net.eval(), np.random.default_rng(0).normal(size=(SAMPLES, *shape)).astype(np.float32)
+    result = tinylearn_host.quantize(net, x, quick=True)
+    assert [op.code for op in result.graph.ops] == codes
+    with torch.no_grad():
+        expected = (net[:-1] if "LogSoftmax" in str(net) else net)(torch.from_numpy(x)).numpy()
+    expected = np.moveaxis(expected, 1, -1).reshape(SAMPLES, -1)
+    np.testing.assert_allclose(result.calibration.real, expected, atol=1e-5)
+    assert result.calibration.sqnr > 30
+
+
 class Odds(nn.Module):
     """Arithmetic with constants, a batch normalisation that follows no layer, pools of all kinds, a softmax."""
 

@@ -137,7 +137,8 @@ def exported(module, raws: dict[str, data.Raw]):
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter that needs no further package is called the old one
             path = Path(folder) / "module.onnx"
-            sample = torch.zeros(x.shape, dtype=torch.float32, device=next(iter(module.parameters())).device)
+            weights = next(iter(module.parameters()), torch.empty(0))
+            sample = torch.zeros(x.shape, dtype=torch.float32, device=weights.device)
             torch.onnx.export(module, (sample,), str(path), dynamo=False, opset_version=17)
             return read(path)
     except (RuntimeError, TypeError, ValueError, torch.onnx.errors.OnnxExporterError) as error:

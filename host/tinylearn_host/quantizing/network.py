@@ -189,12 +189,13 @@ def _folded(model):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "folded.onnx"
         options.optimized_model_filepath = str(path)
-        # Transposes stay where the exporter put them: there they tell which way the data lies.
+        # Transposes stay where the exporter put them: there they tell which way the data lies. So do dense layers over
+        # pixels, which would become a Gemm between two reshapes.
         onnxruntime.InferenceSession(
             model.SerializeToString(),
             options,
             providers=["CPUExecutionProvider"],
-            disabled_optimizers=["TransposeOptimizer"],
+            disabled_optimizers=["TransposeOptimizer", "MatMulAddFusion"],
         )
         return onnx.load(path)
 

@@ -54,7 +54,12 @@ def quantise(network: Network, ranges: dict[str, Range], input_step: tuple[float
             per_channel=True,
             activation_type=ort.QuantType.QInt8,
             weight_type=ort.QuantType.QInt8,
-            extra_options={"ActivationSymmetric": False, "WeightSymmetric": True, "TensorQuantOverrides": overrides},
+            extra_options={
+                "ActivationSymmetric": False,
+                "WeightSymmetric": True,
+                "TensorQuantOverrides": overrides,
+                "ForceQuantizeNoInputCheck": True,  # a reshape or pool may come first
+            },
         )
         return onnx.load(path)
 

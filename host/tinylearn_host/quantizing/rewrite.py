@@ -453,6 +453,8 @@ class _Rewriting:
             raise self._unsupported(f"a clip to {low:g} .. {high:g}", "the range must contain 0, as ReLU's and ReLU6's")
         if (low, high) == (-math.inf, math.inf):
             self._stand(value, position)
+        elif value.name == self.old.input:
+            raise self._unsupported("it clips the input itself", "clip the samples where they are recorded")
         elif (low, high) == (0, math.inf):
             self._emit("Relu", [value.name], self.shapes[value.name], value)
         else:
