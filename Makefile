@@ -2,7 +2,7 @@
 #
 #   make demo [BOARD=unix]   teach a board ten classes, and see what it learned
 #   make test                everything, on every emulated board   (PYTEST="-k words -x" chooses)
-#   make soak                power cuts and other long runs, for some ten minutes
+#   make soak                power cuts, trained networks in int8 and other long runs, for half an hour
 #   make test-train          the recipes of models/, for which it installs PyTorch
 #   make lint                formatters and linters, changing nothing; `make format` changes
 #   make bench               the figures that we claim
