@@ -49,7 +49,7 @@ def load(path="model.tlm", recall=True):
     ValueError says what is wrong with the file, MemoryError what it needs and what is free.
     """
     model = _open(path)
-    model.path = path
+    model.path, model.in_place = path, not model.mapped
     if recall and (any(_exists(name) for name in slots(path, model.mapped)) or _circuitpython()):
         from .delta import restore
 
@@ -118,6 +118,7 @@ class Model:
     arena: bytearray that the forward program works in.
     changed, places: weights and biases that are not as they came, and an int32 per tensor that says where they are.
     path, saved: the file that it was loaded from; whether something of it was saved.
+    in_place: weights change in `file` where it lies, since path has what they came with.
     head: what was taught; None: the model answers with the classifier that it came with.
     operators, tensors: how many; ends: the tensors that are input, output and features.
     """
@@ -133,7 +134,7 @@ class Model:
         if status:
             fail(status, path)
         self.file, self.mapped = memoryview(file), mapped
-        self.path, self.saved = None, False
+        self.path, self.saved, self.in_place = None, False, False
         self.first_of_head, sections = unpack_from("<HH", file, 58)
         self._sections = {}
         for at in range(64, 64 + 16 * sections, 16):
@@ -145,11 +146,6 @@ class Model:
         self._scores = None
         self._front = None
         self._lay_out(())
-
-    @property
-    def in_place(self):
-        """Whether weights change in the file where it lies: in RAM, with the flash to bring them back from."""
-        return self.path is not None and not self.mapped
 
     def change(self, tensors):
         """Let these weights and biases change, from what they came with; all others are as they came.

@@ -63,7 +63,7 @@ def find(model: tlm.Model, method: str, task: Task, **options) -> Training:
     tuning = import_module("tinylearn.tuning")
     asked = {"budget": task.budget, **options}
     on_board = import_module("tinylearn.model").Model(bytearray(model.raw))
-    on_board.path = model.name  # as if it had come from the board's flash: weights are trained where they lie
+    on_board.in_place = True  # as if it had come from the board's flash
     try:
         fit = tuning.find(on_board, method, task.samples, task.ways, tuning.Settings(on_board, asked))
     except MemoryError as error:
