@@ -83,7 +83,7 @@ def grad_input_scratch(g: Window, width: int = 8, depthwise: bool = False) -> in
     reach = (out_w - 1) * g.stride[1] + (k_w - 1) * g.dilation[1] + 1
     row = 4 * (max(g.padding[1] + in_w, reach) * in_c + 3)
     if depthwise:
-        return row
+        return row + 24 * in_c
     if _is_dense(g):
         return 4 * (in_c + out_c)
     quads = -(-k_w * in_c // 4) if g.dilation[1] == 1 or k_w == 1 else k_w * -(-in_c // 4)

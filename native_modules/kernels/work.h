@@ -82,7 +82,7 @@ static inline int32_t tl_grad_input_row(const tl_window_t *g) {
 // A panel of all weights for a few rows, or else as large a part as there is room for, which serves some rows at once.
 static inline int32_t tl_grad_input_scratch(const tl_window_t *g, int32_t width, bool depthwise) {
     if (depthwise) {
-        return tl_grad_input_row(g);
+        return tl_grad_input_row(g) + 24 * g->in_c; // a 3x3 kernel's words
     }
     if (tl_grad_is_dense(g)) {
         return 4 * (g->in_c + g->out_c);

@@ -37,16 +37,52 @@ ALONE void add_row(const tl_back_t *back, int32_t multiplier, int32_t tap_row, i
     }
 }
 
+static bool slides(const tl_back_t *back) {
+    const tl_window_t *g = back->g;
+    return back->dy->width == 8 && g->k_h == 3 && g->k_w == 3 && g->stride_h * g->stride_w == 1 &&
+           g->dilation_h * g->dilation_w == 1 && g->out_c == g->in_c && g->out_h >= 3;
+}
+
+// The kernel for the output rows from `first` on, for a row of dx that its row 2 meets at `from`. A row beyond has 0.
+ALONE void pack_kernel(const tl_window_t *g, const int8_t *w, int32_t from, int32_t first, uint32_t *to) {
+    for (int32_t c = g->in_c; c > 0; c--, w++, to += TL_M0_SLIDE_WORDS) {
+        for (int32_t column = 0; column < 3; column++) {
+            int32_t v[3];
+            for (int32_t i = 0; i < 3; i++) {
+                const int32_t tap_row = from + 2 - (first + i);
+                v[i] = tap_row >= 0 && tap_row < 3 ? w[(3 * tap_row + column) * g->in_c] : 0;
+            }
+            to[column] = (uint32_t)v[1] + ((uint32_t)v[0] << 16);
+            to[column + 3] = (uint32_t)v[2];
+        }
+    }
+}
+
+ALONE void slide_row(const tl_back_t *back, int32_t y, int32_t *row, uint32_t *kernel) {
+    const tl_window_t *g = back->g;
+    const int32_t bytes = g->out_w * g->out_c, from = y + g->pad_top - 2;
+    const int32_t first = tl_most(0, tl_least(from, g->out_h - 3));
+    const tl_m0_slide_grad_t d = {g->in_c, bytes, g->out_c - bytes, bytes, 4 * g->in_c};
+    if (y == 0 || from <= 0 || from != first) {
+        pack_kernel(g, back->w, from, first, kernel);
+    }
+    tl_m0_slide_grad((const int8_t *)back->dy->at + first * bytes, row, kernel, &d);
+}
+
 bool tl_m0_depthwise_grad_input(
     const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
     const tl_window_t *g = back->g;
     const int32_t n = g->in_w * g->in_c, row = tl_grad_input_row(g), multiplier = tl_quotient(g->out_c, g->in_c);
+    const bool sliding = slides(back) && bytes >= row + 4 * TL_M0_SLIDE_WORDS * g->in_c;
     if (bytes < row) {
         return false;
     }
     for (int32_t y = 0; y < g->in_h; y++) {
         tl_clear(scratch, row / 4);
-        for (int32_t tap = 0; tap < g->k_h; tap++) {
+        if (sliding) {
+            slide_row(back, y, scratch, (uint32_t *)scratch + row / 4);
+        }
+        for (int32_t tap = 0; tap < g->k_h && !sliding; tap++) {
             for (int32_t oy = 0, at = tap * g->dilation_h - g->pad_top; oy < g->out_h; oy++, at += g->stride_h) {
                 if (at == y) {
                     add_row(back, multiplier, tap, oy, scratch);

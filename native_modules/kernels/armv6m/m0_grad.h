@@ -62,6 +62,20 @@ typedef struct {
 // Uses up d->channels. The sums of channels lie side by side.
 void tl_m0_spread(const void *gradients, int32_t *sums, const int8_t *w, tl_m0_spread_t *d);
 
+// ---- slide_grad.S ---------------------------------------------------------------------------------------------------
+
+enum { TL_M0_SLIDE_WORDS = 6 };
+
+typedef struct {
+    int32_t channels;
+    int32_t row, back;    // bytes of a row of gradients; from its second row to the first of the next column
+    int32_t columns, sum; // bytes of all columns, and from sum to sum
+} tl_m0_slide_grad_t;
+
+// sums of columns + 2 pixels, of int8 gradients in three rows. weights: per channel and column of the kernel those of
+// the second row + (first << 16), then those of the third.
+void tl_m0_slide_grad(const int8_t *gradients, int32_t *sums, const uint32_t *weights, const tl_m0_slide_grad_t *d);
+
 // ---- taps.S ---------------------------------------------------------------------------------------------------------
 
 typedef struct {
