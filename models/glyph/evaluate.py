@@ -7,7 +7,6 @@ bits) or the float .onnx. As on the board, a class is the mean of its examples' 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -17,62 +16,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "host"))
 
 from tinylearn_host import digits  # noqa: E402
-from tinylearn_host.simulator import Simulator  # noqa: E402
-
-Features = Callable[[np.ndarray], np.ndarray]  # pixels uint8 [N, 28, 28] -> float [N, n], zero point taken off
-
-
-def features_of(model: str | Path) -> Features:
-    """The backbone in `model` as a function: a .tlm in the simulator or a float .onnx in ONNX Runtime."""
-    if Path(model).suffix == ".tlm":
-        return _integer_features(model)
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda pixels: np.concatenate(
-        [session.run(None, {name: x[None, None] / np.float32(255)})[0] for x in pixels]
-    )
-
-
-def _integer_features(model: str | Path) -> Features:
-    simulator = Simulator(model)
-    zero_point = simulator.model.tensors[simulator.model.output].zero_point
-
-    def features(pixels: np.ndarray) -> np.ndarray:
-        x = (pixels.astype(np.int16) - 128).astype(np.int8)
-        return simulator.run_batch(x).reshape(len(x), -1).astype(np.float32) - zero_point
-
-    return features
-
-
-def accuracies(
-    features: np.ndarray,
-    labels: np.ndarray,
-    *,
-    way: int,
-    shot: int,
-    queries: int,
-    episodes: int = 300,
-    seed: int = 1,
-) -> np.ndarray:
-    """Accuracy in percent of each few-shot task. features [N, n], labels [N]; `queries` per class at most."""
-    random = np.random.default_rng(seed)
-    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    results = np.empty(episodes)
-    for episode in range(episodes):
-        taken = [random.permutation(members[k])[: shot + queries] for k in random.permutation(len(members))[:way]]
-        prototypes = np.stack([features[rows[:shot]].mean(0) for rows in taken])
-        asked = np.concatenate([features[rows[shot:]] for rows in taken])
-        truth = np.repeat(np.arange(way), [len(rows) - shot for rows in taken])
-        prototypes /= np.linalg.norm(prototypes, axis=1, keepdims=True) + 1e-9
-        results[episode] = 100 * (np.argmax(asked @ prototypes.T, 1) == truth).mean()
-    return results
-
-
-def interval(results: np.ndarray) -> float:
-    """Half of the 95 % confidence interval of the mean over episodes."""
-    return float(1.96 * results.std(ddof=1) / len(results) ** 0.5)
+from tinylearn_host.pretraining.fewshot import Features, accuracies, features_of, interval  # noqa: E402
 
 
 def characters(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

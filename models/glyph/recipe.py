@@ -9,14 +9,11 @@ arXiv 1703.05175) with the cosine at temperature 10 (Hu et al. 2022, arXiv 2204.
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
-import torch.nn.functional as F
-from rich.progress import track
 from torch import Tensor, nn
 
 HERE = Path(__file__).resolve().parent
@@ -25,37 +22,25 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "host")]
 import drawings  # noqa: E402
 import evaluate  # noqa: E402
 from network import SIDE, network  # noqa: E402
-from tinylearn_host import digits, quantizing, tlm  # noqa: E402
+from tinylearn_host import digits  # noqa: E402
+from tinylearn_host.pretraining.export import convert, export  # noqa: E402
+from tinylearn_host.pretraining.losses import episode_loss, minimise  # noqa: E402
 
 WAY, EACH = 64, 4  # an episode: classes and drawings of each, of which one or two are the support
-TAU = 10.0
-RATE, DECAY = 0.02, 0.02
+RATE = 0.02
 UNSEEN = ("Korean", "Tifinagh", "Bengali", "Greek", "Latin", "Futurama")  # held out by --hold-out
-
-
-def episode_loss(features: Tensor, way: int, shot: int) -> Tensor:
-    """Cross-entropy of the queries against prototypes. features [way * each, n], class after class, support first."""
-    by_class = features.view(way, -1, features.shape[1])
-    prototypes = F.normalize(by_class[:, :shot].mean(1), dim=1)
-    queries = F.normalize(by_class[:, shot:].flatten(0, 1), dim=1)
-    truth = torch.arange(way).repeat_interleave(by_class.shape[1] - shot)
-    return F.cross_entropy(TAU * queries @ prototypes.T, truth)
 
 
 def train(source: drawings.Drawings, steps: int) -> nn.Module:
     """A network after `steps` episodes, in evaluation mode."""
-    net = network().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.1)
-    way = min(WAY, len(source.images))
-    for _ in track(range(steps), "training", disable=not sys.stdout.isatty()):
+    net, way = network(), min(WAY, len(source.images))
+
+    def loss() -> Tensor:
         images = drawings.redraw(*source.episode(way, EACH))
-        loss = episode_loss(net(images), way, shot=1 + int(torch.randint(2, ())))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    return net.eval()
+        return episode_loss(net(images), way, shot=1 + int(torch.randint(2, ())))
+
+    minimise(loss, [net], steps, rate=RATE)
+    return net
 
 
 def calibration(source: drawings.Drawings, batches: int = 24, each: int = 16) -> np.ndarray:
@@ -63,23 +48,6 @@ def calibration(source: drawings.Drawings, batches: int = 24, each: int = 16) ->
     seen = torch.cat([drawings.redraw(*source.episode(each, 1)) for _ in range(batches)])
     pages = torch.stack([torch.zeros(1, SIDE, SIDE), torch.ones(1, SIDE, SIDE), 1 - seen[0], 1 - seen[-1]])
     return torch.cat([seen, pages]).permute(0, 2, 3, 1).numpy()
-
-
-def export(net: nn.Module, path: Path) -> None:
-    """The float network as ONNX, batch normalisation folded."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter that needs no further package is called the old one
-        names = {"input_names": ["image"], "output_names": ["features"]}
-        torch.onnx.export(net, torch.zeros(1, 1, SIDE, SIDE), str(path), dynamo=False, opset_version=17, **names)
-
-
-def convert(onnx: Path, samples: np.ndarray, path: Path) -> tlm.Model:
-    """Float ONNX to the board's file. samples: 0 .. 1, as pixels are to be"""
-    result = quantizing.quantize(onnx, np.rint(255 * samples).astype(np.uint8))
-    result.graph.meta["domain"] = "image"
-    model = result.model(growth=0.25)
-    tlm.save(model, path)
-    return model
 
 
 @click.command()
@@ -99,9 +67,9 @@ def main(data: str, steps: int, seed: int, threads: int, hold_out: bool, output:
     net = train(source, steps)
     output.mkdir(parents=True, exist_ok=True)
     onnx, path = output / "glyph.onnx", output / "glyph.tlm"
-    export(net, onnx)
+    export(net, (1, SIDE, SIDE), onnx)
     torch.manual_seed(seed)
-    convert(onnx, calibration(source), path)
+    convert(onnx, calibration(source), path, domain="image")
     for model in (onnx, path):
         for task, results in evaluate.table(evaluate.features_of(model), images[unseen] if hold_out else None):
             click.echo(f"{model.name:12} {task:32} {results.mean():5.1f} +- {evaluate.interval(results):.1f}", err=True)
