@@ -11,7 +11,7 @@ from .tail import BIAS, WEIGHTS, Tail, schemes, trainable, usual, whole
 STEPS, RATE, VIEWS, WIDTH = 40, 0.01, 4, 8
 PATIENCE = 10  # steps without a lower loss after which training ends
 LEAST_STEPS = 5  # that a time budget leaves
-SPARE = 8 * 1024  # bytes of RAM that are not planned with: what Python allocates meanwhile
+SPARE = 16 * 1024  # bytes of RAM that are not planned with: what Python allocates meanwhile, and gaps between it
 
 
 class Settings:
