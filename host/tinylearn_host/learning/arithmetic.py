@@ -107,8 +107,9 @@ class Integers(Runner):
 
     def __init__(self, job: Job, task: Task, model: tlm.Model):
         super().__init__(job, task, model)
-        self.file = np.frombuffer(model.raw, np.uint8).copy()
-        self.folder = tempfile.TemporaryDirectory()  # of the file that samples are kept in where RAM has no room
+        self.folder = tempfile.TemporaryDirectory()  # the board's flash: the model, and samples where RAM has no room
+        self.path = Path(self.folder.name) / "model.tlm"
+        self.path.write_bytes(model.raw)
 
     def answers(self, numbers: list[int]) -> list[np.ndarray]:
         return [self._answers(self.task.episode(self.job.seed, number), number) for number in numbers]
@@ -119,8 +120,7 @@ class Integers(Runner):
 
     def adapted(self, episode: Episode, number: int):
         """A board's model that has learned one episode."""
-        model = _firmware("model").Model(self.file)
-        model.path = str(Path(self.folder.name) / "model.tlm")
+        model = _firmware("model").load(str(self.path), recall=False)
         model.adapt(pairs(self.samples(episode.support), episode.support_class), **self.options(number))
         return model
 
@@ -205,6 +205,7 @@ def fit(model: tlm.Model, job: Job, count: int, ways: int):
     """(settings, Fit) of firmware/tinylearn/tuning.py."""
     tuning = _firmware("tuning")
     board = _firmware("model").Model(np.frombuffer(model.raw, np.uint8).copy())
+    board.in_place = True  # as what load() gives
     settings = tuning.Settings(board, {"width": WIDTHS.get(job.arithmetic), **job.options})
     return settings, tuning.find(board, job.method, count, ways, settings)
 

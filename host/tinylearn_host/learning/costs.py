@@ -37,7 +37,9 @@ def of(job: Job, task: Task, model: tlm.Model) -> dict:
         found.update(backward_macs=fit.tail.macs[2], cache=fit.cache)
     else:
         simulator.on_path()
-        plan = import_module("tinylearn.model").Model(runner.file).plan(job.method, task.way, task.shot)
+        plan = (
+            import_module("tinylearn.model").load(str(runner.path), recall=False).plan(job.method, task.way, task.shot)
+        )
         found = {"ram": plan.features + plan.head + plan.training, "saved": 0, "macs": forward * len(episode.support)}
     per_mac = cycles_per_mac()
     if per_mac:
