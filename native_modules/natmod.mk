@@ -14,7 +14,7 @@ endif
 ifneq ($(filter armv%,$(ARCH)),)
 CFLAGS_EXTRA += -masm-syntax-unified
 endif
-SMALL = mod$(MOD) operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype head_closed_form augment fisher pull filter backward loss pool_grad
+SMALL = mod$(MOD) channel conv2d depthwise_conv2d fast_depthwise_conv2d operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype head_closed_form augment fisher pull filter backward loss pool_grad
 ifeq ($(MOD),tl_front)
 SMALL += front
 endif
