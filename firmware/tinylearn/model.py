@@ -402,6 +402,7 @@ class Model:
         """
         if not isinstance(seed, int):
             raise ValueError("seed is a whole number, not %r" % (seed,))
+        gc.collect()  # native modules want a piece of their size
         from .teaching import teach
 
         options = {"method": method, "steps": steps, "rate": rate, "on_step": on_step, "seed": seed, "metric": metric}

@@ -3,6 +3,7 @@
 Nothing of the model changes until the new head is ready: whatever is raised here, it predicts as before.
 """
 
+import gc
 from array import array
 from struct import unpack_from
 
@@ -35,6 +36,7 @@ def teach(model, samples, options):
     task = Task(model, options)
     if options["method"] in TAILS:
         _check_options(options)
+        gc.collect()
         from .training import tune
 
         return tune(task, samples)

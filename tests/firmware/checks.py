@@ -365,9 +365,64 @@ def check_augment(model):
         sentence(ValueError, augment.parameters, model, amounts)
 
 
+def check_heap(model):
+    """Predicting leaves nothing behind, training allocates nothing per step."""
+    x = next(pictures(1, 1))[0]
+    for _ in range(2):
+        assert growth(model, x) == 0
+        model.adapt(list(pictures(3, 2)))
+    if MICROPYTHON:
+        training(model, 1)  # imports
+        assert training(model, 45) - training(model, 5) < 40 * 8, "a step allocates"
+    model.reset()
+
+
+def check_module(model):
+    """The functions of the package itself, on the model that was flashed."""
+    tinylearn.adapt(pictures(2, 2))
+    print(tinylearn.adapt(((x, k + 1) for x, k in pictures(2, 1)), method="last_layer", steps=2).labels)
+    x, _ = next(pictures(1, 1))
+    print(tinylearn.predict(x)[0])
+    tinylearn.reset()
+    for name in ("model.tld.0", "model.tld.1"):
+        os.remove(name)
+    tinylearn._model = None
+
+
+def check_ops(model):
+    random = Random(5)
+    x = array("b", (random.next(255) - 127 for _ in range(128)))
+    w = array("b", (random.next(255) - 127 for _ in range(4 * 9 * 2)))
+    b = array("i", (random.next(2000) - 1000 for _ in range(4)))
+    y = ops.conv2d(
+        x, (8, 8, 2), w, (4, 3, 3, 2), b, ops.requant([0.002] * 4), bytearray(64), (4, 4, 4), stride=(2, 2), x_zero=3
+    )
+    print("conv2d", bits(y))
+    w = array("b", (random.next(255) - 127 for _ in range(36)))
+    y = ops.depthwise_conv2d(
+        x, (8, 8, 2), w, (3, 3, 4), b, ops.requant([0.004] * 4), bytearray(256), (8, 8, 4), pad=(1, 1)
+    )
+    print("depthwise_conv2d", bits(y))
+    y = ops.fully_connected(x, array("b", x), None, ops.dense_scale([0.0005]), bytearray(1))
+    print("fully_connected", bits(y))
+    print("avg_pool", bits(ops.avg_pool(x, (8, 8, 2), bytearray(32), (4, 4, 2), (2, 2))))
+    print("max_pool", bits(ops.max_pool(x, (8, 8, 2), bytearray(32), (4, 4, 2), (2, 2))))
+    print("mean", bits(ops.mean(x, (8, 8, 2), bytearray(2))))
+    print("add", bits(ops.add(x, x, bytearray(128), (0.5, 0.5, 1.0))))
+    print("pad", bits(ops.pad(x, (8, 8, 2), bytearray(200), (10, 10, 2), (1, 1, 0), -7)))
+    print("clamp", bits(ops.clamp(x, bytearray(128), 0.5, limits=(0, 60))))
+    print("softmax", bits(ops.softmax(x, bytearray(128), 0.0625, rows=16)))
+    sentence(ValueError, ops.add, x, x, bytearray(127), (0.5, 0.5, 1.0))
+    sentence(ValueError, ops.avg_pool, x, (8, 8, 2), bytearray(32), (4, 4, 2), (0, 2))
+    sentence(ValueError, ops.max_pool, x, (8, 8, 0), bytearray(32), (4, 4, 2), (2, 2))
+
+
+# ---- Checks of training the network ----------------------------------------------------------------------------------
+
+
 def check_tail(model):
     """Training the network itself: the same bits everywhere, wherever the samples are kept, and nothing half done."""
-    samples = list(pictures(3, 4))
+    samples = close_together(pictures(3, 4))
     for options in (
         {"method": "bias", "layers": 2},
         {"method": "full", "layers": 3},
@@ -384,6 +439,15 @@ def check_tail(model):
     print(model.labels, list(model.head.counts), answers(model, 4))
     trained(model, (pair for pair in samples), method="full", layers=3, keep=True)
     mistakes(model, samples)
+
+
+def close_together(samples):
+    """A list of them. Pictures leave so much garbage that otherwise one would lie here and one there on the heap."""
+    found = []
+    for pair in samples:
+        found.append(pair)
+        gc.collect()
+    return found
 
 
 def trained(model, samples, **options):
@@ -447,7 +511,7 @@ def check_tail_steps(model):
     from tinylearn.teaching import Task, _new_head
     from tinylearn.training import Training
 
-    samples = list(pictures(3, 2))
+    samples = close_together(pictures(3, 2))
     fields = Tail(model, {2: whole(3)}).layout()
     fields.update({"count": len(samples), "views": 0, "cache": "ram", "augment": None, "rate": 0.01})
     support = Support(model, Layout(fields), 1)
@@ -473,56 +537,7 @@ def check_tail_steps(model):
     model.reset()
 
 
-def check_heap(model):
-    """Predicting leaves nothing behind, training allocates nothing per step."""
-    x = next(pictures(1, 1))[0]
-    for _ in range(2):
-        assert growth(model, x) == 0
-        model.adapt(list(pictures(3, 2)))
-    if MICROPYTHON:
-        training(model, 1)  # imports
-        assert training(model, 45) - training(model, 5) < 40 * 8, "a step allocates"
-    model.reset()
-
-
-def check_module(model):
-    """The functions of the package itself, on the model that was flashed."""
-    tinylearn.adapt(pictures(2, 2))
-    print(tinylearn.adapt(((x, k + 1) for x, k in pictures(2, 1)), method="last_layer", steps=2).labels)
-    x, _ = next(pictures(1, 1))
-    print(tinylearn.predict(x)[0])
-    tinylearn.reset()
-    for name in ("model.tld.0", "model.tld.1"):
-        os.remove(name)
-    tinylearn._model = None
-
-
-def check_ops(model):
-    random = Random(5)
-    x = array("b", (random.next(255) - 127 for _ in range(128)))
-    w = array("b", (random.next(255) - 127 for _ in range(4 * 9 * 2)))
-    b = array("i", (random.next(2000) - 1000 for _ in range(4)))
-    y = ops.conv2d(
-        x, (8, 8, 2), w, (4, 3, 3, 2), b, ops.requant([0.002] * 4), bytearray(64), (4, 4, 4), stride=(2, 2), x_zero=3
-    )
-    print("conv2d", bits(y))
-    w = array("b", (random.next(255) - 127 for _ in range(36)))
-    y = ops.depthwise_conv2d(
-        x, (8, 8, 2), w, (3, 3, 4), b, ops.requant([0.004] * 4), bytearray(256), (8, 8, 4), pad=(1, 1)
-    )
-    print("depthwise_conv2d", bits(y))
-    y = ops.fully_connected(x, array("b", x), None, ops.dense_scale([0.0005]), bytearray(1))
-    print("fully_connected", bits(y))
-    print("avg_pool", bits(ops.avg_pool(x, (8, 8, 2), bytearray(32), (4, 4, 2), (2, 2))))
-    print("max_pool", bits(ops.max_pool(x, (8, 8, 2), bytearray(32), (4, 4, 2), (2, 2))))
-    print("mean", bits(ops.mean(x, (8, 8, 2), bytearray(2))))
-    print("add", bits(ops.add(x, x, bytearray(128), (0.5, 0.5, 1.0))))
-    print("pad", bits(ops.pad(x, (8, 8, 2), bytearray(200), (10, 10, 2), (1, 1, 0), -7)))
-    print("clamp", bits(ops.clamp(x, bytearray(128), 0.5, limits=(0, 60))))
-    print("softmax", bits(ops.softmax(x, bytearray(128), 0.0625, rows=16)))
-    sentence(ValueError, ops.add, x, x, bytearray(127), (0.5, 0.5, 1.0))
-    sentence(ValueError, ops.avg_pool, x, (8, 8, 2), bytearray(32), (4, 4, 2), (0, 2))
-    sentence(ValueError, ops.max_pool, x, (8, 8, 0), bytearray(32), (4, 4, 2), (2, 2))
+# ---- Running ---------------------------------------------------------------------------------------------------------
 
 
 def load_measured(path):

@@ -18,7 +18,7 @@ SHOTS, SEED = 5, 1
 METHODS = ("prototype", "closed_form", "last_layer")  # those of Model.adapt
 LAST_LAYER_STEPS = 40  # and its default
 TAIL_METHODS = ("bias", "scheme", "full")  # those that train the network
-TAIL_STEPS, TAIL_BUDGET, TAIL_WAYS = 40, 60_000, 5  # bytes: what a Pico has left beside the model
+TAIL_STEPS, TAIL_BUDGET, TAIL_WAYS = 40, 48_000, 5  # bytes: what a Pico has left beside the model
 
 
 @dataclass(frozen=True)
