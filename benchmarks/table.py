@@ -46,8 +46,9 @@ From the call of `model.predict` to its return (`glyph`, which has no classes of
 
 ## Learning
 
-On `glyph`: `model.adapt` from beginning to end, and one step of its training alone. Heads: ten classes by five examples each.
-Training the network (`bias`, `scheme`, `full`): five by five, within 48,000 bytes; `adapt scheme` is 40 steps.
+On `glyph`: `model.adapt` from beginning to end, and one step of its training alone. Heads: ten classes by five
+examples each. Training the network (`bias`, `scheme`, `full`): five by five, within 48,000 bytes; `adapt scheme` is
+40 steps.
 
 {learning}
 
