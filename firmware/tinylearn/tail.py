@@ -209,14 +209,14 @@ class Tail:
     blocks           {(kind, index): block} of what lives during one sample, kind: "activation", "gradient" (tensors),
                      "mask", "scratch" (operators: backward), "work" (tensors: scratch of the forward)
     size             of the arena without samples; kept: {(kind, index): place} of what lives throughout, behind the
-                     blocks: "rates", "bias rates", "list", "buffer" (operators), "copy" (tensors), "exponents"
+                     blocks: "rates", "bias rates", "list" (operators), "copy" (tensors), "exponents"
     trained, changed tensors that are trained, and with them those of the tail that were before. They change where they
                      lie in the model's file, or have a copy in the arena
     macs             (frozen forward, tail forward, backward) of one sample
     """
 
-    def __init__(self, model, choice, width=8, buffers=False):
-        self.model, self.choice, self.width, self.buffers = model, choice, width, buffers
+    def __init__(self, model, choice, width=8):
+        self.model, self.choice, self.width = model, choice, width
         self.first, self.end = min(choice), model.first_of_head
         costs = {op.index: op for op in backward(model)}
         self.ops = [costs.get(i) or Operator(model, i) for i in range(self.first, self.end)]
@@ -319,22 +319,18 @@ class Tail:
             self.blocks["gradient", t] = _Block(size * self.model.nbytes(t), now)
 
     def _keep(self, at):
-        self.kept, weights, biases = {("exponents", 0): at}, 0, 0
+        self.kept = {("exponents", 0): at}
         at += 4 * self.model.tensors
         for index in sorted(self.choice):
-            t, op = self.choice[index], self.ops[index - self.first]
-            outputs, inputs = op.chosen(t)
-            weights = op.shape[1] * outputs * inputs if t.flags & WEIGHTS else 0
-            biases = outputs if t.flags & BIAS else 0
+            t, rates = self.choice[index], 4 * self.ops[index - self.first].shape[0]
             sizes = (
-                ("rates", index, 4 * op.shape[0] if weights else 0),
-                ("bias rates", index, 4 * op.shape[0] if biases else 0),
-                ("list", index, 2 * len(t.list) if t.list else 0),
-                ("buffer", index, ((2 * weights + 3) & ~3) + 4 * biases if self.buffers else 0),
+                ("rates", rates if t.flags & WEIGHTS else 0),
+                ("bias rates", rates if t.flags & BIAS else 0),
+                ("list", 2 * len(t.list) if t.list else 0),
             )
-            for kind, i, size in sizes:
+            for kind, size in sizes:
                 if size:
-                    self.kept[kind, i] = at
+                    self.kept[kind, index] = at
                     at += (size + 3) & ~3
         for t in () if self.model.in_place else self.changed:
             self.kept["copy", t] = at
@@ -431,7 +427,7 @@ class Tail:
             words.extend(array("i", (t.first, t.count) if t else (0, 0)))
             words.extend(array("i", (self.kept.get(("list", op.index), -1), t.axis if t else 0)))
             words.extend(array("i", (self._kept("rates", op), self._kept("bias rates", op))))
-            words.extend(array("i", (self.kept.get(("buffer", op.index), -1), self.width)))
+            words.extend(array("i", (-1, self.width)))  # no buffer: steps are made at once
         return words
 
     def _kept(self, kind, op):

@@ -2,8 +2,8 @@
 
 One step: the clean samples run through the tail, and the means of their features become a cosine head's rows; then each
 sample's pseudo-query, an augmented view of it, runs through the tail in a random order, its cross-entropy against these
-rows goes back, and weights and biases move at once (docs/training.md). The model itself, its arena and its weights stay
-as they are until `Training.finish`: whatever is raised before, it predicts as before.
+rows goes back, and weights and biases move at once (docs/training.md). Where they move in the model itself they are
+read from the flash again if anything is raised before the head is ready: then it predicts as before.
 """
 
 import gc
@@ -19,7 +19,7 @@ from .model import allocate, fail, unload
 from .support import ALL, Layout, Support
 from .teaching import RATE as HEAD_RATE
 from .teaching import STEPS as HEAD_STEPS
-from .teaching import _add_own_classes, _new_head, _own_rows, _rows_of, choose, each, fit, forget_rows
+from .teaching import _add_own_classes, _grown, _new_head, _own_rows, _rows_of, choose, each, fit, forget_rows
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
 
@@ -246,9 +246,7 @@ def _gather(model, samples, labels):
         _take(model, i, x)
         if i == room:
             room += 16
-            larger = allocate(room * size, "the samples")
-            memoryview(larger)[: len(inputs)] = inputs
-            inputs = larger
+            inputs = _grown(inputs, room * size, "the samples")
         memoryview(inputs)[i * size : (i + 1) * size] = model.x
         classes.append(k)
     return inputs, classes
@@ -269,24 +267,22 @@ def _train(task, support, classes):
     rows = _rows_of(task, classes)
     task.renewed = bytearray(set(rows))
     before = [(t, bytes(model.tensor(t)[0])) for t in model.changed]
+    changed = sorted(set(model.changed) | {t for t, _ in layout.trained})
     try:
+        if model.in_place:
+            model.mark(changed)
         now = _steps(Training(support, _new_head(task, "cosine"), rows, options["seed"]), task)
         options["steps"], options["rate"] = HEAD_STEPS, HEAD_RATE  # of a last layer
         method = options["head"] if options["head"] in HEADS else choose(task, support.features, rows)
         head = fit(task, method, support.features, rows)
         support.close()
-        changed = sorted(set(model.changed) | {t for t, _ in layout.trained})
-        if model.in_place:
-            model.mark(changed)
-        else:
+        if not model.in_place:
             model.change(changed)
             _put(model, before)
             _put(model, now)
         return head
     except BaseException:
         model.change([t for t, _ in before])
-        if model.in_place:
-            model.bring_back({t for t, _ in layout.trained})
         _put(model, before)
         raise
 

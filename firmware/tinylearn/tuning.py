@@ -157,7 +157,8 @@ BACKWARD = 16  # sixteenths: what a multiply-accumulate of the backward takes, b
 def find(model, method, count, ways, settings, available=None, per_mac=None):
     """The Fit of the most that a method can train within the budgets. MemoryError or ValueError with the numbers.
 
-    available: bytes of RAM, or None; per_mac: seconds of a multiply-accumulate, measured where there
+    available: bytes of RAM, or None; per_mac: seconds of a multiply-accumulate, None: measured where there is a time
+    budget
     """
     budget = settings.budget
     if budget is None and available is not None:
