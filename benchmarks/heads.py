@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,12 +26,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "host"), str(ROOT / "firmware"), str(ROOT / "models" / "glyph")]
 
 from tinylearn_host import digits, simulator  # noqa: E402
+from tinylearn_host.learning import float_heads  # noqa: E402
 
 simulator.on_path()
 from tinylearn import teaching  # noqa: E402
 
 HEADS = ("prototype", "euclidean", "closed_form", "last_layer", "auto")
-STEPS, RATE, TAU = 40, 100.0, 10.0
 
 # One few-shot task: features int8 less no zero point, classes 0 .. k-1.
 Episode = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # support, its classes, queries, their classes
@@ -43,8 +43,8 @@ Episode = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # support, its 
 def integer_answers(episode: Episode, method: str, zero: int) -> np.ndarray:
     """The classes that the board's head gives the queries."""
     support, classes, queries, _ = episode
-    options = {"metric": "euclidean" if method == "euclidean" else "cosine", "steps": STEPS, "rate": RATE, "seed": 1}
-    options.update({"shrinkage": None, "more": "refine"})
+    options = {"metric": "euclidean" if method == "euclidean" else "cosine", "seed": 1}
+    options.update({"steps": float_heads.STEPS, "rate": float_heads.RATE, "shrinkage": None, "more": "refine"})
     model = SimpleNamespace(f=bytes(support.shape[1]), f_zero=zero, f_scale=np.float32(1 / 64).tobytes(), head=None)
     task = teaching.Task(model, options)
     task.labels = list(range(int(classes.max()) + 1))
@@ -61,53 +61,13 @@ CHOSEN: dict[str, int] = {}
 
 # ---- The heads in float64 --------------------------------------------------------------------------------------------
 
-
-def unit(x: np.ndarray) -> np.ndarray:
-    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
-
-
-def cosine(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, Callable]:
-    means = np.array([x[y == k].mean(0) for k in range(y.max() + 1)])
-    return TAU * unit(means), np.zeros(len(means)), unit
-
-
-def euclidean(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, Callable]:
-    means = np.array([x[y == k].mean(0) for k in range(y.max() + 1)])
-    return 2 * means, -(means**2).sum(1), np.asarray
-
-
-def closed_form(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, Callable]:
-    """Linear discriminant analysis; the covariance is that of the samples and n more of a sphere of its size."""
-    means = np.array([x[y == k].mean(0) for k in range(y.max() + 1)])
-    z, n = x - means[y], x.shape[1]
-    examples, trace = len(x) - len(means), ((x - means[y]) ** 2).sum()
-    covariance = z.T @ z + np.eye(n) * trace / examples if trace else np.eye(n)
-    w = np.linalg.solve(covariance, (means - means.mean(0)).T).T * (examples + n)
-    return w, -(w * (means + means.mean(0))).sum(1) / 2, np.asarray
-
-
-def last_layer(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, Callable]:
-    """Softmax regression on centred features of length 1, full-batch SGD from the prototypes, gradient norm <= 1."""
-    w, b, _ = cosine(x, y)
-    u = unit(x)
-    mean = u.mean(0)
-    b = b + w @ mean
-    for _ in range(STEPS):
-        logits = (u - mean) @ w.T + b
-        p = np.exp(logits - logits.max(1, keepdims=True))
-        p /= p.sum(1, keepdims=True)
-        gradient = (p - np.eye(len(w))[y]).T @ (u - mean) / len(u)
-        w = w - RATE * min(1, 1 / max(np.linalg.norm(gradient), 1e-12)) * gradient
-    return w, b - w @ mean, unit
-
-
-FLOAT = {"prototype": cosine, "euclidean": euclidean, "closed_form": closed_form, "last_layer": last_layer}
+FLOAT = float_heads.HEADS
 
 
 def float_answers(episode: Episode, method: str, zero: int) -> np.ndarray:
     support, classes, queries, _ = episode
-    w, b, prepare = FLOAT[method](support.astype(float) - zero, classes)
-    return (prepare(queries.astype(float) - zero) @ w.T + b).argmax(1)
+    head = FLOAT[method](support.astype(float) - zero, classes)
+    return float_heads.answers(head, queries.astype(float) - zero)
 
 
 # ---- Tasks -----------------------------------------------------------------------------------------------------------
