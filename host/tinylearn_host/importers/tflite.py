@@ -207,54 +207,64 @@ def hint(name: str, known) -> str:
 # ---- Its meaning ---------------------------------------------------------------------------------------------------
 
 
-class _Translation:
-    """Translates `contents` into one graph. Methods named after operators append to `self.ops`."""
+class Translation:
+    """A walk over the operators of `contents`. names: of its tensors; where: the operator at hand, for sentences."""
 
     def __init__(self, contents: Contents, name: str):
-        self.contents, self.records = contents, contents.records
-        self.name = name
-        self.tensors: dict[str, ir.Tensor] = {}
-        self.ops: list[ir.Op] = []
+        self.contents, self.records, self.name = contents, contents.records, name
         self.names = unique_names(contents.records)
         self.where = ""
-        self.same_as: dict[int, int] = {}  # output of a stripped QUANTIZE or DEQUANTIZE -> its int8 side
-        self.meta: dict = {}
 
-    def graph(self) -> ir.Graph:
-        contents = self.contents
-        for what, indices in (("input", contents.inputs), ("output", contents.outputs)):
+    def check_ends(self) -> None:
+        for what, indices in (("input", self.contents.inputs), ("output", self.contents.outputs)):
             if len(indices) != 1:
                 names = ", ".join(f'"{self.records[i].name}"' for i in indices)
                 raise TinylearnError(f"the model has {len(indices)} {what}s ({names}); one is supported", BAD_MODEL)
-        for index, call in enumerate(contents.calls):
+
+    def walk(self, translations: dict) -> None:
+        """Give each operator to its function: {operator: function(self, call)}."""
+        for index, call in enumerate(self.contents.calls):
             first = self.records[call.outputs[0]].name if call.outputs else ""
             self.where = f'operator {index} ({call.name} "{first}")'
-            self._translate(call)
-        self.where = "the model's ends"
-        source, sink = (self.same_as.get(i, i) for i in (contents.inputs[0], contents.outputs[0]))
-        ends = [self._activation(source), self._activation(sink)]
-        if not self.ops:
-            raise TinylearnError("the model has no operators", BAD_MODEL)
-        return ir.Graph(self.name, self.tensors, self.ops, ends[0], ends[1], meta=self.meta)
+            self._translate(call, translations)
 
-    def _translate(self, call: Call) -> None:
+    def _translate(self, call: Call, translations: dict) -> None:
         outputs = [self.records[i] for i in call.outputs]
         if call.name in SHAPE_ARITHMETIC and all(record.dtype in ("int32", "int64") for record in outputs):
             return  # computes the target of a RESHAPE, which the output's own shape tells
-        translate = TRANSLATIONS.get(call.name)
+        translate = translations.get(call.name)
         if translate is None:
-            raise self._unsupported("not supported", hint(call.name, TRANSLATIONS))
+            raise self._unsupported("not supported", hint(call.name, translations))
         if not call.inputs or call.inputs[0] < 0 or len(call.outputs) != 1 or call.outputs[0] < 0:
             raise self._bad("it lacks inputs or an output; the file is damaged")
         translate(self, call)
-
-    # ---- errors
 
     def _unsupported(self, what: str, hint: str) -> TinylearnError:
         return TinylearnError(f"{self.where}: {what}; {hint}", UNSUPPORTED_OPERATOR)
 
     def _bad(self, what: str) -> TinylearnError:
         return TinylearnError(f"{self.where}: {what}", BAD_MODEL)
+
+
+class _Translation(Translation):
+    """Translates `contents` into one graph. Methods named after operators append to `self.ops`."""
+
+    def __init__(self, contents: Contents, name: str):
+        super().__init__(contents, name)
+        self.tensors: dict[str, ir.Tensor] = {}
+        self.ops: list[ir.Op] = []
+        self.same_as: dict[int, int] = {}  # output of a stripped QUANTIZE or DEQUANTIZE -> its int8 side
+        self.meta: dict = {}
+
+    def graph(self) -> ir.Graph:
+        self.check_ends()
+        self.walk(TRANSLATIONS)
+        self.where = "the model's ends"
+        source, sink = (self.same_as.get(i, i) for i in (self.contents.inputs[0], self.contents.outputs[0]))
+        ends = [self._activation(source), self._activation(sink)]
+        if not self.ops:
+            raise TinylearnError("the model has no operators", BAD_MODEL)
+        return ir.Graph(self.name, self.tensors, self.ops, ends[0], ends[1], meta=self.meta)
 
     # ---- tensors
 

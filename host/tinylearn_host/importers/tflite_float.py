@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tinylearn_host import ir, quantization
-from tinylearn_host.errors import BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnError
+from tinylearn_host.errors import BAD_MODEL, TinylearnError
 from tinylearn_host.importers import tflite
 
 OPSET = 17
@@ -35,25 +35,20 @@ def load(path: Path):
         raise TinylearnError(f"{path}: {error}", error.exit_code) from None
 
 
-class _Translation:
+class _Translation(tflite.Translation):
     """`self.names`: tensor index -> its ONNX name; `self.real`: tensor index -> the constant it holds."""
 
     def __init__(self, contents: tflite.Contents, name: str):
-        self.contents, self.records, self.name = contents, contents.records, name
-        self.names = tflite.unique_names(contents.records)
+        super().__init__(contents, name)
         self.nodes: list = []
         self.constants: dict[str, np.ndarray] = {}
         self.real = {i: self._values(record) for i, record in enumerate(self.records) if record.data}
-        self.where = ""
 
     def model(self):
         from onnx import TensorProto, helper, numpy_helper
 
-        self._check_ends()
-        for index, call in enumerate(self.contents.calls):
-            label = self.records[call.outputs[0]].name if call.outputs else ""
-            self.where = f'operator {index} ({call.name} "{label}")'
-            self._translate(call)
+        self.check_ends()
+        self.walk(TRANSLATIONS)
         ends = (self.contents.inputs[0], self.contents.outputs[0])
         values = [
             helper.make_tensor_value_info(self.names[i], TensorProto.FLOAT, self._shape(self.records[i])) for i in ends
@@ -62,36 +57,13 @@ class _Translation:
         graph = helper.make_graph(self.nodes, self.name, values[:1], values[1:], constants)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
 
-    def _check_ends(self) -> None:
-        for what, indices in (("input", self.contents.inputs), ("output", self.contents.outputs)):
-            if len(indices) != 1:
-                names = ", ".join(f'"{self.records[i].name}"' for i in indices)
-                raise TinylearnError(f"the model has {len(indices)} {what}s ({names}); one is supported", BAD_MODEL)
+    def check_ends(self) -> None:
+        super().check_ends()
         for record in self.records:
             if record.dtype == "int8" and len(record.scales) and not record.data:
                 raise TinylearnError(
                     f'"{record.name}" is int8: the model is quantised already. Use tinylearn convert', BAD_MODEL
                 )
-
-    def _translate(self, call: tflite.Call) -> None:
-        if call.name in tflite.SHAPE_ARITHMETIC and all(
-            self.records[i].dtype in ("int32", "int64") for i in call.outputs
-        ):
-            return  # computes the target of a RESHAPE, which the output's own shape tells
-        translate = TRANSLATIONS.get(call.name)
-        if translate is None:
-            raise self._unsupported("not supported", tflite.hint(call.name, TRANSLATIONS))
-        if not call.inputs or call.inputs[0] < 0 or len(call.outputs) != 1 or call.outputs[0] < 0:
-            raise self._bad("it lacks inputs or an output; the file is damaged")
-        translate(self, call)
-
-    # ---- errors
-
-    def _unsupported(self, what: str, hint: str) -> TinylearnError:
-        return TinylearnError(f"{self.where}: {what}; {hint}", UNSUPPORTED_OPERATOR)
-
-    def _bad(self, what: str) -> TinylearnError:
-        return TinylearnError(f"{self.where}: {what}", BAD_MODEL)
 
     # ---- tensors
 
