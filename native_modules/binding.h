@@ -53,4 +53,12 @@ static inline mp_obj_t tl_call(tl_status_t (*function)(const tl_span_t *params, 
     return MP_OBJ_NEW_SMALL_INT(function(&params, spans));
 }
 
+// What Python calls of such a function: `name`_obj.
+#define TL_FUNCTION(name, function, count, written)                                                                    \
+    static mp_obj_t name(size_t n_args, const mp_obj_t *args) {                                                        \
+        (void)n_args;                                                                                                  \
+        return tl_call(function, args, count, written);                                                                \
+    }                                                                                                                  \
+    static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(name##_obj, (count) + 1, (count) + 1, name)
+
 #endif

@@ -6,11 +6,7 @@
 #include "filter.h"
 
 // patches(params, model, places, arena) -> status
-static mp_obj_t tl_filter_patches(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    return tl_call(tl_patches, args, 3, 2);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_filter_patches_obj, 4, 4, tl_filter_patches);
+TL_FUNCTION(tl_filter_patches, tl_patches, 3, 2);
 
 #define TL_FILTER_NAMES(ROW)                                                                                           \
     ROW(MP_QSTR_rates, tl_grad_rates_obj)                                                                              \

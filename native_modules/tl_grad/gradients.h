@@ -15,18 +15,10 @@ static mp_obj_t tl_grad_rates(mp_obj_t params, mp_obj_t model, mp_obj_t table) {
 static MP_DEFINE_CONST_FUN_OBJ_3(tl_grad_rates_obj, tl_grad_rates);
 
 // head_loss(params, x, w, b, dx, state, scratch) -> status
-static mp_obj_t tl_grad_head_loss(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    return tl_call(tl_head_loss, args, 6, 3);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_head_loss_obj, 7, 7, tl_grad_head_loss);
+TL_FUNCTION(tl_grad_head_loss, tl_head_loss, 6, 3);
 
 // softmax_loss(params, x, dx, state, scratch) -> status
-static mp_obj_t tl_grad_softmax_loss(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    return tl_call(tl_softmax_loss, args, 4, 1);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_softmax_loss_obj, 5, 5, tl_grad_softmax_loss);
+TL_FUNCTION(tl_grad_softmax_loss, tl_softmax_loss, 4, 1);
 
 // backward(model, arena, places, plan, state, weights=None) -> status; weights: the model again, where they are trained
 static mp_obj_t tl_grad_backward(size_t n_args, const mp_obj_t *args) {
@@ -47,10 +39,6 @@ static mp_obj_t tl_grad_activity(mp_obj_t params, mp_obj_t y, mp_obj_t sums) {
 static MP_DEFINE_CONST_FUN_OBJ_3(tl_grad_activity_obj, tl_grad_activity);
 
 // channel_maps(params, y, channels, reference) -> status
-static mp_obj_t tl_grad_channel_maps(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    return tl_call(tl_channel_maps, args, 3, 2);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_channel_maps_obj, 4, 4, tl_grad_channel_maps);
+TL_FUNCTION(tl_grad_channel_maps, tl_channel_maps, 3, 2);
 
 #endif

@@ -7,53 +7,25 @@
 #include "heads.h"
 
 // class_sums(params, features, labels, sums, counts) -> status
-static mp_obj_t tl_train_class_sums(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    return tl_call(tl_class_sums, args, 4, 2);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_class_sums_obj, 5, 5, tl_train_class_sums);
+TL_FUNCTION(tl_train_class_sums, tl_class_sums, 4, 2);
 
 // class_rows(params, sums, counts, w, b) -> status
-static mp_obj_t tl_train_class_rows(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    return tl_call(tl_class_rows, args, 4, 2);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_class_rows_obj, 5, 5, tl_train_class_rows);
+TL_FUNCTION(tl_train_class_rows, tl_class_rows, 4, 2);
 
 // own_classes(params, source, own_w, own_scale, sums, counts, scratch) -> status
-static mp_obj_t tl_train_own_classes(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    return tl_call(tl_own_classes, args, 6, 3);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_own_classes_obj, 7, 7, tl_train_own_classes);
+TL_FUNCTION(tl_train_own_classes, tl_own_classes, 6, 3);
 
 // closed_form(params, features, labels, sums, counts, w, b, scale, scratch) -> status
-static mp_obj_t tl_train_closed_form(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    return tl_call(tl_closed_form, args, 8, 4);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_closed_form_obj, 9, 9, tl_train_closed_form);
+TL_FUNCTION(tl_train_closed_form, tl_closed_form, 8, 4);
 
 // unit_mean(params, features, mean, scratch) -> status
-static mp_obj_t tl_train_unit_mean(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    return tl_call(tl_unit_mean, args, 3, 1);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_unit_mean_obj, 4, 4, tl_train_unit_mean);
+TL_FUNCTION(tl_train_unit_mean, tl_unit_mean, 3, 1);
 
 // head_step(params, features, labels, mean, w, b, state, scratch) -> status
-static mp_obj_t tl_train_head_step(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    return tl_call(tl_head_step, args, 7, 3);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_head_step_obj, 8, 8, tl_train_head_step);
+TL_FUNCTION(tl_train_head_step, tl_head_step, 7, 3);
 
 // augment(params, x, out, state) -> status
-static mp_obj_t tl_train_augment(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    return tl_call(tl_augment, args, 3, 1);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_train_augment_obj, 4, 4, tl_train_augment);
+TL_FUNCTION(tl_train_augment, tl_augment, 3, 1);
 
 #define TL_TRAIN_NAMES(ROW)                                                                                            \
     ROW(MP_QSTR_class_sums, tl_train_class_sums_obj)                                                                   \
