@@ -1,4 +1,4 @@
-"""Emulated boards for tests: one of each per session, started when first asked for, restarted if a test broke it."""
+"""Emulated boards for tests: one at a time, started when first asked for, restarted if a test broke it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def names() -> list[str]:
 
 
 class BoardPool:
-    """Running emulated boards by name; their flash lies below `state`, and is theirs for the whole session."""
+    """Running emulated boards by name; their flash lies below `state`, and is theirs for the whole session.
+
+    pytest goes from board to board, and an emulator takes half a core while it waits: the others are stopped.
+    """
 
     def __init__(self, state: Path):
         self._state = state
@@ -36,6 +39,8 @@ class BoardPool:
 
     def fresh_port(self, name: str) -> str:
         """The same, once the board has answered to a soft reset; a board that does not answer is started again."""
+        for other in set(self._running) - {name}:
+            self.stop(other)
         for attempt in range(2):
             port = self.port(name)
             try:
