@@ -50,6 +50,8 @@ def load(path="model.tlm", recall=True):
     """
     model = _open(path)
     model.path, model.in_place = path, not model.mapped
+    if _exists(scratch(path, model.mapped)):  # the power went while the network was trained
+        os.remove(scratch(path, model.mapped))
     if recall and (any(_exists(name) for name in slots(path, model.mapped)) or _circuitpython()):
         from .delta import restore
 
@@ -68,11 +70,19 @@ def unload(name):
 
 def slots(path, mapped):
     """Where what was learned is kept: beside the model; in the root directory where the model's is read-only."""
-    if mapped:
-        path = "/" + path.rsplit("/", 1)[-1]
+    path = _writable(path, mapped)
     if path.endswith(".tlm"):
         path = path[:-4]
     return path + ".tld.0", path + ".tld.1"
+
+
+def scratch(path, mapped):
+    """A file that is there only while the network is trained: samples for which RAM has no room."""
+    return _writable(path, mapped) + ".tmp"
+
+
+def _writable(path, mapped):
+    return "/" + path.rsplit("/", 1)[-1] if mapped else path
 
 
 def _exists(path):

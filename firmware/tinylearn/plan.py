@@ -63,9 +63,8 @@ def _of_tail(model, method, ways, shots, steps, options, code):
     from .training import free
     from .tuning import Settings, find, seconds_per_mac
 
-    fit = find(
-        model, method, ways * shots, ways, Settings(model, dict(options, steps=steps)), free(), seconds_per_mac(model)
-    )
+    settings = Settings(model, dict(options, method=method, steps=steps))
+    fit = find(model, method, ways * shots, ways, settings, free(), seconds_per_mac(model))
     features = fit.count * len(model.f)
     return Plan(
         method,

@@ -6,7 +6,7 @@ from array import array
 import tl_infer
 import tl_train
 
-from .model import allocate, fail
+from .model import allocate, fail, scratch
 
 RAM, FLASH, RECOMPUTE = "ram", "flash", "recompute"
 
@@ -53,7 +53,7 @@ class Support:
         if layout.cache == RECOMPUTE:
             self.inputs = allocate(self.count * len(model.x), "the samples")
         if layout.cache == FLASH:
-            self.name = (model.path or "tinylearn") + ".tmp"
+            self.name = scratch(model.path or "tinylearn", model.mapped)
             self.file = open(self.name, "w+b")
 
     def add(self, i):

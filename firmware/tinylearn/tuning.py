@@ -8,7 +8,8 @@ from .head import matrix_bytes, training_bytes
 from .support import FLASH, RAM, RECOMPUTE
 from .tail import BIAS, WEIGHTS, Tail, schemes, trainable, usual, whole
 
-STEPS, RATE, VIEWS, WIDTH = 40, 0.01, 4, 8
+STEPS, VIEWS, WIDTH = 40, 4, 8
+RATE, RATES = 0.01, {"bias": 0.1}  # biases alone want larger steps: docs/training.md
 PATIENCE = 10  # steps without a lower loss after which training ends
 LEAST_STEPS = 5  # that a time budget leaves
 SPARE = 16 * 1024  # bytes of RAM that are not planned with: what Python allocates meanwhile, and gaps between it
@@ -17,18 +18,20 @@ SPARE = 16 * 1024  # bytes of RAM that are not planned with: what Python allocat
 class Settings:
     """What adapt was told, else what the model's card says (META "train", "augment"), else the defaults.
 
+    options: of adapt. The card's rate is a number, or {method: number}.
     steps, rate, views, width; augment: params of tl_train.augment or None; layers: of "bias" and "full", or None
     """
 
     def __init__(self, model, options):
         card = model.meta.get("train")
         card = card if isinstance(card, dict) else {}
-        found = [options.get(name) for name in ("steps", "rate", "views", "width")]
-        defaults = (STEPS, RATE, VIEWS, WIDTH)
-        for i, name in enumerate(("steps", "rate", "views", "width")):
+        found = [options.get(name) for name in ("steps", "views", "width")]
+        defaults = (STEPS, VIEWS, WIDTH)
+        for i, name in enumerate(("steps", "views", "width")):
             if found[i] is None:
                 found[i] = card.get(name, defaults[i])
-        self.steps, self.rate, self.views, self.width = found
+        self.steps, self.views, self.width = found
+        self.rate = _rate(options.get("rate"), card.get("rate"), options.get("method"))
         self.layers, self.scheme, self.cache = [options.get(name) for name in ("layers", "scheme", "cache")]
         self.budget, self.time_budget = options.get("budget"), options.get("time_budget")
         self._check()
@@ -39,7 +42,7 @@ class Settings:
     def _check(self):
         _whole_number("steps", self.steps, 1, 100000)
         _whole_number("views", self.views, 0, 64)
-        if not isinstance(self.rate, (int, float)) or not 1e-6 <= self.rate <= 1000:
+        if isinstance(self.rate, bool) or not isinstance(self.rate, (int, float)) or not 1e-6 <= self.rate <= 1000:
             raise ValueError("rate is a number between 1e-6 and 1000, not %r" % (self.rate,))
         if self.width not in (8, 16):
             raise ValueError("width, of the gradients, is 8 or 16, not %r" % (self.width,))
@@ -53,6 +56,14 @@ class Settings:
             isinstance(self.time_budget, (int, float)) and 0 < self.time_budget <= 1e6
         ):
             raise ValueError("time_budget is a number of seconds above 0, not %r" % (self.time_budget,))
+
+
+def _rate(asked, card, method):
+    if asked is not None:
+        return asked
+    if isinstance(card, dict):
+        card = card.get(method)
+    return RATES.get(method, RATE) if card is None else card
 
 
 def _augmentation(model, asked):

@@ -61,7 +61,7 @@ def find(model: tlm.Model, method: str, task: Task, **options) -> Training:
     """The most that a method can train. Raises exit code 7 with the numbers where not even the least fits."""
     simulator.module()
     tuning = import_module("tinylearn.tuning")
-    asked = {"budget": task.budget, **options}
+    asked = {"method": method, "budget": task.budget, **options}
     on_board = import_module("tinylearn.model").Model(bytearray(model.raw))
     on_board.in_place = True  # as if it had come from the board's flash
     try:

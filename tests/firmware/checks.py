@@ -434,6 +434,10 @@ def check_tail(model):
     ):
         trained(model, samples, **options)
     assert not any(name.endswith(".tmp") for name in os.listdir(".")), "the file of the samples stays"
+    with open(model.path + ".tmp", "wb") as f:  # as if the power had gone
+        f.write(b"samples")
+    tinylearn.load(model.path)
+    assert not any(name.endswith(".tmp") for name in os.listdir(".")), "the file of the samples stays"
     model.adapt(samples, method="bias", layers=2, steps=2)
     model.adapt((x, k + 1) for x, k in pictures(3, 2, 9))  # a head alone, over what was trained
     print(model.labels, list(model.head.counts), answers(model, 4))

@@ -206,7 +206,7 @@ def fit(model: tlm.Model, job: Job, count: int, ways: int):
     tuning = _firmware("tuning")
     board = _firmware("model").Model(np.frombuffer(model.raw, np.uint8).copy())
     board.in_place = True  # as what load() gives
-    settings = tuning.Settings(board, {"width": WIDTHS.get(job.arithmetic), **job.options})
+    settings = tuning.Settings(board, {"method": job.method, "width": WIDTHS.get(job.arithmetic), **job.options})
     return settings, tuning.find(board, job.method, count, ways, settings)
 
 
