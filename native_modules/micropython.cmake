@@ -2,5 +2,6 @@
 include(${CMAKE_CURRENT_LIST_DIR}/tl_infer/micropython.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/tl_train/micropython.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/tl_grad/micropython.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/tl_channels/micropython.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/tl_filter/micropython.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/tl_front/micropython.cmake)

@@ -8,9 +8,11 @@ BUILD = $(MOD).objects
 
 # Kernels for speed (native modules are built with -Os otherwise); what runs once per operator for size.
 CFLAGS_EXTRA = -O2 -I$(MODULE_DIR)/.. -I$(MODULE_DIR)/../kernels
-ifeq ($(MOD),tl_grad)
-CFLAGS_EXTRA += -DTL_FILTERED=0 # tl_filter has that, too
-endif
+# Records that kernels/backward.c knows in each of the modules that have it
+RECORDS_tl_grad = 0
+RECORDS_tl_channels = TL_FISHER|TL_PULL
+RECORDS_tl_filter = TL_FILTER_2|TL_FILTER_4
+CFLAGS_EXTRA += $(if $(RECORDS_$(MOD)),-DTL_RECORDS='$(RECORDS_$(MOD))')
 ifneq ($(filter armv%,$(ARCH)),)
 CFLAGS_EXTRA += -masm-syntax-unified
 endif
@@ -22,7 +24,7 @@ ifneq ($(MOD),tl_train) # which runs it over all samples, step after step
 SMALL += head
 endif
 # The speed of the Cortex-M0+ is in its assembly.
-ifneq ($(filter tl_infer-armv6m tl_grad-armv6m tl_filter-armv6m,$(MOD)-$(ARCH)),)
+ifneq ($(filter tl_infer-armv6m tl_grad-armv6m tl_channels-armv6m tl_filter-armv6m,$(MOD)-$(ARCH)),)
 SMALL = $(basename $(SRC))
 $(SMALL:%=$(BUILD)/%.o): CFLAGS += -fno-tree-loop-optimize -fno-inline-small-functions -fno-move-loop-invariants -fno-tree-dominator-opts # another 500 bytes
 endif
@@ -33,7 +35,7 @@ include $(MPY_DIR)/py/dynruntime.mk
 $(SRC_O): $(wildcard $(MODULE_DIR)/../*.h $(MODULE_DIR)/../kernels/*.h $(MODULE_DIR)/../kernels/*/*.h $(MODULE_DIR)/../kernels/*/*.inc) $(MODULE_DIR)/../natmod.mk
 
 # A division shorter than libgcc's, as an archive in front of it: the linker takes the first that has a symbol.
-ifneq ($(filter tl_infer-armv6m tl_grad-armv6m tl_filter-armv6m,$(MOD)-$(ARCH)),)
+ifneq ($(filter tl_infer-armv6m tl_grad-armv6m tl_channels-armv6m tl_filter-armv6m,$(MOD)-$(ARCH)),)
 $(BUILD)/divide.a: $(BUILD)/armv6m/divide.o
 	$(Q)rm -f $@ && $(CROSS)ar rcs $@ $<
 $(BUILD)/$(MOD).native.mpy: | $(BUILD)/divide.a

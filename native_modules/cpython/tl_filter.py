@@ -4,9 +4,9 @@ All of tl_grad, and records with filtered gradients: kernels/filter.h.
 """
 
 from tinylearn_library import SPANS, Spans, after, function
-from tl_grad import activity, backward, channel_maps, head_loss, rates, softmax_loss
+from tl_grad import backward, head_loss, rates, softmax_loss
 
-__all__ = ["activity", "backward", "channel_maps", "head_loss", "patches", "rates", "softmax_loss"]
+__all__ = ["backward", "head_loss", "patches", "rates", "softmax_loss"]
 
 _patches = function("tl_patches", SPANS, SPANS)
 

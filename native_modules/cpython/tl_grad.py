@@ -1,6 +1,6 @@
 """tl_grad for CPython: the native module's functions (native_modules/tl_grad/modtl_grad.c) on the same C.
 
-Integers and buffers in, a status out; what each does and the shapes of its buffers: kernels/backward.h and pull.h.
+Integers and buffers in, a status out; what each does and the shapes of its buffers: kernels/backward.h.
 """
 
 from tinylearn_library import SPANS, Span, Spans, after, function
@@ -9,8 +9,6 @@ _rates = function("tl_rates", SPANS, SPANS)
 _head_loss = function("tl_head_loss", SPANS, SPANS)
 _softmax_loss = function("tl_softmax_loss", SPANS, SPANS)
 _backward = function("tl_backward", SPANS)
-_activity = function("tl_activity", SPANS, SPANS)
-_channel_maps = function("tl_channel_maps", SPANS, SPANS)
 
 
 def rates(params, model, table):
@@ -38,15 +36,3 @@ def backward(model, arena, places, plan, state, weights=None):
     """
     with Spans(read=(model, places, plan), write=(arena, state, weights)) as (file, moved, records, memory, words, own):
         return _backward((Span * 6)(file, memory, moved, records, words, own))
-
-
-def activity(params, y, sums):
-    """How active the channels of a feature map are, added to sums."""
-    with Spans(read=(params, y), write=(sums,)) as spans:
-        return _activity(spans, after(spans, 1))
-
-
-def channel_maps(params, y, channels, reference):
-    """Some channels of a feature map, for a later pull towards them."""
-    with Spans(read=(params, y, channels), write=(reference,)) as spans:
-        return _channel_maps(spans, after(spans, 1))

@@ -6,9 +6,11 @@
 #include "filter.h"
 #include "tlm.h"
 
-#ifndef TL_FILTERED
-#define TL_FILTERED 1 // with TL_FILTER_2 and TL_FILTER_4
+#ifndef TL_RECORDS
+#define TL_RECORDS (TL_FISHER | TL_PULL | TL_FILTER_2 | TL_FILTER_4) // of those that not every module has
 #endif
+
+enum { KNOWN = (TL_FISHER - 1) | (TL_RECORDS) };
 
 // A record being worked on: everything found and inside the arena.
 typedef struct {
@@ -26,7 +28,7 @@ typedef struct {
     tl_fisher_t *fisher;
     int32_t channels; // of y, where some are pulled
     const int8_t *reference;
-    tl_filter_t filter; // r = 0: without
+    tl_filter_t filter;
     const int8_t *patches;
 } record_t;
 
@@ -79,8 +81,13 @@ static bool elementwise(int32_t code) {
     return code == TL_ADD || code == TL_CLAMP || code == TL_RESHAPE;
 }
 
-static int32_t wanted(const record_t *r, int32_t flag) {
-    return r->plan.flags & flag;
+// A constant 0 for what this is compiled without
+static inline int32_t wanted(const record_t *r, int32_t flag) {
+    return r->plan.flags & flag & KNOWN;
+}
+
+static inline bool filtered(const record_t *r) {
+    return wanted(r, TL_FILTER_2 | TL_FILTER_4);
 }
 
 // A gradient tensor of n elements, its exponent from the table.
@@ -223,8 +230,8 @@ static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes,
     const tl_span_t *span = r->call.span;
     const int32_t code = r->call.code;
     const bool in_place = elementwise(code) && plan->dx == plan->dy && !wanted(r, TL_ADD_TO_DX);
-    const bool train = wanted(r, TL_TRAIN_WEIGHTS | TL_TRAIN_BIAS), filtered = wanted(r, TL_FILTER_2 | TL_FILTER_4);
-    claims_t claims = {.n = 0, .sound = code != TL_SOFTMAX && (weighted(code) || !train) && (!filtered || TL_FILTERED)};
+    const bool train = wanted(r, TL_TRAIN_WEIGHTS | TL_TRAIN_BIAS);
+    claims_t claims = {.n = 0, .sound = code != TL_SOFTMAX && (weighted(code) || !train) && !(plan->flags & ~KNOWN)};
     claim(&claims, exponents, exponents_bytes, true);
     r->dy = find_gradient(r, &claims, plan->dy, span[TL_Y].bytes, exponents, op->y);
     if (wanted(r, TL_PULL)) {
@@ -253,10 +260,10 @@ static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes,
                        (!weighted(code) || gradient_bits(r) >= 2) &&
                        (code != TL_AVG_POOL || tl_avg_pool_bits(&r->window, plan->width) >= 4);
     }
-    if (filtered && TL_FILTERED) {
+    if (filtered(r)) {
         find_filter(r, &claims);
     }
-    if (code == TL_MAX_POOL || (wanted(r, TL_TRAIN_WEIGHTS) && !filtered)) {
+    if (code == TL_MAX_POOL || (wanted(r, TL_TRAIN_WEIGHTS) && !filtered(r))) {
         claim(&claims, span[TL_X].at, span[TL_X].bytes, false);
     }
     if (code == TL_MAX_POOL) {
@@ -276,7 +283,7 @@ static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes,
 // dw of output channel o. Filtered: that of one pixel a patch, the same for every tap
 static void weight_grad(record_t *r, const int8_t *x, int32_t o) {
     const tl_window_t *g = &r->window;
-    if (TL_FILTERED && r->filter.r) {
+    if (filtered(r)) {
         const int32_t h = r->filter.h, w = r->filter.w, n = r->in.count;
         const tl_window_t patches = {h, w, g->in_c, h, w, g->out_c, 1, 1, 1, 1, 1, 1, 0, 0, g->x_zero, 0, 0, 0};
         tl_grad_weight(&patches, &r->dy, r->patches, o, &r->in, r->scratch);
@@ -295,12 +302,12 @@ static int32_t weight_sums(record_t *r, int32_t i, int32_t *row) {
     const int32_t o = tl_channel_at(&r->out, i);
     const bool depthwise = r->call.code == TL_DEPTHWISE_CONV2D;
     int32_t n = 0;
-    if (depthwise && !(TL_FILTERED && r->filter.r) &&
+    if (depthwise && !filtered(r) &&
         tl_fast_depthwise_grad_weight(of.g, of.dy, of.x, o, r->scratch, r->plan.scratch_bytes)) {
         n = 1;
     } else if (depthwise) {
         r->in.first = (int32_t)((uint32_t)o / ((uint32_t)r->window.out_c / (uint32_t)r->window.in_c));
-    } else if (!TL_FILTERED || !r->filter.r) {
+    } else if (!filtered(r)) {
         n = tl_fast_conv2d_grad_weight(&of, i, r->scratch, r->plan.scratch_bytes, row);
     }
     if (n == 0) {
@@ -358,7 +365,7 @@ static void update(record_t *r, tl_update_t *u) {
 // Where weights or a window lead back to x
 static void window_grad(record_t *r, tl_rows_t *dx) {
     const tl_span_t *span = r->call.span;
-    if (TL_FILTERED && r->filter.r) {
+    if (filtered(r)) {
         tl_filter_input(&r->filter, &r->dy, span[TL_W].at, r->call.code == TL_DEPTHWISE_CONV2D, dx, r->scratch);
         return;
     }
@@ -409,18 +416,18 @@ static void input_grad(record_t *r, tl_rows_t *dx) {
 static void run(record_t *r, int32_t *exponents, tl_update_t *u) {
     const tl_operator_t *op = &r->p->operators[r->plan.op];
     const tl_window_t *g = &r->window;
-    if (r->reference) {
+    if (wanted(r, TL_PULL)) {
         tl_pull(&r->dy, r->channels, r->call.span[TL_Y].at, r->reference, &r->out, *r->weight_rates);
         exponents[op->y] = r->dy.exponent;
         return;
     }
-    if (r->fisher && r->plan.axis) {
+    if (wanted(r, TL_FISHER) && r->plan.axis) {
         tl_fisher(r->fisher, g->out_c, r->call.span[TL_Y].at, g->y_zero, &r->dy);
     }
     if (r->mask) {
         tl_grad_mask(&r->dy, r->mask);
     }
-    if (TL_FILTERED && r->filter.r) {
+    if (filtered(r)) {
         tl_filter_sums(&r->filter, &r->dy, r->scratch);
     }
     if (weighted(r->call.code)) {
@@ -439,7 +446,7 @@ static void run(record_t *r, int32_t *exponents, tl_update_t *u) {
         input_grad(r, &dx);
         exponents[op->x] = r->dx.exponent;
     }
-    if (r->fisher && !r->plan.axis) {
+    if (wanted(r, TL_FISHER) && !r->plan.axis) {
         tl_fisher(r->fisher, g->in_c, r->call.span[TL_X].at, g->x_zero, &r->dx);
     }
     if (wanted(r, TL_TRAIN_WEIGHTS | TL_TRAIN_BIAS)) {

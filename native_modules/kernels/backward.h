@@ -32,15 +32,17 @@ enum {
     TL_GRAD_INPUT = 4,
     TL_ADD_TO_DX = 8,   // add to the gradient that another reader of x has left
     TL_ADD_TO_DX2 = 16, // x + x: dx2 is dx, and TL_ADD_TO_DX is set
+    // Not every native module has these, since code is RAM: TL_FISHER and TL_PULL are tl_channels', TL_FILTER_2 and
+    // TL_FILTER_4 tl_filter's. A record with what a module does not have is refused.
     // A weighted operator that is not trained: the Fisher information of the channels of x from dx, as complete as this
     // record leaves it, or (axis 1) of y from dy. Added to tl_fisher_t [channels] at `buffer`.
     TL_FISHER = 32,
     // Nothing but this, in a record just before the operator's own: dy += weight * (y - reference) for y's chosen
     // channels. Weight: a tl_rate_t at `weight_rates`. Reference: int8 [positions, count] at `buffer`, see pull.h.
     TL_PULL = 64,
-    // conv2d, depthwise: gradients on patches of 2 x 2 or 4 x 4 outputs, see filter.h; refused where this is compiled
-    // without (tl_grad). `dx2`: the patches of x that tl_patches left, if weights are trained; x is not needed. Scratch
-    // as tl_filter_scratch says, and to train weights one output channel's worth.
+    // conv2d, depthwise: gradients on patches of 2 x 2 or 4 x 4 outputs, see filter.h. `dx2`: the patches of x that
+    // tl_patches left, if weights are trained; x is not needed. Scratch as tl_filter_scratch says, and to train weights
+    // one output channel's worth.
     TL_FILTER_2 = 128,
     TL_FILTER_4 = 256,
 };

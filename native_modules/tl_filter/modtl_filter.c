@@ -13,8 +13,6 @@ TL_FUNCTION(tl_filter_patches, tl_patches, 3, 2);
     ROW(MP_QSTR_head_loss, tl_grad_head_loss_obj)                                                                      \
     ROW(MP_QSTR_softmax_loss, tl_grad_softmax_loss_obj)                                                                \
     ROW(MP_QSTR_backward, tl_grad_backward_obj)                                                                        \
-    ROW(MP_QSTR_activity, tl_grad_activity_obj)                                                                        \
-    ROW(MP_QSTR_channel_maps, tl_grad_channel_maps_obj)                                                                \
     ROW(MP_QSTR_patches, tl_filter_patches_obj)
 
 #if MICROPY_ENABLE_DYNRUNTIME

@@ -1,5 +1,5 @@
-// The functions of tl_grad, which tl_filter has as well. Integers and buffers in, a status out; nothing is allocated.
-// What each does, and its buffers: kernels/backward.h and pull.h.
+// The functions of tl_grad, which tl_channels and tl_filter have as well. Integers and buffers in, a status out;
+// nothing is allocated. What each does, and its buffers: kernels/backward.h.
 
 #ifndef TL_GRADIENTS_H
 #define TL_GRADIENTS_H
@@ -30,15 +30,5 @@ static mp_obj_t tl_grad_backward(size_t n_args, const mp_obj_t *args) {
     return MP_OBJ_NEW_SMALL_INT(tl_backward(spans));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_grad_backward_obj, 5, 6, tl_grad_backward);
-
-// activity(params, y, sums) -> status
-static mp_obj_t tl_grad_activity(mp_obj_t params, mp_obj_t y, mp_obj_t sums) {
-    const mp_obj_t args[3] = {params, y, sums};
-    return tl_call(tl_activity, args, 2, 1);
-}
-static MP_DEFINE_CONST_FUN_OBJ_3(tl_grad_activity_obj, tl_grad_activity);
-
-// channel_maps(params, y, channels, reference) -> status
-TL_FUNCTION(tl_grad_channel_maps, tl_channel_maps, 3, 2);
 
 #endif

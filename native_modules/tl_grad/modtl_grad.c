@@ -7,9 +7,7 @@
     ROW(MP_QSTR_rates, tl_grad_rates_obj)                                                                              \
     ROW(MP_QSTR_head_loss, tl_grad_head_loss_obj)                                                                      \
     ROW(MP_QSTR_softmax_loss, tl_grad_softmax_loss_obj)                                                                \
-    ROW(MP_QSTR_backward, tl_grad_backward_obj)                                                                        \
-    ROW(MP_QSTR_activity, tl_grad_activity_obj)                                                                        \
-    ROW(MP_QSTR_channel_maps, tl_grad_channel_maps_obj)
+    ROW(MP_QSTR_backward, tl_grad_backward_obj)
 
 #if MICROPY_ENABLE_DYNRUNTIME
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {

@@ -3,6 +3,7 @@
 
 import struct
 
+import tl_channels
 import tl_filter
 import tl_grad
 import tl_infer
@@ -24,6 +25,14 @@ def patches(model, arena, places, plan):
     return tl_filter.patches(params, model, places, arena)
 
 
+def module_of(plan):
+    """The module that knows all of a plan's records: kernels/backward.h."""
+    flags = 0
+    for at in range(0, len(plan), 64):
+        flags |= struct.unpack("<i", plan[at + 4 : at + 8])[0]
+    return tl_filter if flags & (128 | 256) else tl_channels if flags & (32 | 64) else tl_grad
+
+
 def clear_scratch(arena, plan):
     """What a pass used its scratch for is each processor's own."""
     for at in range(0, len(plan), 64):
@@ -41,7 +50,7 @@ def replay(record):
         model, arena, places, masks, plan = a[:5]
         status = patches(model, arena, places, plan) if kind else 0
         status = status or tl_infer.run(model, arena, 0, len(masks) // 4, places, masks)
-        status = status or (tl_filter if kind else tl_grad).backward(model, arena, places, plan, state)
+        status = status or module_of(plan).backward(model, arena, places, plan, state)
         clear_scratch(arena, plan)
         clear_scratch(after, plan)
     else:
@@ -55,9 +64,9 @@ def replay(record):
         elif kind == 3:
             status = tl_train.augment(params, x, arena, state)
         elif kind == 4:
-            status = tl_grad.activity(params, x, arena)
+            status = tl_channels.activity(params, x, arena)
         else:
-            status = tl_grad.channel_maps(params, x, w, arena)
+            status = tl_channels.channel_maps(params, x, w, arena)
     return status or -(bytes(arena) != bytes(after) or bytes(state or b"") != bytes(state_after or b""))
 
 

@@ -163,12 +163,12 @@ def views() -> list[bytes]:
 
 def maps() -> list[bytes]:
     """Of a feature map [6, 5]: how active its channels are, and three of them."""
-    import tl_grad
+    import tl_channels
 
     y = np.random.default_rng(600).integers(-128, 128, (6, 5)).astype(np.int8)
     params, sums = np.array([5, -9], np.int32), np.zeros(5, np.int32)
     on, reference = np.array([4, 0, 3], np.int16), np.zeros((6, 3), np.int8)
-    assert tl_grad.activity(params, y, sums) == 0 and tl_grad.channel_maps(params[:1], y, on, reference) == 0
+    assert tl_channels.activity(params, y, sums) == 0 and tl_channels.channel_maps(params[:1], y, on, reference) == 0
     return [
         record(ACTIVITY, params, y, None, None, None, None, sums, None),
         record(CHANNEL_MAPS, params[:1], y, on, None, None, None, reference, None),

@@ -12,7 +12,7 @@ from test_gradients import PLAN, SEED, WIDTH, random_dy, random_x
 from tinylearn_host import ir, simulator
 
 simulator.on_path()
-import tl_grad  # noqa: E402
+import tl_channels  # noqa: E402
 
 PARAMS, BUFFER = 51, 52
 
@@ -97,7 +97,7 @@ def test_what_does_not_fit_is_refused():
         plan = tail.plan()
         for name, value in changes.items():
             plan[0, names[name]] = value
-        return tl_grad.backward(tail.file, tail.arena, tail.places, plan, tail.state)
+        return tl_channels.backward(tail.file, tail.arena, tail.places, plan, tail.state)
 
     assert status() == 0
     assert status(list=-1, first=3, count=2) == 0
@@ -122,11 +122,11 @@ def test_activity_and_maps(seed, positions, channels, zero):
     y = rng.integers(-128, 128, (positions, channels)).astype(np.int8)
     sums = rng.integers(0, 1000, channels).astype(np.int32)
     expected = sums + np.abs(y.astype(int) - zero).sum(0)
-    assert tl_grad.activity(np.array([channels, zero], np.int32), y, sums) == 0
+    assert tl_channels.activity(np.array([channels, zero], np.int32), y, sums) == 0
     assert np.array_equal(sums, expected)
     on = rng.permutation(channels)[: rng.integers(0, channels + 1)].astype(np.int16)
     reference = np.full((positions, len(on)), 99, np.int8)
-    assert tl_grad.channel_maps(np.array([channels], np.int32), y, on, reference) == 0
+    assert tl_channels.channel_maps(np.array([channels], np.int32), y, on, reference) == 0
     assert np.array_equal(reference, y[:, on])
 
 
@@ -134,14 +134,14 @@ def test_wrong_buffers_have_a_status():
     y, sums = np.zeros((6, 4), np.int8), np.zeros(4, np.int32)
     on, reference = np.zeros(2, np.int16), np.zeros((6, 2), np.int8)
     two, one = np.array([4, -3], np.int32), np.array([4], np.int32)
-    assert tl_grad.activity(two, y, sums) == 0 and tl_grad.channel_maps(one, y, on, reference) == 0
+    assert tl_channels.activity(two, y, sums) == 0 and tl_channels.channel_maps(one, y, on, reference) == 0
     for bad in (one, np.array([0, 0], np.int32), np.array([5, 0], np.int32), np.array([4, 128], np.int32)):
-        assert tl_grad.activity(bad, y, sums) == PARAMS
+        assert tl_channels.activity(bad, y, sums) == PARAMS
     for bad in (two, np.array([-4], np.int32), np.array([7], np.int32)):
-        assert tl_grad.channel_maps(bad, y, on, reference) == PARAMS
-    assert tl_grad.activity(two, y, sums[1:]) == BUFFER + 256
-    assert tl_grad.activity(two, y, np.zeros(17, np.int8)[1:]) == BUFFER + 256
-    assert tl_grad.channel_maps(one, y, np.array([0, 4], np.int16), reference) == BUFFER + 256
-    assert tl_grad.channel_maps(one, y, np.array([-1, 3], np.int16), reference) == BUFFER + 256
-    assert tl_grad.channel_maps(one, y, np.zeros(3, np.int8), reference) == BUFFER + 256
-    assert tl_grad.channel_maps(one, y, on, reference[1:]) == BUFFER + 512
+        assert tl_channels.channel_maps(bad, y, on, reference) == PARAMS
+    assert tl_channels.activity(two, y, sums[1:]) == BUFFER + 256
+    assert tl_channels.activity(two, y, np.zeros(17, np.int8)[1:]) == BUFFER + 256
+    assert tl_channels.channel_maps(one, y, np.array([0, 4], np.int16), reference) == BUFFER + 256
+    assert tl_channels.channel_maps(one, y, np.array([-1, 3], np.int16), reference) == BUFFER + 256
+    assert tl_channels.channel_maps(one, y, np.zeros(3, np.int8), reference) == BUFFER + 256
+    assert tl_channels.channel_maps(one, y, on, reference[1:]) == BUFFER + 512

@@ -2,6 +2,7 @@
 import array
 import gc
 
+import tl_channels
 import tl_filter
 import tl_grad
 import tl_infer
@@ -21,7 +22,7 @@ def raised(function, *arguments):
 
 
 def names():
-    for module in (tl_infer, tl_train, tl_grad, tl_filter):
+    for module in (tl_infer, tl_train, tl_grad, tl_channels, tl_filter):
         print("names", [n for n in sorted(NAMES.split()) if callable(getattr(module, n, None))])
 
 

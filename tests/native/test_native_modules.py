@@ -11,13 +11,14 @@ from tinylearn_host import boards
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
-MODULES = ("tl_infer", "tl_train", "tl_grad", "tl_filter")
+MODULES = ("tl_infer", "tl_train", "tl_grad", "tl_channels", "tl_filter")
 # KB on armv6m: a native module's code lies in RAM, of which a Pico has 264 KB.
 LARGEST = {
     "tl_infer": 15.25,
     "tl_train": 14.5,
-    "tl_grad": 23,
-    "tl_filter": 25.25,
+    "tl_grad": 21.5,
+    "tl_channels": 23,
+    "tl_filter": 24,
 }  # 14 and 20 are wanted of the first and third
 
 

@@ -52,7 +52,7 @@ def test_native_says_which_vector_is_wrong(pio, tmp_path):
 
 
 def test_pico_builds_the_modules(pio):
-    names = ("tl_infer", "tl_train", "tl_grad", "tl_filter")
+    names = ("tl_infer", "tl_train", "tl_grad", "tl_channels", "tl_filter")
     modules = [ROOT / "build" / "native" / "armv6m" / f"{name}.mpy" for name in names]
     for module in modules:
         module.unlink(missing_ok=True)

@@ -1,0 +1,43 @@
+// tl_channels: all of tl_grad, and what methods that look at channels want: Fisher information (kernels/fisher.h),
+// activity, maps and pulling towards them (kernels/pull.h). Who needs it loads it in tl_grad's place.
+// native_modules/cpython/tl_channels.py is its twin on CPython, with the same names.
+
+#include "../tl_grad/gradients.h"
+#include "pull.h"
+
+// activity(params, y, sums) -> status
+static mp_obj_t tl_channels_activity(mp_obj_t params, mp_obj_t y, mp_obj_t sums) {
+    const mp_obj_t args[3] = {params, y, sums};
+    return tl_call(tl_activity, args, 2, 1);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(tl_channels_activity_obj, tl_channels_activity);
+
+// channel_maps(params, y, channels, reference) -> status
+TL_FUNCTION(tl_channels_maps, tl_channel_maps, 3, 2);
+
+#define TL_CHANNELS_NAMES(ROW)                                                                                         \
+    ROW(MP_QSTR_rates, tl_grad_rates_obj)                                                                              \
+    ROW(MP_QSTR_head_loss, tl_grad_head_loss_obj)                                                                      \
+    ROW(MP_QSTR_softmax_loss, tl_grad_softmax_loss_obj)                                                                \
+    ROW(MP_QSTR_backward, tl_grad_backward_obj)                                                                        \
+    ROW(MP_QSTR_activity, tl_channels_activity_obj)                                                                    \
+    ROW(MP_QSTR_channel_maps, tl_channels_maps_obj)
+
+#if MICROPY_ENABLE_DYNRUNTIME
+mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
+    MP_DYNRUNTIME_INIT_ENTRY
+    TL_CHANNELS_NAMES(TL_STORE_GLOBAL)
+    MP_DYNRUNTIME_INIT_EXIT
+}
+#else
+static const mp_rom_map_elem_t tl_channels_globals_table[] = {
+    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_tl_channels)}, TL_CHANNELS_NAMES(TL_TABLE_ROW)};
+static MP_DEFINE_CONST_DICT(tl_channels_globals, tl_channels_globals_table);
+
+const mp_obj_module_t tl_channels_module = {
+    .base = {&mp_type_module},
+    .globals = (mp_obj_dict_t *)&tl_channels_globals,
+};
+
+MP_REGISTER_MODULE(MP_QSTR_tl_channels, tl_channels_module);
+#endif
