@@ -7,7 +7,7 @@ from collections import namedtuple
 from .model import fail
 
 # bytes: RAM that adapt takes at its peak, beyond what is loaded: features + head + training + code.
-# seconds: on this board, from one forward run of the frozen network, timed now.
+# seconds: on this board, from one forward run of the frozen network's operators, timed now.
 # model, arena: bytes in RAM already (model: 0 where the file is memory-mapped). features: those of all samples, cached.
 # head: sums, counts, rows. training: the work space of closed_form or last_layer; of head='auto' the larger, and one
 # more head; of a method that trains the network the arena that it is trained in, what is kept per sample, and the best
@@ -61,10 +61,10 @@ def plan(model, method, ways, shots, steps, head=None, options=None):
 def _of_tail(model, method, ways, shots, steps, options, code):
     code += _code(_TAIL_MODULES)
     from .training import free
-    from .tuning import Settings, find, seconds_per_mac
+    from .tuning import Settings, find
 
     settings = Settings(model, dict(options, method=method, steps=steps))
-    fit = find(model, method, ways * shots, ways, settings, free(), seconds_per_mac(model))
+    fit = find(model, method, ways * shots, ways, settings, free(), operator_seconds(model))
     features = fit.count * len(model.f)
     return Plan(
         method,
@@ -98,17 +98,28 @@ def _cost(method, n, k, samples, steps):
 
 def forward_seconds(model):
     """Seconds of one run of the frozen network, measured."""
+    return sum(operator_seconds(model))
+
+
+def operator_seconds(model):
+    """Seconds of each of the frozen network's operators, in one run of it."""
     import tl_infer
 
-    start = time.ticks_us() if hasattr(time, "ticks_us") else time.perf_counter()
-    status = tl_infer.run(model.file, model.arena, 0, model.first_of_head)
+    found, (clock, since) = [], _clock()
+    for i in range(model.first_of_head):
+        start = clock()
+        status = tl_infer.run(model.file, model.arena, i, i + 1, model.places)
+        found.append(since(clock(), start) / 1000000)
+        if status:
+            fail(status, "the model")
+    return found
+
+
+def _clock():
+    """(microseconds now, their difference)"""
     if hasattr(time, "ticks_us"):
-        seconds = time.ticks_diff(time.ticks_us(), start) / 1000000
-    else:
-        seconds = time.perf_counter() - start
-    if status:
-        fail(status, "the model")
-    return seconds
+        return time.ticks_us, time.ticks_diff
+    return (lambda: time.perf_counter() * 1000000), (lambda end, start: end - start)
 
 
 def _frequency():

@@ -123,10 +123,10 @@ class Fit:
 
     bytes: of RAM beyond what is loaded, all of adapt but code: the arena, samples, head. flash: bytes of a file
     best: bytes of a copy of the best weights, where there is room for it; choosing: of what choosing a head takes
-    seconds: of the whole run, from one of the frozen network's runs; None where nobody has timed it
+    times: seconds of each operator's forward, or None; first, step, seconds: what samples, a step, the whole run take
     """
 
-    def __init__(self, model, tail, count, ways, cache, settings, keep_best, per_mac=None):
+    def __init__(self, model, tail, count, ways, cache, settings, keep_best, times=None):
         n, record = len(model.f), tail.record
         self.tail, self.count, self.cache, self.settings, self.steps = tail, count, cache, settings, settings.steps
         self.views = settings.views
@@ -143,10 +143,27 @@ class Fit:
         self.bytes = self.arena + self.inputs + again + max(self.head + self.best, self.choosing + moved)
         frozen, forward, back = tail.macs
         self.first_macs = frozen * slots
-        self.step_macs = count * (2 * forward + back * BACKWARD // 16)
+        self.step_macs = count * (2 * forward + back)
         if cache == RECOMPUTE:
             self.step_macs += 2 * count * frozen
-        self.seconds = None if per_mac is None else per_mac * (self.first_macs + self.steps * self.step_macs)
+        self.first = self.step = None
+        if times:
+            self.forecast(times)
+
+    def forecast(self, times):
+        """Reckon the seconds."""
+        frozen, forward, back = _seconds(self.tail, times)
+        records = self.count * (1 + self.views)
+        self.first = frozen * records
+        if self.cache == FLASH:
+            self.first += records * (RECORD + RECORD_BYTE * self.tail.record)
+        self.step = self.count * (2 * forward + back) * AROUND
+        if self.cache == RECOMPUTE:
+            self.step += 2 * self.count * frozen
+
+    @property
+    def seconds(self):
+        return None if self.step is None else self.first + self.steps * self.step
 
     def layout(self):
         """The fields of a support.Layout."""
@@ -162,38 +179,54 @@ class Fit:
             setattr(self.tail, name, None)
 
 
-BACKWARD = 16  # sixteenths: what a multiply-accumulate of the backward takes, beside one of the forward
+# Measured on the emulated Pico (benchmarks/forecast.py): an operator's backward beside its forward, what all operators
+# share, what a gradient to its input and one to all of its weights add, and half as much again with int16. A step takes
+# more than its operators do. Seconds of a record that goes to the flash, and of each of its bytes.
+BACK, BACK_INPUT, BACK_WEIGHTS, WIDER = 0.2, 0.9, 2.0, 1.5
+AROUND, RECORD, RECORD_BYTE = 1.2, 16e-3, 6e-6
 
 
-def find(model, method, count, ways, settings, available=None, per_mac=None):
+def _seconds(tail, times):
+    """(frozen forward, tail forward, backward) of one sample, from each operator's forward."""
+    back = 0.0
+    for op, wants_x, _ in tail.back:
+        part = BACK_INPUT if wants_x else 0
+        t = tail.choice.get(op.index)
+        if t and t.flags & WEIGHTS:
+            outputs, inputs = op.chosen(t)
+            part += BACK_WEIGHTS * outputs * inputs / (op.shape[0] * op.shape[2])
+        back += times[op.index] * (BACK + part * (WIDER if tail.width == 16 else 1))
+    return sum(times[: tail.first]), sum(times[tail.first : tail.end]), back
+
+
+def find(model, method, count, ways, settings, available=None, times=None):
     """The Fit of the most that a method can train within the budgets. MemoryError or ValueError with the numbers.
 
-    available: bytes of RAM, or None; per_mac: seconds of a multiply-accumulate, None: measured where there is a time
+    available: bytes of RAM, or None; times: seconds of each operator's forward, None: measured where there is a time
     budget
     """
     budget = settings.budget
     if budget is None and available is not None:
         budget = available - SPARE
-    if per_mac is None and settings.time_budget is not None:
-        per_mac = seconds_per_mac(model)
+    if times is None and settings.time_budget is not None:
+        times = operator_seconds(model)
     least = quickest = None
     for choice, width in choices(model, method, settings):
         tail = Tail(model, choice, width)
         for cache, keep_best in _ways_to_keep(settings):
-            fit = Fit(model, tail, count, ways, cache, settings, keep_best, per_mac)
+            fit = Fit(model, tail, count, ways, cache, settings, keep_best, times)
             if least is None or fit.bytes < least:
                 least = fit.bytes
             if (budget is not None and fit.bytes > budget) or not _fits_flash(model, fit.flash):
                 continue
             if settings.time_budget is None or fit.seconds <= settings.time_budget:
                 return fit
-            first, step = per_mac * fit.first_macs, per_mac * fit.step_macs
-            steps = int((settings.time_budget - first) / step)
+            steps = int((settings.time_budget - fit.first) / fit.step)
             if steps >= LEAST_STEPS:
-                fit.steps, fit.seconds = steps, first + steps * step
+                fit.steps = steps
                 return fit
-            if quickest is None or first + LEAST_STEPS * step < quickest:
-                quickest = first + LEAST_STEPS * step
+            if quickest is None or fit.first + LEAST_STEPS * fit.step < quickest:
+                quickest = fit.first + LEAST_STEPS * fit.step
     if quickest is not None:
         raise ValueError(
             "method %r takes at least %.1f s for %d samples and %d steps, and time_budget is %.1f s: "
@@ -224,7 +257,7 @@ def _fits_flash(model, size):
     return size + 16 * 1024 <= block * blocks
 
 
-def seconds_per_mac(model):
-    from .plan import forward_seconds
+def operator_seconds(model):
+    from .plan import operator_seconds
 
-    return forward_seconds(model) / max(1, sum([model.operator(i, "<I", 28)[0] for i in range(model.first_of_head)]))
+    return operator_seconds(model)

@@ -120,10 +120,16 @@ def package_bytes() -> dict[str, int]:
 
 def seconds(board: Board, model: tlm.Model) -> float | None:
     """Of one forward, from the board's cycles per multiply-accumulate; other operators are not counted."""
+    times = operator_seconds(board, model)
+    return sum(times) if times else None
+
+
+def operator_seconds(board: Board, model: tlm.Model) -> list[float] | None:
+    """The same for each operator."""
     if not (board.cycles_per_mac and board.clock_hz):
         return None
-    cycles = sum(op.macs * board.cycles_per_mac[CYCLES[op.name]] for op in model.ops if op.name in CYCLES)
-    return cycles / board.clock_hz
+    per_mac = {name: board.cycles_per_mac[kind] / board.clock_hz for name, kind in CYCLES.items()}
+    return [op.macs * per_mac.get(op.name, 0) for op in model.ops]
 
 
 def macs(model: tlm.Model) -> int:

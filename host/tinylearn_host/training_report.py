@@ -12,11 +12,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tinylearn_host import ir, partition, planner, simulator, tlm
+from tinylearn_host import ir, partition, planner, simulator, sizes, tlm
 from tinylearn_host.boards import Board
 from tinylearn_host.device import kb
 from tinylearn_host.errors import BAD_DATA, NOT_ENOUGH_RAM, USAGE, TinylearnError
-from tinylearn_host.sizes import CYCLES
 from tinylearn_host.training_sections import BIAS, WEIGHTS
 
 METHODS = ("bias", "scheme", "full")
@@ -146,23 +145,12 @@ def _saved(training: Training, op: tlm.OperatorRecord, index: int, back: dict) -
 
 
 def step_seconds(training: Training, board: Board) -> float | None:
-    """Of one step over all samples, from the board's cycles per multiply-accumulate; None where its file has none.
-
-    Two forwards and one backward of the tail for each sample, and two of the frozen part where its results are not
-    kept. Backward figures that a board's file lacks are taken to be the forward's.
-    """
-    if not (board.cycles_per_mac and board.clock_hz):
+    """Of one step over all samples, by the board's own reckoning from the cycles of the forward that its file has."""
+    times = sizes.operator_seconds(board, training.model)
+    if times is None:
         return None
-    cycles = 0.0
-    for row in layers(training):
-        if row["operator"] not in CYCLES:
-            continue
-        runs = 2 if row["state"] != "frozen" or training.fit.cache == "recompute" else 0
-        kind = CYCLES[row["operator"]]
-        cycles += runs * row["macs_forward"] * board.cycles_per_mac[kind]
-        for way in ("grad_input", "grad_weight"):
-            cycles += row[f"macs_{way}"] * board.cycles_per_mac.get(f"{kind}_{way}", board.cycles_per_mac[kind])
-    return training.fit.count * cycles / board.clock_hz
+    training.fit.forecast(times)
+    return training.fit.step
 
 
 # ---- Bytes -----------------------------------------------------------------------------------------------------------

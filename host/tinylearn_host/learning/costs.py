@@ -1,23 +1,21 @@
 """What one adaptation takes: bytes while it trains, multiply-accumulates, seconds on a Pico, bytes of flash in the end.
 
-Bytes and operations are counted by the code that runs on the board (firmware/tinylearn/tuning.py, plan.py). Seconds are
-a forecast from them: cycles per multiply-accumulate of models/glyph's forward pass on `pico-emulated`, as
-benchmarks/results has them. `tinylearn benchmark --replay` measures.
+Bytes, operations and seconds are reckoned by the code that runs on the board (firmware/tinylearn/tuning.py, plan.py);
+seconds from the forward's cycles on a Pico, as boards/pico.toml has them. `tinylearn benchmark --replay` measures.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 from importlib import import_module
 from pathlib import Path
 
-from tinylearn_host import paths, simulator, tlm
+from tinylearn_host import boards, simulator, sizes, tlm
 from tinylearn_host.learning import arithmetic
 from tinylearn_host.learning.arithmetic import Integers, Job
 from tinylearn_host.learning.tasks import Task
 
-PICO_HZ = 125e6
+PICO = "pico"
 
 
 def of(job: Job, task: Task, model: tlm.Model) -> dict:
@@ -30,20 +28,20 @@ def of(job: Job, task: Task, model: tlm.Model) -> dict:
         return {}
     runner = Integers(job, task, model)
     episode = task.episode(job.seed, 0)
-    forward = sum(op.macs for op in model.ops[: model.head])
+    times, count = sizes.operator_seconds(boards.find(PICO), model), len(episode.support)
     if arithmetic.trains(job.method):
-        _, fit = arithmetic.fit(model, job, len(episode.support), task.way)
+        _, fit = arithmetic.fit(model, job, count, task.way)
+        fit.forecast(times)
         found = {"ram": fit.bytes, "saved": saved(fit.tail), "macs": fit.first_macs + fit.steps * fit.step_macs}
-        found.update(backward_macs=fit.tail.macs[2], cache=fit.cache)
+        found.update(backward_macs=fit.tail.macs[2], cache=fit.cache, seconds=round(fit.seconds, 1))
     else:
         simulator.on_path()
         plan = (
             import_module("tinylearn.model").load(str(runner.path), recall=False).plan(job.method, task.way, task.shot)
         )
-        found = {"ram": plan.features + plan.head + plan.training, "saved": 0, "macs": forward * len(episode.support)}
-    per_mac = cycles_per_mac()
-    if per_mac:
-        found["seconds"] = round(found["macs"] * per_mac / PICO_HZ, 1)
+        forward = sum(op.macs for op in model.ops[: model.head])
+        found = {"ram": plan.features + plan.head + plan.training, "saved": 0, "macs": forward * count}
+        found["seconds"] = round(count * sum(times[: model.head]), 1)
     found["delta"] = delta(runner, task)
     return found
 
@@ -66,9 +64,3 @@ def delta(runner: Integers, task: Task) -> int:
         model.path = str(Path(folder) / "model.tlm")
         model.save()
         return sum(file.stat().st_size for file in Path(folder).glob("*.tld.*"))
-
-
-def cycles_per_mac() -> float | None:
-    file = paths.ROOT / "benchmarks" / "results" / "pico-emulated.json"
-    rows = json.loads(file.read_text()) if file.is_file() else []
-    return next((row["per_mac"] for row in rows if row["name"] == "glyph"), None)
