@@ -1,7 +1,7 @@
 # The commands of the README. Each first installs and builds what it needs (setup/prepare.py), once.
 #
 #   make demo [BOARD=unix]   teach a board ten classes, and see what it learned
-#   make test                everything, on every emulated board   (PYTEST="-k words -x" chooses)
+#   make test [WORKERS=2]    everything, on every emulated board   (PYTEST="-k words -x" chooses)
 #   make soak                power cuts, trained networks in int8 and other long runs, for half an hour
 #   make test-train          the recipes of models/, for which it installs PyTorch
 #   make lint                formatters and linters, changing nothing; `make format` changes
@@ -11,6 +11,7 @@
 
 BOARD ?= unix
 DATA ?= ../shared/data
+WORKERS ?= $(shell nproc)
 EMULATED = unix pico-emulated qemu-m3 qemu-m4 qemu-rv32
 VENV = .venv/bin
 PREPARE = python3 setup/prepare.py
@@ -31,7 +32,7 @@ prepare-all:
 	@$(MAKE) --no-print-directory --silent -C native_modules host native
 
 test: prepare-all
-	@$(VENV)/python -m pytest $(PYTEST)
+	@$(VENV)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(PYTEST)
 
 soak: prepare-all
 	@$(VENV)/python -m pytest tests/soak $(PYTEST)

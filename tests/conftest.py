@@ -36,12 +36,28 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("board_name", names, scope="session")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """What shares a board, or a file's fixtures, runs in one process where several share the work (`make test`)."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            params = item.callspec.params if hasattr(item, "callspec") else {}
+            item.add_marker(pytest.mark.xdist_group(params.get("board_name", str(item.path))))
+
+
 @pytest.fixture(scope="session")
 def board_pool(tmp_path_factory):
     """All emulated boards of this session, each started when a test first asks for it."""
     pool = emulated.BoardPool(tmp_path_factory.mktemp("boards"))
     yield pool
     pool.stop_all()
+
+
+@pytest.fixture(autouse=True)
+def others_stopped(request, board_pool):
+    """An emulator takes half a core while it waits: only the board that the test asks for goes on running."""
+    params = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    board_pool.stop_all(but=params.get("board_name"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Emulated boards for tests: one at a time, started when first asked for, restarted if a test broke it."""
+"""Emulated boards for tests: started when first asked for, restarted if a test broke it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ def names() -> list[str]:
 
 
 class BoardPool:
-    """Running emulated boards by name; their flash lies below `state`, and is theirs for the whole session.
-
-    pytest goes from board to board, and an emulator takes half a core while it waits: the others are stopped.
-    """
+    """Running emulated boards by name; their flash lies below `state`, and is theirs for the whole session."""
 
     def __init__(self, state: Path):
         self._state = state
@@ -39,8 +36,6 @@ class BoardPool:
 
     def fresh_port(self, name: str) -> str:
         """The same, once the board has answered to a soft reset; a board that does not answer is started again."""
-        for other in set(self._running) - {name}:
-            self.stop(other)
         for attempt in range(2):
             port = self.port(name)
             try:
@@ -56,8 +51,8 @@ class BoardPool:
         stack, _ = self._running.pop(name)
         stack.close()
 
-    def stop_all(self) -> None:
-        for name in list(self._running):
+    def stop_all(self, but: str | None = None) -> None:
+        for name in set(self._running) - {but}:
             self.stop(name)
 
 

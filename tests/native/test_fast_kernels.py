@@ -1,18 +1,17 @@
 """Fast variants of operators give the plain kernels' bits, whatever the shape, and stay in their scratch."""
 
-import subprocess
 from pathlib import Path
 
 import fast
 import fast_cases
 import numpy as np
 import pytest
+from harness import native
 from tinylearn_host import variants
 
 COUNT, ON_BOARDS = 240, 90  # calls; a serial port is slow
 # The Cortex-M3 of QEMU is a much faster Cortex-M0+ than the emulated Pico.
 ARCHS = {"qemu-m3": ("armv7m", "armv6m"), "qemu-m4": ("armv7emsp",), "qemu-rv32": ("rv32imc",)}
-NATIVE_MODULES = Path(__file__).resolve().parents[2] / "native_modules"
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +44,7 @@ def records(board, calls):
 @pytest.mark.boards(*ARCHS)
 def test_variants_on_boards(board, records):
     for arch in ARCHS[board.spec.name]:
-        make = ["make", "-s", "-C", NATIVE_MODULES, "native", f"ARCHS={arch}", "MODULES=tl_infer"]
-        subprocess.run(make, check=True)
+        native.build(arch)
         board.load_native("tl_infer", arch)
         board.exit_raw_repl()
         board.enter_raw_repl(soft_reset=True)

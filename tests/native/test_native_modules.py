@@ -1,11 +1,11 @@
 """The native modules on every emulated board, of each of its architectures: on_board.py prints what it prints here."""
 
 import contextlib
-import subprocess
 from pathlib import Path
 
 import on_board
 import pytest
+from harness import native
 from mpremote.transport import TransportError
 from tinylearn_host import boards
 
@@ -26,7 +26,7 @@ LARGEST = {
 def modules() -> None:
     """build/native/<arch>/*.mpy for every board's architectures."""
     archs = sorted({arch for board in boards.load_all().values() if board.emulated for arch in archs_of(board)})
-    subprocess.run(["make", "-s", "-C", ROOT / "native_modules", "native", f"ARCHS={' '.join(archs)}"], check=True)
+    native.build(*archs)
 
 
 def archs_of(board) -> list[str]:

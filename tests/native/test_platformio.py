@@ -51,6 +51,7 @@ def test_native_says_which_vector_is_wrong(pio, tmp_path):
     assert f"not ok {count} - reshape" in output and f"{count} test cases: 1 failed" in output, output
 
 
+@pytest.mark.xdist_group("pico-emulated")  # whose tests load these files
 def test_pico_builds_the_modules(pio):
     names = ("tl_infer", "tl_train", "tl_grad", "tl_channels", "tl_filter")
     modules = [ROOT / "build" / "native" / "armv6m" / f"{name}.mpy" for name in names]
