@@ -5,8 +5,9 @@
     benchmarks/learning.py --docs                               docs/learning.md from the results; runs nothing
 
 A run is one call of `tinylearn benchmark`, with a seed; its JSON lies in benchmarks/results/learning. The backbones are
-those of models/, trained again without the alphabets, the speaker and the wearers that are asked about (`--held-out`
-names the folder; made by the recipes where it has none, which takes half an hour and wants the extra [train]).
+those of models/, trained again without the alphabets, the speaker and the wearers that are asked about, in
+benchmarks/held_out (`--held-out` names another folder; what is not there is made by the recipes, which takes half an
+hour and wants the extra [train]).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class HeldOut:
     groups: tuple[str, ...] = ()
 
 
+WITHOUT_WORDS = tuple(part for word in ("two", "five", "nine") for part in ("--hold-out-word", word))
 HELD_OUT = {
     "glyph": HeldOut("glyph", "omniglot_background.npz", "glyph/glyph.tlm", ("--hold-out",), UNSEEN),
     "speech": HeldOut(
@@ -48,6 +50,13 @@ HELD_OUT = {
         "spoken_digits.npz",
         "speech-without-george.tlm",
         ("--hold-out-speaker", "george", "--steps", "1500"),
+        ("george",),
+    ),
+    "speech-words": HeldOut(
+        "speech",
+        "spoken_digits.npz",
+        "speech-without-george-two-five-nine.tlm",
+        ("--hold-out-speaker", "george", *WITHOUT_WORDS, "--steps", "1500"),
         ("george",),
     ),
     "emg": HeldOut("emg", "emg_gestures.npz", "emg-without-half.tlm", ("--hold-out-half", "--steps", "800")),
@@ -81,6 +90,7 @@ RUNS = (
     Run("spectrograms-10-way-5-shot", "spectrograms", "glyph", 10, 5),
     Run("words-10-way-1-shot", "words", "speech", 10, 1, INTEGERS),
     Run("words-10-way-5-shot", "words", "speech", 10, 5),
+    Run("new-words-10-way-5-shot", "new-words", "speech-words", 10, 5),
     Run("wearer-8-way-1-shot", "wearer", "emg", 8, 1, INTEGERS),
     Run("wearer-8-way-5-shot", "wearer", "emg", 8, 5, INTEGERS),
     Run(
@@ -98,52 +108,50 @@ RUNS = (
 
 @click.command()
 @click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="The folder of the .npz.")
-@click.option("--held-out", "held_out", type=click.Path(path_type=Path), default=paths.BUILD / "held-out")
+@click.option("--held-out", "held_out", type=click.Path(path_type=Path), default=ROOT / "benchmarks" / "held_out")
 @click.option("--only", default="", help="Names that begin so; they run even where their results are there.")
 @click.option("--episodes", default=200, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--jobs", type=int, help="Processes; default: one for each core.")
+@click.option("--limit", type=int, help="Seconds for each run: rows have to do with fewer episodes then.")
+@click.option("--method", help="Only these rows, beside those that the results have already; with commas.")
+@click.option("--output", type=click.Path(path_type=Path), default=FOLDER, help="Where the results go.")
 @click.option("--docs", is_flag=True, help="Only make docs/learning.md.")
-def main(data, held_out, only, episodes, seed, jobs, docs) -> None:
+def main(data, only, output, docs, **options) -> None:
     """Run what is missing, then make docs/learning.md."""
     if not docs:
         if data is None:
             raise click.UsageError("--data names the folder with the data sets")
         chosen = [run for run in RUNS if run.name.startswith(only)]
         for run in chosen:
-            if only or not (FOLDER / f"{run.name}.json").exists():
-                _run(run, data, held_out, episodes, seed, jobs)
-    learning_docs.write()
+            target = output / f"{run.name}.json"
+            if only or not target.exists():
+                _run(run, data, target, **options)
+    if output == FOLDER:
+        learning_docs.write()
 
 
-def _run(run: Run, data: Path, held_out: Path, episodes: int, seed: int, jobs: int | None) -> None:
+def _run(run: Run, data: Path, target: Path, held_out: Path, **options) -> None:
+    """options: of `tinylearn benchmark`."""
     click.echo(run.name)
     model, groups = _model(run.held_out, data, held_out)
     arguments = ["--dataset", run.dataset, "--data", data, "--model", model, "--way", run.way, "--shot", run.shot]
-    arguments += [
-        "--episodes",
-        episodes,
-        "--seed",
-        seed,
-        "--output",
-        FOLDER / f"{run.name}.json",
-        *SHARED,
-        *run.options,
-    ]
+    arguments += ["--output", target, *SHARED, *run.options]
     arguments += ["--only", ",".join(groups)] if groups and run.dataset in WITH_GROUPS else []
-    arguments += ["--jobs", jobs] if jobs else []
+    for name, value in options.items():
+        arguments += [f"--{name}", value] if value is not None else []
     cli.main(["benchmark", *map(str, arguments)], standalone_mode=False)
 
 
-WITH_GROUPS = ("glyphs", "words", "wearer", "session")
+WITH_GROUPS = ("glyphs", "words", "new-words", "wearer", "session")
 
 
 def _model(name: str, data: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:
     """(file, what it has not seen) of a backbone, made now where it is not there."""
     if name not in HELD_OUT:
-        target = folder / Path(name).with_suffix(".tlm").name
+        target = paths.BUILD / "held-out" / Path(name).with_suffix(".tlm").name
         if not target.exists():
-            folder.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             cli.main(["convert", str(data / name), "-o", str(target), "--domain", "spectrogram"], standalone_mode=False)
         return target, ()
     wanted = HELD_OUT[name]

@@ -76,6 +76,35 @@ def test_several_processes_find_the_same(file):
     assert one == two
 
 
+def test_a_run_that_has_no_more_time_has_the_first_episodes(file, monkeypatch):
+    """The clock stands for what ran out of it."""
+
+    def two_of(waiting, limit):
+        assert limit == 7
+        for done in sorted(waiting, key=waiting.get)[:2]:
+            done.result()
+            yield done
+        raise bench.TimeIsUp
+
+    monkeypatch.setattr(bench, "as_completed", two_of)
+    options = ("--method", "prototype,closed_form", "--arithmetic", "int8", "--jobs", 1, "--limit", 7, "--json")
+    [row] = json.loads(run("--dataset", file, "--way", 3, "--shot", 2, "--episodes", 9, *options).stdout)["rows"]
+    assert row["method"] == "prototype" and len(row["accuracies"]) == row["units"] == 2 and row["costs"]["macs"]
+
+
+def test_rows_are_added_to_those_of_the_same_task(file, tmp_path):
+    output = tmp_path / "run.json"
+    options = ("--dataset", file, "--way", 3, "--shot", 2, "--jobs", 1, "--arithmetic", "int8", "--output", output)
+    for method, seed, wanted in (
+        ("prototype", 1, ["prototype"]),
+        ("closed_form", 1, ["prototype", "closed_form"]),
+        ("prototype", 1, ["prototype", "closed_form"]),
+        ("last_layer", 2, ["last_layer"]),  # other episodes
+    ):
+        assert run(*options, "--episodes", 3, "--method", method, "--seed", seed).exit_code == 0
+        assert [row["method"] for row in json.loads(output.read_text())["rows"]] == wanted
+
+
 @pytest.mark.parametrize(
     "arguments, code, sentence",
     [

@@ -8,7 +8,7 @@ from tinylearn_host import digits, simulator, tlm
 from tinylearn_host.learning import arithmetic, float_heads
 from tinylearn_host.learning.arithmetic import Job
 from tinylearn_host.learning.datasets import pixels
-from tinylearn_host.learning.float_net import FloatNet, Weights
+from tinylearn_host.learning.float_net import FloatNet, Weights, fastest
 from tinylearn_host.learning.float_training import FloatTraining, Lesson, Order, views_of
 from tinylearn_host.paths import MODELS
 from tinylearn_host.simulator import Simulator
@@ -183,3 +183,47 @@ def test_heads_are_chosen_as_on_the_board():
 
 def test_one_example_of_each_class_leaves_the_prototypes():
     assert float_heads.choose(np.eye(3), np.arange(3)) == "prototype"
+
+
+def lessons(count: int) -> list[Lesson]:
+    images, labels = digits.load()
+    random = np.random.default_rng(5)
+    found = []
+    for e in range(count):
+        rows = np.concatenate([random.permutation(np.flatnonzero(labels == k))[:2] for k in range(3)])
+        found.append(Lesson(pixels(images[rows]), np.arange(6) // 2, pixels(images[:9]), 1000 + e))
+    return found
+
+
+def trained_together(of: list[Lesson], device: str = "cpu", method: str = "full") -> FloatTraining:
+    job = Job(method, "float32", 1, {"layers": 6})
+    settings, fit = arithmetic.fit(GLYPH, job, 6, 3)
+    training = FloatTraining(FloatNet(GLYPH, device), fit.tail.choice, of, 2, settings.augment, 0.02)
+    training.run(3, 10)
+    return training
+
+
+def as_one_by_one(together: FloatTraining, of: list[Lesson], method: str) -> None:
+    """Each lesson alone on the CPU comes to the weights that it came to beside the others."""
+    net = FloatNet(GLYPH)
+    for e, lesson in enumerate(of):
+        alone = trained_together([lesson], method=method)
+        for index in together.trained:
+            for name in ("w", "b"):
+                one = getattr(alone.trained[index], name)[0] - getattr(net.frozen[index], name)[0]
+                own = getattr(together.trained[index], name)
+                among = own[min(e, len(own) - 1)].cpu() - getattr(net.frozen[index], name)[0]
+                assert (one - among).norm() <= 2e-3 * one.norm() + 1e-6, (e, index, name)
+
+
+@pytest.mark.parametrize("method", ["full", "bias"])
+def test_side_by_side_is_one_after_the_other(method):
+    of = lessons(3)
+    as_one_by_one(trained_together(of, method=method), of, method)
+
+
+@pytest.mark.skipif(fastest() == "cpu", reason="there is no graphics card")
+@pytest.mark.parametrize("method", ["full", "bias"])
+def test_a_graphics_card_comes_to_the_same(method):
+    of = lessons(3)
+    as_one_by_one(trained_together(of, "cuda", method), of, method)

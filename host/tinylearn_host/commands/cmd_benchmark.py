@@ -47,7 +47,10 @@ def _list(text: str | None) -> list[str]:
 )
 @click.option("--board", default="pico-emulated", show_default=True, help="The board for --replay.")
 @click.option("--queries", type=click.IntRange(1), default=10, show_default=True, help="Asked there of each episode.")
-@click.option("--output", type=click.Path(path_type=Path), help="Write the JSON there, too.")
+@click.option("--limit", type=click.IntRange(1), help="Seconds, after which rows have to do with fewer episodes.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Write the JSON there, too, beside other rows of the same task."
+)
 @json_option
 def command(
     dataset,
@@ -64,6 +67,7 @@ def command(
     replay,
     board,
     queries,
+    limit,
     output,
     as_json,
     **options,
@@ -82,9 +86,9 @@ def command(
         return
     processes = jobs or os.cpu_count() or 1
     with progress_bar() as show:
-        result = bench.run(setting, jobs_to_run, episodes, processes, show)
+        result = bench.run(setting, jobs_to_run, episodes, processes, show, limit)
     if output:
-        report.save(result, output)
+        report.save(report.merged(result, output), output)
     if as_json:
         print_json(result)
     else:

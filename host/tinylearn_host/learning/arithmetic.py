@@ -65,10 +65,6 @@ def of_method(method: str, numbers: list[str]) -> list[str]:
     return [name for name in numbers if trains(method) or name not in WIDTHS or name == integers[0]]
 
 
-def at_once(job: Job) -> int:
-    return Floats.at_once if job.arithmetic == "float32" else Runner.at_once
-
-
 def _firmware(name: str):
     """A module of the package on the board."""
     simulator.on_path()
@@ -81,9 +77,7 @@ def seed_of(seed: int, number: int) -> int:
 
 
 class Runner:
-    """A job on a task. at_once: how many episodes it wants together."""
-
-    at_once = 1
+    """A job on a task."""
 
     def __init__(self, job: Job, task: Task, model: tlm.Model):
         self.job, self.task, self.model = job, task, model
@@ -157,18 +151,16 @@ class Untaught(Runner):
 
 
 class Floats(Runner):
-    """The same method in float32, many episodes side by side."""
-
-    at_once = 20
+    """The same method in float32, many episodes side by side, on a graphics card where there is one."""
 
     def __init__(self, job: Job, task: Task, model: tlm.Model):
         super().__init__(job, task, model)
         import torch
 
-        from tinylearn_host.learning.float_net import FloatNet
+        from tinylearn_host.learning.float_net import FloatNet, fastest
 
         torch.set_num_threads(1)
-        self.net = FloatNet(model)
+        self.net = FloatNet(model, fastest())
 
     def answers(self, numbers: list[int]) -> list[np.ndarray]:
         """Side by side run the episodes whose support sets have the same number of samples and classes."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import TimeoutError as TimeIsUp
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -42,17 +46,25 @@ def read(path: Path) -> tlm.Model:
     return model if model.schemes else partition.prepare(model)
 
 
-def run(setting: Setting, jobs: list[Job], episodes: int, processes: int, show: Show) -> dict:
-    """The JSON of a run: each job's accuracy of each episode, with means and intervals, and what it costs."""
-    task, model = setting.open()
+def run(
+    setting: Setting, jobs: list[Job], episodes: int, processes: int, show: Show, limit: float | None = None
+) -> dict:
+    """The JSON of a run: each job's accuracy of each episode, with means and intervals, and what it costs.
+
+    limit: seconds, after which no episode is begun: rows then have the first ones only, those without any are missing.
+    """
+    task, model = _open(setting)
     units = [task.episode(jobs[0].seed, number).unit for number in range(episodes)]
+    journals = [Journal(setting, model, job) for job in jobs]
+    with Workers(setting, processes, any(job.arithmetic == "float32" for job in jobs)) as workers:
+        costs_of = [workers.submit(job, _costs, job) for job in jobs]
+        _episodes(workers, jobs, journals, episodes, show, limit)
+        costs_found = [cost.result() for cost in costs_of]
     rows = []
-    with ProcessPoolExecutor(processes, initializer=_prepare, initargs=(setting,)) as pool:
-        for job in jobs:
-            found = _episodes(pool, setting, model, job, episodes, show)
-            rows.append(_row(job, found, units))
-    for row, job in zip(rows, jobs, strict=True):
-        row["costs"] = costs.of(job, task, model)
+    for job, journal, cost in zip(jobs, journals, costs_found, strict=True):
+        found = journal.first(episodes)
+        if found:
+            rows.append({**_row(job, found, units[: len(found)]), "costs": cost})
     return {"setting": _about(setting, task, model, jobs[0].seed, episodes), "rows": rows}
 
 
@@ -95,33 +107,95 @@ def interval(values: np.ndarray, units: list[str]) -> dict:
 
 # ---- Episodes, in processes of their own -----------------------------------------------------------------------------
 
-_opened: tuple[tasks.Task, tlm.Model] | None = None
-_runners: dict[str, arithmetic.Runner] = {}
+BLOCK = 20  # episodes of every job, before more of any: float32 runs as many side by side
+
+
+@lru_cache(1)  # a process that is forked has it already
+def _open(setting: Setting) -> tuple[tasks.Task, tlm.Model]:
+    return setting.open()
+
+
+@lru_cache
+def _runner(setting: Setting, job: str) -> arithmetic.Runner:
+    return arithmetic.runner(_jobs[job], *_open(setting))
+
+
+_jobs: dict[str, Job] = {}
 
 
 def _prepare(setting: Setting) -> None:
-    global _opened
-    _opened = setting.open()
+    """In a worker: what is here stays, so that collecting garbage, as boards do before they adapt, need not look."""
+    _open(setting)
+    gc.freeze()
 
 
-def _work(job: Job, numbers: list[int]) -> tuple[list[int], list[float]]:
-    key = repr(job)
-    if key not in _runners:
-        _runners[key] = arithmetic.runner(job, *_opened)
-    return numbers, _runners[key].accuracies(numbers)
+def _work(setting: Setting, job: Job, numbers: list[int]) -> tuple[list[int], list[float]]:
+    _jobs[repr(job)] = job
+    return numbers, _runner(setting, repr(job)).accuracies(numbers)
 
 
-def _episodes(pool, setting: Setting, model: tlm.Model, job: Job, episodes: int, show: Show) -> list[float]:
-    """The accuracy of each episode. What is known from an earlier run of the same code and data stays."""
-    journal = Journal(setting, model, job)
-    missing = [number for number in range(episodes) if number not in journal.known]
-    show(job.name, episodes - len(missing), episodes)
-    size = arithmetic.at_once(job)
-    waiting = [pool.submit(_work, job, missing[a : a + size]) for a in range(0, len(missing), size)]
-    for done in as_completed(waiting):
-        journal.add(*done.result())
-        show(job.name, len(journal.known), episodes)
-    return [journal.known[number] for number in range(episodes)]
+def _costs(setting: Setting, job: Job) -> dict:
+    return costs.of(job, *_open(setting))
+
+
+def _has_card() -> bool:
+    from tinylearn_host.learning.float_net import fastest
+
+    return fastest() != "cpu"
+
+
+class Workers:
+    """Processes for integers, and one for float32 where there is a graphics card, which then takes all at once."""
+
+    def __init__(self, setting: Setting, processes: int, floats: bool):
+        self.setting, self.processes, self.floats = setting, processes, floats
+        self.pools = []
+
+    def __enter__(self) -> Workers:
+        self.pools = [self._pool(self.processes)]
+        if self.floats:
+            card = self._pool(1)
+            self.pools.append(card)
+            self.floats = card.submit(_has_card).result()
+        return self
+
+    def _pool(self, processes: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(processes, initializer=_prepare, initargs=(self.setting,))
+
+    def __exit__(self, *_) -> None:
+        for pool in self.pools:
+            pool.shutdown(cancel_futures=True)
+
+    def submit(self, job: Job, function: Callable, *arguments) -> Future:
+        pool = self.pools[self.floats and job.arithmetic == "float32"]
+        return pool.submit(function, self.setting, *arguments)
+
+    def pieces(self, job: Job, numbers: list[int]) -> list[list[int]]:
+        """Of a job's episodes: what is done side by side."""
+        if job.arithmetic != "float32":
+            return [[number] for number in numbers]
+        size = len(numbers) if self.floats else BLOCK
+        return [numbers[a : a + size] for a in range(0, len(numbers), size)]
+
+
+def _episodes(
+    workers: Workers, jobs: list[Job], journals: list[Journal], episodes: int, show: Show, limit: float | None
+) -> None:
+    """Into the journals. What is known from an earlier run of the same code and data stays."""
+    order = []
+    for at, (job, journal) in enumerate(zip(jobs, journals, strict=True)):
+        missing = [number for number in range(episodes) if number not in journal.known]
+        show(job.name, episodes - len(missing), episodes)
+        order += [(piece[0] // BLOCK, at, piece) for piece in workers.pieces(job, missing)]
+    waiting = {workers.submit(jobs[at], _work, jobs[at], piece): at for _, at, piece in sorted(order)}
+    try:
+        for done in as_completed(waiting, limit):
+            at = waiting[done]
+            journals[at].add(*done.result())
+            show(jobs[at].name, len(journals[at].known), episodes)
+    except TimeIsUp:  # of its own until Python 3.10
+        for left in waiting:
+            left.cancel()
 
 
 class Journal:
@@ -143,6 +217,11 @@ class Journal:
             except ValueError:  # the run was stopped while it wrote this
                 continue
             yield int(number), float(accuracy)
+
+    def first(self, episodes: int) -> list[float]:
+        """Accuracies of episode 0, 1 and so on, as far as they are known."""
+        known = list(itertools.takewhile(lambda number: number in self.known, range(episodes)))
+        return [self.known[number] for number in known]
 
     def add(self, numbers: list[int], found: list[float]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

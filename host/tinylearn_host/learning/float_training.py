@@ -7,7 +7,9 @@ weights kept, the same choice of a head. Only the numbers are real. Many episode
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 
 import numpy as np
@@ -32,14 +34,22 @@ class Lesson:
     seed: int
 
 
-def views_of(x: np.ndarray, views: int, parameters: object, seed: int) -> np.ndarray:
+def views_of(x: np.ndarray, views: int, parameters: array | None, seed: int) -> np.ndarray:
     """int8 [1 + views, n, inputs]: the samples x and the board's views of them (Support._make)."""
+    if parameters is None:
+        return np.repeat(x[None], 1 + views, 0)
+    return _views(x.tobytes(), len(x), views, tuple(parameters), seed)
+
+
+@lru_cache(1024)  # every method of a benchmark sees the same ones
+def _views(samples: bytes, count: int, views: int, parameters: tuple[int, ...], seed: int) -> np.ndarray:
     simulator.on_path()
-    augment = import_module("tl_train").augment if parameters is not None else None
+    augment, parameters = import_module("tl_train").augment, array("i", parameters)
+    x = np.frombuffer(samples, np.int8).reshape(count, -1)
     seen = np.repeat(x[None], 1 + views, 0)
     state = np.zeros(1, np.int32)
-    for view in range(1, 1 + views if augment else 1):
-        for i, sample in enumerate(np.ascontiguousarray(x)):
+    for view in range(1, 1 + views):
+        for i, sample in enumerate(x):
             state[0] = ((seed * 31 + i) * 31 + view) * 40503 & 0x3FFFFFFF | 1
             status = augment(parameters, sample, seen[view, i], state)
             assert status == 0, simulator.explain(status)
@@ -68,11 +78,12 @@ class FloatTraining:
     """
 
     def __init__(self, net: FloatNet, choice: dict, lessons: list[Lesson], views: int, parameters: object, rate: float):
-        self.net, self.choice, self.rate, self.views = net, choice, rate, views
+        self.net, self.choice, self.rate, self.views, self.device = net, choice, rate, views, net.device
         self.cut = min(choice) if choice else net.last
         self.count, self.episodes = len(lessons[0].classes), len(lessons)
-        self.each = torch.arange(self.episodes)
-        self.classes = torch.from_numpy(np.stack([lesson.classes for lesson in lessons], 1)).long()  # [n, E]
+        self.each = torch.arange(self.episodes, device=self.device)
+        classes = np.stack([lesson.classes for lesson in lessons], 1)
+        self.classes = torch.from_numpy(classes).long().to(self.device)  # [n, E]
         ways = int(self.classes.max()) + 1
         member = F.one_hot(self.classes, ways).float()  # [n, E, k]
         self.share = member / member.sum(0)
@@ -103,7 +114,7 @@ class FloatTraining:
         if value.dim() == 2 and axis == 2:
             return None  # biases belong to outputs
         chosen = list(part.list) if part.list else list(range(part.first, part.first + part.count))
-        mask = torch.zeros(value.shape[axis])
+        mask = torch.zeros(value.shape[axis], device=self.device)
         mask[chosen] = 1
         return mask.view([-1 if d == axis else 1 for d in range(value.dim())])
 
@@ -119,8 +130,8 @@ class FloatTraining:
     def step(self) -> Tensor:
         """Mean loss [E] of one step over all samples, each of which moves the weights."""
         rows = float_heads.TAU * self.rows()
-        orders = torch.tensor([order.next() for order in self.orders]).T  # [n, E]
-        losses = torch.zeros(self.episodes)
+        orders = torch.tensor([order.next() for order in self.orders]).T.to(self.device)  # [n, E]
+        losses = torch.zeros(self.episodes, device=self.device)
         parameters = [value for value, _ in self.masks]
         for sample in orders:
             view = 1 + (self.steps + sample) % self.views if self.views else torch.zeros_like(sample)
@@ -138,8 +149,8 @@ class FloatTraining:
 
     def run(self, steps: int, patience: int) -> None:
         """Until each episode's loss has not fallen for `patience` steps; the weights at its lowest stay."""
-        best = torch.full((self.episodes,), torch.inf)
-        since = torch.zeros(self.episodes)
+        best = torch.full((self.episodes,), torch.inf, device=self.device)
+        since = torch.zeros(self.episodes, device=self.device)
         kept = [value.detach().clone() for value, _ in self.masks]
         for _ in range(steps):
             loss = self.step()
@@ -157,7 +168,7 @@ class FloatTraining:
 
     def answers(self, lessons: list[Lesson], head: str) -> list[np.ndarray]:
         """The class that each query gets; head: a name of float_heads.HEADS, or "auto"."""
-        known = self.features().numpy().astype(np.float64)
+        known = self.features().cpu().numpy().astype(np.float64)
         asked = self._asked(lessons)
         found = []
         for e, lesson in enumerate(lessons):
@@ -175,6 +186,6 @@ class FloatTraining:
         with torch.no_grad():
             for at in range(0, most, CHUNK):
                 boundary = self.net.prefix(self.net.input(padded[at : at + CHUNK]), self.cut)
-                parts.append(self.net.features(boundary, self.cut, self.trained).numpy())
+                parts.append(self.net.features(boundary, self.cut, self.trained).cpu().numpy())
         features = np.concatenate(parts).astype(np.float64)
         return [features[: len(lesson.query), e] for e, lesson in enumerate(lessons)]

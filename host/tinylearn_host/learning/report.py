@@ -21,6 +21,25 @@ def save(result: dict, path: Path) -> None:
     os.replace(temporary, path)
 
 
+def merged(result: dict, path: Path) -> dict:
+    """A run's result with the rows that the file has of an earlier one: same task, seed, model and data."""
+    if not path.exists():
+        return result
+    before = json.loads(path.read_text())
+    if _same(before["setting"]) != _same(result["setting"]):
+        return result
+    rows = {_name(row): row for row in (*before["rows"], *result["rows"])}
+    return {"setting": result["setting"], "rows": list(rows.values())}
+
+
+def _same(setting: dict) -> dict:
+    return {name: value for name, value in setting.items() if name != "episodes"}
+
+
+def _name(row: dict) -> str:
+    return json.dumps([row["method"], row["arithmetic"], row["options"]], sort_keys=True)
+
+
 def title(setting: dict) -> str:
     return f"{setting['title']}: {setting['way']}-way {setting['shot']}-shot"
 
