@@ -115,6 +115,7 @@ RUNS = (
 @click.option("--jobs", type=int, help="Processes; default: one for each core.")
 @click.option("--limit", type=int, help="Seconds for each run: rows have to do with fewer episodes then.")
 @click.option("--method", help="Only these rows, beside those that the results have already; with commas.")
+@click.option("--arithmetic", help="Only these of int8, int16, float32; with commas.")
 @click.option("--output", type=click.Path(path_type=Path), default=FOLDER, help="Where the results go.")
 @click.option("--docs", is_flag=True, help="Only make docs/learning.md.")
 def main(data, only, output, docs, **options) -> None:
