@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +29,13 @@ def _list(text: str | None) -> list[str]:
 )
 @click.option("--data", type=click.Path(path_type=Path), help="The .npz, or the folder of it, for a data set by name.")
 @click.option("--model", type=click.Path(path_type=Path), help="The .tlm; default: the backbone of models/ for it.")
-@click.option("--method", help="With commas; default: all that the board's package has.")
+@click.option(
+    "--method",
+    default="all",
+    show_default=True,
+    help="With commas; all: what the board's package has. full:layers=4:float32 is a row with options of its own, of "
+    "model.adapt, and its arithmetic.",
+)
 @click.option("--arithmetic", "numbers", default="int8,float32", show_default=True, help="int8, int16, float32.")
 @click.option("--way", type=click.IntRange(2, 256), help="Classes of an episode.")
 @click.option("--shot", type=click.IntRange(1), help="Examples of each class.")
@@ -117,7 +124,9 @@ def setting_of(dataset, data, model, way, shot, groups) -> bench.Setting:
     """A task by its options."""
     if dataset in tasks.SPECS:
         spec = tasks.SPECS[dataset]
-        file = data / datasets.FILES[spec.source] if data and data.is_dir() and spec.source in datasets.FILES else data
+        file = data
+        if data and data.is_dir():
+            file = data / datasets.FILES[spec.source] if spec.source in datasets.FILES else None
     elif dataset.endswith(".npz"):
         file = Path(dataset)
         spec = tasks.of_file(file)
@@ -135,19 +144,41 @@ def _backbone(spec: tasks.Spec) -> Path:
     return paths.MODELS / name / f"{name}.tlm"
 
 
-def _jobs(setting: bench.Setting, wanted: list[str], numbers: list[str], seed: int, options: dict):
-    """The rows: every method in every arithmetic that it has."""
+def _jobs(setting: bench.Setting, wanted: list[str], numbers: list[str], seed: int, shared: dict):
+    """The rows: every method in every arithmetic that it has. shared: options of those that train."""
     spec, known = tasks.SPECS[setting.spec], arithmetic.methods(bench.read(setting.model))
     if spec.source == "armband":
         known = (*known, *arithmetic.WITHOUT_NETWORK)
-    unknown = [name for name in wanted if name not in known]
+    texts = itertools.chain(*(known if text == "all" else [text] for text in wanted or ["all"]))
+    asked = [_row(text) for text in texts]
+    unknown = [name for name, _, _ in asked if name not in known]
     if unknown:
         raise TinylearnError(f"there is no method {unknown[0]!r} for this model; known are {', '.join(known)}", USAGE)
-    strange = [name for name in numbers if name not in arithmetic.ARITHMETIC]
+    strange = [
+        n for n in (*numbers, *itertools.chain(*(only for _, only, _ in asked))) if n not in arithmetic.ARITHMETIC
+    ]
     if strange or not numbers:
         raise TinylearnError(f"arithmetic is of {', '.join(arithmetic.ARITHMETIC)}, not {', '.join(strange)!r}", USAGE)
     return [
-        arithmetic.Job(name, number, seed, options if arithmetic.trains(name) else {})
-        for name in wanted or known
-        for number in arithmetic.of_method(name, numbers)
+        arithmetic.Job(name, number, seed, {**shared, **own} if arithmetic.trains(name) else own)
+        for name, only, own in asked
+        for number in arithmetic.of_method(name, only or numbers)
     ]
+
+
+def _row(text: str) -> tuple[str, list[str], dict]:
+    """(method, arithmetic if it is told, options) of method:option=value:arithmetic."""
+    name, *parts = text.split(":")
+    pairs = (part.split("=", 1) for part in parts if "=" in part)
+    options = {key: _value(value) for key, value in pairs}
+    return name, [part for part in parts if "=" not in part], options
+
+
+def _value(text: str) -> int | float | str:
+    """A number where it is one."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
