@@ -8,7 +8,7 @@ from .model import argmax, fail
 
 HEADS = "closed_form", "prototype", "last_layer"  # where they are equally good, the first is chosen
 FOLDS = 5  # in which the samples are held out to choose one
-TAILS = "bias", "scheme", "full"  # methods that train the network's tail, and then one of these
+TAILS = "bias", "scheme", "tinytrain", "full"  # methods that train the network's tail, and then one of these
 
 
 def check_method(method, head):

@@ -50,8 +50,9 @@ def load(path="model.tlm", recall=True):
     """
     model = _open(path)
     model.path, model.in_place = path, not model.mapped
-    if _exists(scratch(path, model.mapped)):  # the power went while the network was trained
-        os.remove(scratch(path, model.mapped))
+    for name in scratch(path, model.mapped):
+        if _exists(name):  # the power went while the network was trained
+            os.remove(name)
     if recall and (any(_exists(name) for name in slots(path, model.mapped)) or _circuitpython()):
         from .delta import restore
 
@@ -77,8 +78,10 @@ def slots(path, mapped):
 
 
 def scratch(path, mapped):
-    """A file that is there only while the network is trained: samples for which RAM has no room."""
-    return _writable(path, mapped) + ".tmp"
+    """Files that are there only while the network is trained: what the frozen layers make of the samples for which RAM
+    has no room, and the samples themselves."""
+    path = _writable(path, mapped)
+    return path + ".tmp", path + ".in.tmp"
 
 
 def _writable(path, mapped):
@@ -130,6 +133,7 @@ class Model:
     path, saved: the file that it was loaded from; whether something of it was saved.
     in_place: weights change in `file` where it lies, since path has what they came with.
     head: what was taught; None: the model answers with the classifier that it came with.
+    story: what of the network was trained last, for explain().
     operators, tensors: how many; ends: the tensors that are input, output and features.
     """
 
@@ -152,6 +156,7 @@ class Model:
         self.operators, self.tensors = self._sections[b"OPS "][2], self._sections[b"TENS"][2]
         self.ends = unpack_from("<3H", file, 52)
         self.head = None
+        self.story = None
         self._labels = None
         self._scores = None
         self._front = None
@@ -222,6 +227,10 @@ class Model:
     def shape(self, index):
         """The four numbers of a tensor's shape, as docs/SPEC.md has them."""
         return unpack_from("<4H", self.file, self._record(index) + 8)
+
+    def scales(self, index):
+        """Where the file has a scale for each output channel of a tensor; 0: there is but one."""
+        return unpack_from("<I", self.file, self._record(index) + 24)[0]
 
     def in_arena(self, index):
         """Whether a tensor is an activation or scratch, not a constant of the file."""
@@ -370,6 +379,10 @@ class Model:
         cache=None,
         budget=None,
         time_budget=None,
+        ratio=None,
+        axis=None,
+        criterion=None,
+        compute=None,
     ):
         """Teach classes from examples, and give this model. When anything goes wrong it predicts as before.
 
@@ -418,7 +431,8 @@ class Model:
         options = {"method": method, "steps": steps, "rate": rate, "on_step": on_step, "seed": seed, "metric": metric}
         options.update({"keep": keep, "shrinkage": shrinkage, "more": more, "head": head, "layers": layers})
         options.update({"scheme": scheme, "views": views, "width": width, "augment": augment, "cache": cache})
-        options.update({"budget": budget, "time_budget": time_budget})
+        options.update({"budget": budget, "time_budget": time_budget, "ratio": ratio, "axis": axis})
+        options.update({"criterion": criterion, "compute": compute})
         self.head = teach(self, samples, options)
         if save:
             self.save()
@@ -457,8 +471,19 @@ class Model:
             from .delta import save
 
             save(self, None, ())
-        self.head = None
+        self.head = self.story = None
         self.change(())
+
+    def explain(self):
+        """What training chose of the network last, why, and what it took: prints as a table, see explain.py.
+
+        ValueError where nothing has been trained since load().
+        """
+        if not self.story:
+            raise ValueError("nothing of the network has been trained: adapt with method='tinytrain', 'scheme' ...")
+        from .explain import Explanation
+
+        return Explanation(self, self.story)
 
     def plan(self, method="prototype", ways=10, shots=5, steps=None, head=None, **options):
         """What adapt would take for ways classes of shots examples: a named tuple of bytes and seconds, see plan.py.

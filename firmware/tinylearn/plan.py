@@ -21,7 +21,7 @@ Plan = namedtuple(
 
 _CYCLES_PER_MAC = 16  # of the heads on a Cortex-M0+, measured
 _MODULES = ("teaching", "head", "tl_train")
-_TAIL_MODULES = ("tuning", "training", "support", "tail", "augment", "tl_grad")
+_TAIL_MODULES = ("tuning", "training", "support", "tail", "augment")
 
 
 def plan(model, method, ways, shots, steps, head=None, options=None):
@@ -59,12 +59,13 @@ def plan(model, method, ways, shots, steps, head=None, options=None):
 
 
 def _of_tail(model, method, ways, shots, steps, options, code):
-    code += _code(_TAIL_MODULES)
+    code += _code(_TAIL_MODULES + (("selection",) if method == "tinytrain" else ()))
     from .training import free
     from .tuning import Settings, find
 
     settings = Settings(model, dict(options, method=method, steps=steps))
     fit = find(model, method, ways * shots, ways, settings, free(), operator_seconds(model))
+    code += _code((settings.module,))
     features = fit.count * len(model.f)
     return Plan(
         method,

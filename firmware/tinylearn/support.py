@@ -19,6 +19,11 @@ class _Whole:
 ALL = _Whole()[:]  # x[ALL] = y allocates nothing, x[:] = y a slice
 
 
+def module(method, criterion):
+    """The native module that a method wants: each has all of tl_grad, but takes its RAM."""
+    return "tl_channels" if method == "tinytrain" and criterion not in ("l2", "random") else "tl_grad"
+
+
 class Layout:
     """Where everything lies: the fields of tail.Tail.layout, and of tuning.Fit.layout."""
 
@@ -27,16 +32,62 @@ class Layout:
             setattr(self, name, fields[name])
 
 
+_SAMPLES = "the samples"
+
+
+def scarce(model, count, limit):
+    """Whether the samples themselves would take much of `limit` bytes of RAM, so that a file is the place for them."""
+    return limit is not None and (count is None or 8 * count * len(model.x) > limit)
+
+
+class Inputs:
+    """The samples themselves, int8 [room or more, size]: in RAM, or in a file, one of which is read at a time."""
+
+    def __init__(self, size, room=0, name=None):
+        self.size, self.name = size, name
+        self.file = open(name, "w+b") if name else None
+        self.held = bytearray() if name else allocate(room * size, _SAMPLES)
+
+    def put(self, i, x):
+        """Sample i; those before it are there."""
+        at, end = i * self.size, (i + 1) * self.size
+        if self.file:
+            self.file.seek(at)
+            self.file.write(x)
+            return
+        if end > len(self.held):
+            larger = allocate(end + 15 * self.size, _SAMPLES)
+            memoryview(larger)[: len(self.held)] = self.held
+            self.held = larger
+        memoryview(self.held)[at:end] = x
+
+    def get(self, i, x):
+        """Write sample i to x, a buffer of its size."""
+        if self.file:
+            self.file.seek(i * self.size)
+            self.file.readinto(x)
+        else:
+            x[ALL] = memoryview(self.held)[i * self.size : (i + 1) * self.size]
+
+    def close(self):
+        self.held = None
+        if self.file:
+            self.file.close()
+            os.remove(self.name)
+            self.file = None
+
+
 class Support:
     """The boundary activations of `count` samples in 1 + views views each, and an arena to train in.
 
     cache    where they are: "ram" (behind the arena's own `size` bytes, used in place), "flash" (a file, one record of
-             which is read at a time), "recompute" (made again from the inputs each time they are wanted)
+             which is read at a time), "recompute" (made again from `inputs` each time they are wanted)
     augment  params of tl_train.augment, or None: every view is the sample itself
     features int8 [count, n] of the clean samples, what `Training.add_up` wrote last
+    inputs   Inputs that have the samples already, for "recompute" and fill(); they stay the caller's
     """
 
-    def __init__(self, model, layout, seed):
+    def __init__(self, model, layout, seed, inputs=None):
         self.model, self.layout, self.seed = model, layout, seed
         self.count, self.views, self.n = layout.count, layout.views, len(model.f)
         self.features_at = layout.size
@@ -51,16 +102,22 @@ class Support:
         self.sources = [model.tensor(t)[0] for t in layout.boundary]
         self.inputs = self.file = None
         if layout.cache == RECOMPUTE:
-            self.inputs = allocate(self.count * len(model.x), "the samples")
+            self.inputs = inputs or Inputs(len(model.x), self.count)
         if layout.cache == FLASH:
-            self.name = scratch(model.path or "tinylearn", model.mapped)
+            self.name = scratch(model.path or "tinylearn", model.mapped)[0]
             self.file = open(self.name, "w+b")
+
+    def fill(self, inputs):
+        """Add all samples."""
+        if self.inputs is not inputs:
+            for i in range(self.count):
+                inputs.get(i, self.model.x)
+                self.add(i)
 
     def add(self, i):
         """Sample i, which lies in model.x."""
         if self.inputs:
-            size = len(self.sample)
-            memoryview(self.inputs)[i * size : (i + 1) * size] = self.model.x
+            self.inputs.put(i, self.model.x)
             return
         self.sample[ALL] = self.model.x
         for view in range(1 + self.views):
@@ -96,8 +153,7 @@ class Support:
         elif not self.inputs:
             at += index * layout.record
         else:
-            size = len(self.sample)
-            self.sample[ALL] = memoryview(self.inputs)[i * size : (i + 1) * size]
+            self.inputs.get(i, self.sample)
             self._make(i, view, self.slot)
         for j in range(len(self.sources)):
             layout.places[layout.boundary[j]] = at + layout.offsets[j]

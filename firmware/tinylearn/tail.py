@@ -10,13 +10,15 @@ from array import array
 from collections import namedtuple
 from struct import unpack_from
 
-# flags: WEIGHTS, BIAS. count channels of an axis (0 input, 1 output; depthwise has one), from first on or those in
-# list, an array('h'); count 0: all.
+# flags: WEIGHTS, BIAS; or FISHER: nothing is trained, but the Fisher information of an axis' channels is added up.
+# count channels of an axis (0 input, 1 output; depthwise has one), from first on or those in list, an array('h');
+# count 0: all.
 Trained = namedtuple("Trained", ("flags", "axis", "first", "count", "list"))
 # name, bytes that the host reckoned for the arena without samples, width of the gradients, choice
 Scheme = namedtuple("Scheme", ("name", "bytes", "width", "choice"))
 
-WEIGHTS, BIAS, INPUT, ADD, ADD2 = 1, 2, 4, 8, 16  # of a record of tl_grad's plans, native_modules/kernels/backward.h
+# of a record of tl_grad's plans, native_modules/kernels/backward.h
+WEIGHTS, BIAS, INPUT, ADD, ADD2, FISHER = 1, 2, 4, 8, 16, 32
 _MASK = 16  # of a record of the section BWD
 _DEPTHWISE, _DENSE, _MAX_POOL, _ADDITION, _CLAMP, _RESHAPE = 2, 3, 5, 7, 9, 11
 _IN_PLACE = _ADDITION, _CLAMP, _RESHAPE
@@ -53,6 +55,14 @@ class Operator:
         if t.count == 0:
             return outputs, inputs
         return (t.count, inputs) if t.axis or self.code == _DEPTHWISE else (outputs, t.count)
+
+    def parameters(self):
+        outputs, taps, inputs = self.shape
+        return outputs * (taps * inputs + 1)
+
+    def channels(self, axis):
+        """How many there are of an axis."""
+        return self.shape[0 if axis or self.code == _DEPTHWISE else 2]
 
 
 def backward(model):
@@ -111,7 +121,7 @@ def schemes(model):
             index, flags, axis, first, channels = unpack_from("<HBBHH", model.file, at)
             at += 12
             op = allowed.get(index)
-            most = op and op.shape[0 if axis or op.code == _DEPTHWISE else 2]
+            most = op and op.channels(axis)
             if not op or not flags or flags & ~op.flags & 3 or flags > 3 or axis > 1 or first + channels > most:
                 raise ValueError(_DAMAGED)
             choice[index] = Trained(flags, axis, first, channels, None)
@@ -209,7 +219,7 @@ class Tail:
     blocks           {(kind, index): block} of what lives during one sample, kind: "activation", "gradient" (tensors),
                      "mask", "scratch" (operators: backward), "work" (tensors: scratch of the forward)
     size             of the arena without samples; kept: {(kind, index): place} of what lives throughout, behind the
-                     blocks: "rates", "bias rates", "list" (operators), "copy" (tensors), "exponents"
+                     blocks: "rates", "bias rates", "list", "fisher" (operators), "copy" (tensors), "exponents"
     trained, changed tensors that are trained, and with them those of the tail that were before. They change where they
                      lie in the model's file, or have a copy in the arena
     macs             (frozen forward, tail forward, backward) of one sample
@@ -234,7 +244,7 @@ class Tail:
 
     def _find_backward(self):
         """Which operators run back, and which of their inputs want a gradient: [(operator, wants x, wants x2)]."""
-        depends = set()
+        depends = {op.x for op in self.ops if self._inspects(op, 0)}  # from all that read it
         for op in self.ops:
             if op.index in self.choice or op.x in depends or op.x2 in depends:
                 depends.add(op.y)
@@ -268,7 +278,9 @@ class Tail:
                 reads[t] = max(reads.get(t, 0), op.index - self.first)
             if op.index in runs_back and op.code == _MAX_POOL:
                 reads[op.y] = self._time_back(op)
-            if op.index in runs_back and (op.code == _MAX_POOL or self._trains(op, WEIGHTS)):
+            if self._inspects(op, 1):
+                reads[op.y] = self._time_back(op)
+            if op.index in runs_back and (op.code == _MAX_POOL or self._trains(op, WEIGHTS) or self._inspects(op, 0)):
                 reads[op.x] = max(reads[op.x], self._time_back(op))
         for op in self.ops:
             now = op.index - self.first
@@ -292,6 +304,9 @@ class Tail:
 
     def _trains(self, op, flag):
         return op.index in self.choice and self.choice[op.index].flags & flag
+
+    def _inspects(self, op, axis):
+        return self._trains(op, FISHER) and self.choice[op.index].axis == axis
 
     def _backward_blocks(self):
         """Gradients, from the first that writes them to the operator that made their tensor; scratch."""
@@ -327,6 +342,7 @@ class Tail:
                 ("rates", rates if t.flags & WEIGHTS else 0),
                 ("bias rates", rates if t.flags & BIAS else 0),
                 ("list", 2 * len(t.list) if t.list else 0),
+                ("fisher", 8 * self.ops[index - self.first].channels(t.axis) if t.flags & FISHER else 0),
             )
             for kind, size in sizes:
                 if size:
@@ -384,6 +400,11 @@ class Tail:
             "changed": [(t, self.kept.get(("copy", t), CHANGED), self.model.nbytes(t)) for t in self.changed],
             "tables": tables,
             "lists": lists,
+            "fisher": [
+                (index, t.axis, self.ops[index - self.first].channels(t.axis), self.kept["fisher", index])
+                for index, t in self.choice.items()
+                if t.flags & FISHER
+            ],
         }
 
     def places(self):
@@ -427,7 +448,7 @@ class Tail:
             words.extend(array("i", (t.first, t.count) if t else (0, 0)))
             words.extend(array("i", (self.kept.get(("list", op.index), -1), t.axis if t else 0)))
             words.extend(array("i", (self._kept("rates", op), self._kept("bias rates", op))))
-            words.extend(array("i", (-1, self.width)))  # no buffer: steps are made at once
+            words.extend(array("i", (self.kept.get(("fisher", op.index), -1), self.width)))  # steps are made at once
         return words
 
     def _kept(self, kind, op):

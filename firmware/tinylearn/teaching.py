@@ -259,7 +259,7 @@ def _add_own_classes(model, head, source):
 
 def _proportions(model, w, own):
     """The scales of the rows of weight tensor w, in proportion, as integers of 15 bits."""
-    at = unpack_from("<I", model.file, model._sections[b"TENS"][0] + 32 * w + 24)[0]
+    at = model.scales(w)
     if at == 0:
         return [32767] * own
     parts = [float_parts(model.file[at + 4 * i : at + 4 * i + 4]) for i in range(own)]

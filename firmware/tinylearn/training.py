@@ -7,19 +7,20 @@ read from the flash again if anything is raised before the head is ready: then i
 """
 
 import gc
+import sys
+import time
 from array import array
 from math import frexp
 
-import tl_grad
 import tl_infer
 import tl_train
 
 from .head import HEADS
-from .model import allocate, fail, unload
-from .support import ALL, Layout, Support
+from .model import allocate, fail, scratch, unload
+from .support import ALL, FLASH, RAM, Inputs, Layout, Support, module, scarce
 from .teaching import RATE as HEAD_RATE
 from .teaching import STEPS as HEAD_STEPS
-from .teaching import _add_own_classes, _grown, _new_head, _own_rows, _rows_of, choose, each, fit, forget_rows
+from .teaching import _add_own_classes, _new_head, _own_rows, _rows_of, choose, each, fit, forget_rows
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
 
@@ -33,6 +34,7 @@ class Training:
     def __init__(self, support, head, rows, seed):
         model, layout = support.model, support.layout
         self.model, self.layout, self.support, self.head, self.rows = model, layout, support, head, rows
+        self.grad = gradients(layout.module)
         arena, n = memoryview(support.arena), support.n
         for t, at, size in layout.changed:
             if at >= 0:
@@ -61,7 +63,7 @@ class Training:
         params = array("i", (0, 0, int(mantissa * 16384 + 0.5), exponent - 14))
         for index, bias, at, size in self.layout.tables:
             params[0], params[1] = index, bias
-            status = tl_grad.rates(params, self.model.file, arena[at : at + size])
+            status = self.grad.rates(params, self.model.file, arena[at : at + size])
             if status:
                 fail(status, "training")
         for at, channels in self.layout.lists:
@@ -104,7 +106,7 @@ class Training:
     def step(self):
         """(mean loss, share of pseudo-queries that were right) of one step over all samples."""
         support, head, layout, state = self.support, self.head, self.layout, self.state
-        file, arena, places = self.model.file, support.arena, layout.places
+        file, arena, places, grad = self.model.file, support.arena, layout.places, self.grad
         self.prototypes()
         self._shuffle()
         loss = right = 0
@@ -114,8 +116,8 @@ class Training:
             self.params[5] = self.rows[i]
             status = (
                 tl_infer.run(file, arena, layout.first, layout.end, places, layout.masks)
-                or tl_grad.head_loss(self.params, self.f, head.w, head.b, self.dx, state, self.scratch)
-                or tl_grad.backward(file, arena, places, layout.records, state, self.own)
+                or grad.head_loss(self.params, self.f, head.w, head.b, self.dx, state, self.scratch)
+                or grad.backward(file, arena, places, layout.records, state, self.own)
             )
             if status:
                 fail(status, "training")
@@ -162,35 +164,83 @@ def tune(task, samples):
 
 def _tune(task, samples):
     model, options = task.model, task.options
-    inputs, count, ways, classes = None, _length(samples), _ways(samples, task.labels), None
-    if count is None:
-        inputs, classes = _gather(model, samples, task.labels)
-        count, ways = len(classes), len(task.labels)
-    if count == 0:
-        raise ValueError("there are no samples: give at least one (x, label) of each class")
-    support = Support(model, _layout(model, count, ways, options), options["seed"])
+    inputs, count, ways, rows, found = None, _length(samples), _ways(samples, task.labels), None, None
+    start = clock()
+    wanted = module(options["method"], options["criterion"])
+    gradients(wanted)  # now: what is free is what is left
     try:
-        if inputs is None:
-            classes = _fill(model, support, samples, task.labels)
-        else:
-            _fill_from(model, support, inputs)
-            inputs = None
-        return _train(task, support, classes)
+        if count is None or options["method"] == "tinytrain":
+            inputs = _room(model, count, options)
+            rows = _rows(task, _gather(model, inputs, samples, task.labels))
+            count, ways = len(rows), len(task.labels)
+        if count == 0:
+            raise ValueError("there are no samples: give at least one (x, label) of each class")
+        if wanted == "tl_channels":
+            from .selection import look
+
+            found = look(task, inputs, rows, lay_out)
+        looking = seconds_since(start)
+        support = Support(model, lay_out(task, count, ways, inputs, found), options["seed"], inputs)
+        try:
+            if inputs:
+                support.fill(inputs)
+            else:
+                rows = _rows(task, _fill(model, support, samples, task.labels))
+            if inputs and support.inputs is not inputs:
+                inputs.close()
+            head, steps = _train(task, support, rows)
+        finally:
+            support.close()
     finally:
-        support.close()
+        if inputs:
+            inputs.close()
+    from .explain import finish
+
+    finish(task.story, steps, seconds_since(start), looking)
+    model.story = task.story
+    return head
 
 
-def _layout(model, count, ways, options):
-    """What is trained, and where it lies. The code that finds it does not stay."""
-    available = free()
-    from .tuning import Settings, find
+def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
+    """What is trained, or inspected before that, and where it lies. The code that finds it does not stay."""
+    model, options, available = task.model, task.options, free()
+    from .tuning import Settings, find, find_inspected
 
-    found = find(model, options["method"], count, ways, Settings(model, options), available)
+    settings = Settings(model, options)
+    if inputs:
+        settings.held = FLASH if inputs.file else RAM
+        available = available and available + len(inputs.held)
+    if inspect:
+        found = find_inspected(model, count, ways, settings, available)
+    else:
+        found = find(model, options["method"], count, ways, settings, available, look=look)
+        from .explain import story
+
+        task.story = story(found, options["method"], settings)
     layout = Layout(found.layout())
     found.forget()
-    for name in ("tuning", "tail", "augment"):
+    for name in ("tuning", "tail", "augment", "selection", "explain"):
         unload(name)
     return layout
+
+
+def gradients(name):
+    """A native module with gradients; where it is tl_grad, one of the others does as well, if it is there already."""
+    for other in ("tl_grad", "tl_channels", "tl_filter") if name == "tl_grad" else ():
+        if other in sys.modules:
+            name = other
+    try:
+        return __import__(name)
+    except ImportError:
+        raise ValueError("this takes the native module %s, and it is not there: flash the package again" % name)
+
+
+def clock():
+    return time.ticks_ms() if hasattr(time, "ticks_ms") else time.perf_counter()
+
+
+def seconds_since(start):
+    return time.ticks_diff(time.ticks_ms(), start) / 1000 if hasattr(time, "ticks_ms") else time.perf_counter() - start
 
 
 def free():
@@ -239,39 +289,58 @@ def _take(model, i, x):
         raise type(e)("sample %d: %s" % (i, e))
 
 
-def _gather(model, samples, labels):
-    """(inputs int8 [samples, ...], class of each) of samples whose number nobody knows."""
-    size, room, inputs, classes = len(model.x), 0, bytearray(), bytearray()
+def _room(model, count, options):
+    """Inputs for samples that are wanted more than once: a file, where they would take much of the RAM."""
+    limit = options["budget"] if isinstance(options["budget"], int) else free()
+    if options["cache"] == FLASH or (options["cache"] is None and scarce(model, count, limit)):
+        try:
+            return Inputs(len(model.x), name=scratch(model.path or "tinylearn", model.mapped)[1])
+        except OSError:
+            pass
+    return Inputs(len(model.x), count or 0)
+
+
+def _gather(model, inputs, samples, labels):
+    """Take all samples; then: the class of each."""
+    classes = bytearray()
     for i, x, k in each(samples, labels):
         _take(model, i, x)
-        if i == room:
-            room += 16
-            inputs = _grown(inputs, room * size, "the samples")
-        memoryview(inputs)[i * size : (i + 1) * size] = model.x
+        inputs.put(i, model.x)
         classes.append(k)
-    return inputs, classes
+    return classes
 
 
-def _fill_from(model, support, inputs):
-    size = len(model.x)
-    for i in range(support.count):
-        model.x[:] = memoryview(inputs)[i * size : (i + 1) * size]
-        support.add(i)
-
-
-def _train(task, support, classes):
-    model, options, layout = task.model, task.options, support.layout
-    task.source = _own_rows(model, task.before, task.labels, options["keep"])
+def _rows(task, classes):
+    """The row of each sample in the head that is to be; the task knows its other classes now, too."""
+    if not classes:
+        return classes
+    task.source = _own_rows(task.model, task.before, task.labels, task.options["keep"])
     if len(task.labels) < 2:
         raise ValueError("one class only, %r: there is nothing to tell apart, give examples of two" % task.labels[0])
     rows = _rows_of(task, classes)
     task.renewed = bytearray(set(rows))
+    return rows
+
+
+def started(task, support, rows):
+    """Training with a head of all classes, before its first step."""
+    training = Training(support, _new_head(task, "cosine"), rows, task.options["seed"])
+    if task.source:
+        training.add_up()
+        _add_own_classes(task.model, training.head, task.source)
+        training.start_from_head()
+    return training
+
+
+def _train(task, support, rows):
+    model, options, layout = task.model, task.options, support.layout
     before = [(t, bytes(model.tensor(t)[0])) for t in model.changed]
     changed = sorted(set(model.changed) | {t for t, _ in layout.trained})
     try:
         if model.in_place:
             model.mark(changed)
-        now = _steps(Training(support, _new_head(task, "cosine"), rows, options["seed"]), task)
+        training = started(task, support, rows)
+        now = _steps(training, task)
         options["steps"], options["rate"] = HEAD_STEPS, HEAD_RATE  # of a last layer
         method = options["head"] if options["head"] in HEADS else choose(task, support.features, rows)
         head = fit(task, method, support.features, rows)
@@ -280,7 +349,7 @@ def _train(task, support, classes):
             model.change(changed)
             _put(model, before)
             _put(model, now)
-        return head
+        return head, training.steps
     except BaseException:
         model.change([t for t, _ in before])
         _put(model, before)
@@ -299,10 +368,6 @@ def _steps(training, task):
     """
     best, since, layout = None, 0, training.layout
     weights = allocate(layout.best, "the best weights") if layout.best else None
-    if task.source:
-        training.add_up()
-        _add_own_classes(task.model, training.head, task.source)
-        training.start_from_head()
     for step in range(layout.steps):
         loss, accuracy = training.step()
         if task.options["on_step"]:

@@ -1,15 +1,18 @@
 """What a method trains of a network's tail, and how much of it within the budgets. Loaded while adapt plans.
 
 Methods: "bias" (biases of the last layers), "scheme" (a sparse update that the host has put into the model: layers and
-parts of their channels), "full" (all weights and biases of the last layers).
+parts of their channels), "full" (all weights and biases of the last layers), "tinytrain" (what selection.py finds).
 """
 
 from .head import matrix_bytes, training_bytes
-from .support import FLASH, RAM, RECOMPUTE
-from .tail import BIAS, WEIGHTS, Tail, schemes, trainable, usual, whole
+from .support import FLASH, RAM, RECOMPUTE, module, scarce
+from .tail import BIAS, FISHER, INPUT, WEIGHTS, Tail, Trained, schemes, trainable, usual, whole
 
 STEPS, VIEWS, WIDTH = 40, 4, 8
 RATE, RATES = 0.01, {"bias": 0.1}  # biases alone want larger steps: docs/training.md
+RATIO, COMPUTE = 0.5, 0.5  # of "tinytrain": share of a layer's channels, and of the work of going back all the way
+CRITERIA = "both", "fisher", "fisher/memory", "fisher/compute", "l2", "random"
+AXES = "input", "output"
 PATIENCE = 10  # steps without a lower loss after which training ends
 LEAST_STEPS = 5  # that a time budget leaves
 SPARE = 16 * 1024  # bytes of RAM that are not planned with: what Python allocates meanwhile, and gaps between it
@@ -19,7 +22,10 @@ class Settings:
     """What adapt was told, else what the model's card says (META "train", "augment"), else the defaults.
 
     options: of adapt. The card's rate is a number, or {method: number}.
-    steps, rate, views, width; augment: params of tl_train.augment or None; layers: of "bias" and "full", or None
+    steps, rate, views, width; augment: params of tl_train.augment or None; layers: at most so many, or None
+    of "tinytrain": ratio, compute, axis (0 input, 1 output channels), criterion
+    module: the native one. held: where the samples themselves are kept besides, RAM, FLASH or None. before:
+    multiply-accumulates that are made already, and their seconds
     """
 
     def __init__(self, model, options):
@@ -34,10 +40,20 @@ class Settings:
         self.rate = _rate(options.get("rate"), card.get("rate"), options.get("method"))
         self.layers, self.scheme, self.cache = [options.get(name) for name in ("layers", "scheme", "cache")]
         self.budget, self.time_budget = options.get("budget"), options.get("time_budget")
+        self.module = module(options.get("method"), options.get("criterion"))
+        self.held, self.before, self.seed = None, (0, 0), options.get("seed", 1)
+        self._set_selection(options)
         self._check()
         self.augment = _augmentation(model, options.get("augment")) if self.views else None
         if self.augment is None:
             self.views = 0
+
+    def _set_selection(self, options):
+        ratio, compute, axis, criterion = [options.get(name) for name in ("ratio", "compute", "axis", "criterion")]
+        self.ratio = _share("ratio", RATIO if ratio is None else ratio)
+        self.compute = _share("compute", COMPUTE if compute is None else compute)
+        self.axis = AXES.index(_one_of("axis", AXES, AXES[0] if axis is None else axis))
+        self.criterion = _one_of("criterion", CRITERIA, CRITERIA[0] if criterion is None else criterion)
 
     def _check(self):
         _whole_number("steps", self.steps, 1, 100000)
@@ -74,6 +90,18 @@ def _augmentation(model, asked):
 
     params = parameters(model, asked)
     return params if any(params[5:]) else None
+
+
+def _share(name, value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise ValueError("%s is a share, above 0 and at most 1, not %r" % (name, value))
+    return value
+
+
+def _one_of(name, known, value):
+    if value not in known:
+        raise ValueError("%s is one of '%s', not %r" % (name, "', '".join(known), value))
+    return value
 
 
 def _whole_number(name, value, least, most):
@@ -122,8 +150,10 @@ class Fit:
     """A tail with the way its samples are kept, and what that takes.
 
     bytes: of RAM beyond what is loaded, all of adapt but code: the arena, samples, head. flash: bytes of a file
-    best: bytes of a copy of the best weights, where there is room for it; choosing: of what choosing a head takes
+    best: bytes of a copy of the best weights, where there is room for it; choosing: of what choosing a head takes,
+    where something is trained and not only inspected
     times: seconds of each operator's forward, or None; first, step, seconds: what samples, a step, the whole run take
+    order: of "tinytrain": [(score, layer)]
     """
 
     def __init__(self, model, tail, count, ways, cache, settings, keep_best, times=None):
@@ -135,18 +165,21 @@ class Fit:
         self.best = trained if keep_best else 0
         again = sum([model.nbytes(t) for t in model.changed])  # what they are now, in case that something goes wrong
         self.arena = ((tail.size + count * n + 3) & ~3) + record * (slots if cache == RAM else 1)
-        self.inputs = len(model.x) * (1 + (count if cache == RECOMPUTE else 0))
-        self.flash = slots * record if cache == FLASH else 0
+        held = settings.held or (RAM if cache == RECOMPUTE else None)
+        self.inputs = len(model.x) * (1 + (count if held == RAM else 0))
+        self.flash = (slots * record if cache == FLASH else 0) + (count * len(model.x) if held == FLASH else 0)
         self.head = ways * (6 * n + 17) + 4 * (n + 2 * ways) + 4 * ways * n  # and the sums that each step starts from
         self.choosing = ways * (6 * n + 17) + max(matrix_bytes(n, ways, count), training_bytes(n, ways, count) + 2 * n)
+        if not trained:
+            self.choosing = 0
         moved = 0 if model.in_place else trained
         self.bytes = self.arena + self.inputs + again + max(self.head + self.best, self.choosing + moved)
         frozen, forward, back = tail.macs
-        self.first_macs = frozen * slots
+        self.first_macs = frozen * slots + settings.before[0]
         self.step_macs = count * (2 * forward + back)
         if cache == RECOMPUTE:
             self.step_macs += 2 * count * frozen
-        self.first = self.step = None
+        self.first = self.step = self.order = None
         if times:
             self.forecast(times)
 
@@ -154,7 +187,7 @@ class Fit:
         """Reckon the seconds."""
         frozen, forward, back = _seconds(self.tail, times)
         records = self.count * (1 + self.views)
-        self.first = frozen * records
+        self.first = self.settings.before[1] + frozen * records
         if self.cache == FLASH:
             self.first += records * (RECORD + RECORD_BYTE * self.tail.record)
         self.step = self.count * (2 * forward + back) * AROUND
@@ -170,8 +203,13 @@ class Fit:
         fields, settings = self.tail.layout(), self.settings
         fields.update({"count": self.count, "views": self.views, "cache": self.cache, "steps": self.steps})
         fields.update({"rate": settings.rate, "augment": settings.augment, "best": self.best})
-        fields["patience"] = PATIENCE
+        fields.update({"patience": PATIENCE, "module": settings.module, "ratio": settings.ratio})
+        fields["macs"] = self.macs()
         return fields
+
+    def macs(self):
+        """Of the whole run."""
+        return self.first_macs + self.steps * self.step_macs
 
     def forget(self):
         """Let go of everything: a stray pointer on a board's stack keeps an object from being collected."""
@@ -199,43 +237,111 @@ def _seconds(tail, times):
     return sum(times[: tail.first]), sum(times[tail.first : tail.end]), back
 
 
-def find(model, method, count, ways, settings, available=None, times=None):
+class Budgets:
+    """What fits into RAM, flash and time. Where nothing did: what the least would have taken."""
+
+    def __init__(self, model, count, ways, settings, available=None, times=None):
+        self.model, self.count, self.ways, self.settings, self.times = model, count, ways, settings, times
+        self.bytes, self.flash = settings.budget, None
+        if self.bytes is None and available is not None:
+            self.bytes = available - SPARE
+        if times is None and settings.time_budget is not None:
+            self.times = operator_seconds(model)
+        self.least = self.quickest = None
+
+    def fit(self, choice, width, hurry=True):
+        """The Fit of a choice, kept in the best way that there is room for, or None. hurry: in fewer steps, if need
+        be."""
+        tail = Tail(self.model, choice, width)
+        for cache, keep_best in _ways_to_keep(self.settings):
+            fit = Fit(self.model, tail, self.count, self.ways, cache, self.settings, keep_best, self.times)
+            if self.in_memory(fit) and self._in_time(fit, hurry):
+                return fit
+        return None
+
+    def in_memory(self, fit):
+        if self.least is None or fit.bytes < self.least:
+            self.least = fit.bytes
+        if self.bytes is not None and fit.bytes > self.bytes:
+            return False
+        if fit.flash and self.flash is None:
+            self.flash = _free_flash(self.model)
+        return fit.flash <= (self.flash or 0)
+
+    def _in_time(self, fit, hurry):
+        limit = self.settings.time_budget
+        if limit is None or fit.seconds <= limit:
+            return True
+        steps = int((limit - fit.first) / fit.step)
+        if hurry and steps >= LEAST_STEPS:
+            fit.steps = steps
+            return True
+        if self.quickest is None or fit.first + LEAST_STEPS * fit.step < self.quickest:
+            self.quickest = fit.first + LEAST_STEPS * fit.step
+        return False
+
+    def refuse(self, method):
+        if self.quickest is not None:
+            raise ValueError(
+                "method %r takes at least %.1f s for %d samples and %d steps, and time_budget is %.1f s: give fewer "
+                "samples, or take 'prototype'"
+                % (method, self.quickest, self.count, LEAST_STEPS, self.settings.time_budget)
+            )
+        raise MemoryError(
+            "method %r takes at least %d bytes of RAM for %d samples and %s: give fewer samples, or take 'prototype'"
+            % (
+                method,
+                self.least,
+                self.count,
+                ("%d are free" if self.settings.budget is None else "budget is %d") % self.bytes,
+            )
+        )
+
+
+def find(model, method, count, ways, settings, available=None, times=None, look=None):
     """The Fit of the most that a method can train within the budgets. MemoryError or ValueError with the numbers.
 
     available: bytes of RAM, or None; times: seconds of each operator's forward, None: measured where there is a time
-    budget
+    budget; look: what selection.look has found, or None
     """
-    budget = settings.budget
-    if budget is None and available is not None:
-        budget = available - SPARE
-    if times is None and settings.time_budget is not None:
-        times = operator_seconds(model)
-    least = quickest = None
-    for choice, width in choices(model, method, settings):
-        tail = Tail(model, choice, width)
-        for cache, keep_best in _ways_to_keep(settings):
-            fit = Fit(model, tail, count, ways, cache, settings, keep_best, times)
-            if least is None or fit.bytes < least:
-                least = fit.bytes
-            if (budget is not None and fit.bytes > budget) or not _fits_flash(model, fit.flash):
-                continue
-            if settings.time_budget is None or fit.seconds <= settings.time_budget:
-                return fit
-            steps = int((settings.time_budget - fit.first) / fit.step)
-            if steps >= LEAST_STEPS:
-                fit.steps = steps
-                return fit
-            if quickest is None or fit.first + LEAST_STEPS * fit.step < quickest:
-                quickest = fit.first + LEAST_STEPS * fit.step
-    if quickest is not None:
-        raise ValueError(
-            "method %r takes at least %.1f s for %d samples and %d steps, and time_budget is %.1f s: "
-            "give fewer samples, or take 'prototype'" % (method, quickest, count, LEAST_STEPS, settings.time_budget)
-        )
-    raise MemoryError(
-        "method %r takes at least %d bytes of RAM for %d samples and %s: give fewer samples, or take 'prototype'"
-        % (method, least, count, "budget is %d" % budget if settings.budget is not None else "%d are free" % budget)
-    )
+    budgets = Budgets(model, count, ways, settings, available, times)
+    if method == "tinytrain":
+        from .selection import select, stand_in
+
+        first = None
+        if not look and settings.module == "tl_channels":  # a forecast
+            settings.held = FLASH if settings.cache is None and scarce(model, count, budgets.bytes) else RAM
+            first = find_inspected(model, count, ways, settings, available, budgets.times)
+        found = select(budgets, look or stand_in(model, settings, first))
+        if found and first:
+            found.bytes = max(found.bytes, first.bytes)
+    else:
+        fits = (budgets.fit(choice, width) for choice, width in choices(model, method, settings))
+        found = next((fit for fit in fits if fit), None)
+    return found or budgets.refuse(method)
+
+
+def find_inspected(model, count, ways, settings, available=None, times=None):
+    """The Fit of one pass over the samples that inspects as many of the last layers as there is room for."""
+    budgets, layers = Budgets(model, count, ways, settings, available), inspected(model, settings)
+    for k in range(len(layers), 0, -1):
+        choice = {op.index: Trained(FISHER, axis_of(op, settings), 0, 0, None) for op in layers[:k]}
+        tail = Tail(model, choice, settings.width)
+        found = Fit(model, tail, count, ways, RECOMPUTE, settings, False, times)
+        found.steps = 1
+        if budgets.in_memory(found):
+            return found
+    return budgets.refuse("tinytrain")
+
+
+def inspected(model, settings):
+    """Layers that may be chosen, last first."""
+    return trainable(model)[: settings.layers] if settings.layers else usual(model)
+
+
+def axis_of(op, settings):
+    """Whose channels are chosen: output ones also where no gradient leads to the input."""
+    return settings.axis if op.flags & INPUT and op.shape[2] > 1 else 1
 
 
 def _ways_to_keep(settings):
@@ -245,16 +351,15 @@ def _ways_to_keep(settings):
         yield cache, False
 
 
-def _fits_flash(model, size):
-    if size == 0:
-        return True
+def _free_flash(model):
+    """Bytes that a file may take."""
     import os
 
     try:
         _, block, _, blocks = os.statvfs((model.path or "").rpartition("/")[0] or ("/" if model.path else "."))[:4]
     except (OSError, AttributeError):
-        return False
-    return size + 16 * 1024 <= block * blocks
+        return 0
+    return block * blocks - 16 * 1024
 
 
 def operator_seconds(model):

@@ -33,7 +33,8 @@ MODEL = "model.tlm"
 PACKAGE = "lib/tinylearn"
 NATIVE = ("tl_infer", "tl_train", "tl_grad")
 FRONT = "tl_front"  # beside them, for models with a front end
-TRAINING = ("tl_grad", "tail", "support", "training", "tuning", "augment")  # loaded only where the network is trained
+# loaded only where the network is trained
+TRAINING = ("tl_grad", "tail", "support", "training", "tuning", "augment", "selection", "explain")
 TEMPORARY = ".part"
 SPARE_HEAP = 12 * 1024  # bytes left to the REPL and the user's own program
 

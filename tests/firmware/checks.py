@@ -431,6 +431,7 @@ def check_tail(model):
         {"method": "full", "layers": 2, "width": 16, "views": 0},
         {"method": "scheme"},
         {"method": "scheme", "scheme": "small", "head": "closed_form", "seed": 5},
+        {"method": "tinytrain", "budget": 40000},
     ):
         trained(model, samples, **options)
     assert not any(name.endswith(".tmp") for name in os.listdir(".")), "the file of the samples stays"
@@ -498,8 +499,47 @@ def mistakes(model, samples):
     assert model.head is None and not model.changed
 
 
+def check_tinytrain(model):
+    """What is chosen is the same everywhere, by whatever criterion, and what of it goes wrong changes nothing."""
+    samples = close_together(pictures(3, 4))
+    for options in (
+        {"criterion": "fisher", "axis": "output", "ratio": 0.3, "cache": "flash"},
+        {"criterion": "fisher/memory", "cache": "recompute", "width": 16, "compute": 0.4},
+        {"criterion": "fisher/compute", "layers": 2, "ratio": 1, "cache": "ram"},
+        {"criterion": "l2", "budget": 14000},
+        {"criterion": "random", "seed": 3},
+    ):
+        trained(model, samples if options["criterion"][0] == "f" else iter(samples), method="tinytrain", **options)
+        explained(model)
+    trained(model, samples, method="tinytrain", keep=True, criterion="both")
+    explained(model)
+    before = answers(model, 4), bits(model.head.w), [bits(model.tensor(t)[0]) for t in model.changed]
+    for wrong in ({"ratio": 0}, {"axis": "both"}, {"criterion": "mood"}, {"compute": 2}, {"compute": 0.001}):
+        sentence(ValueError, model.adapt, samples, method="tinytrain", **wrong)
+    sentence(MemoryError, model.adapt, samples, method="tinytrain", budget=2000)
+    sentence(ValueError, model.adapt, samples, method="tinytrain", time_budget=1e-5, say="#")
+    sentence(ValueError, model.adapt, [*samples, (b"1", 2)], method="tinytrain")
+    assert (answers(model, 4), bits(model.head.w), [bits(model.tensor(t)[0]) for t in model.changed]) == before
+    assert not any(name.endswith(".tmp") for name in os.listdir(".")), "a file of the samples stays"
+    model.reset()
+    sentence(ValueError, model.explain)
+
+
+def explained(model):
+    said = model.explain()
+    print(said.criterion, said.cache, said.told.ram_bytes, said.told.macs_back, said.told.steps)
+    for row in said.layers:
+        print(row[:8], int(row.score * 1000 + 0.5), int(row.worth * 1000 + 0.5) if said.criterion[0] == "f" else "")
+    print("#", said)
+
+
 def check_tail_plan(model):
-    for options in ({"method": "bias"}, {"method": "full", "layers": 2}, {"method": "scheme", "budget": 16000}):
+    for options in (
+        {"method": "bias"},
+        {"method": "full", "layers": 2},
+        {"method": "scheme", "budget": 16000},
+        {"method": "tinytrain", "budget": 24000, "ratio": 0.25},
+    ):
         plan = model.plan(ways=3, shots=4, **options)
         print(
             [getattr(plan, item) for item in ("operators", "features", "head", "training", "cache", "flash", "steps")]
@@ -517,7 +557,9 @@ def check_tail_steps(model):
 
     samples = close_together(pictures(3, 2))
     fields = Tail(model, {2: whole(3)}).layout()
-    fields.update({"count": len(samples), "views": 0, "cache": "ram", "augment": None, "rate": 0.01})
+    fields.update(
+        {"count": len(samples), "views": 0, "cache": "ram", "augment": None, "rate": 0.01, "module": "tl_grad"}
+    )
     support = Support(model, Layout(fields), 1)
     for i, (x, _) in enumerate(samples):
         model.take(x)

@@ -23,7 +23,9 @@ from tinylearn_host.device import kb
 from tinylearn_host.errors import BAD_MODEL, USAGE, TinylearnError
 
 HEADS = ("prototype", "closed_form", "last_layer")
-TAILS = ("bias", "scheme", "full")  # methods that train weights of the network
+TAILS = ("bias", "scheme", "tinytrain", "full")  # methods that train weights of the network
+CRITERIA = ("both", "fisher", "fisher/memory", "fisher/compute", "l2", "random")
+SHARE = click.FloatRange(0, 1, min_open=True)
 STEPWISE = ("last_layer", *TAILS)
 
 
@@ -70,7 +72,11 @@ def training_options(command: Callable) -> Callable:
             type=click.Choice(["ram", "flash", "recompute"]),
             help="Where what the frozen layers make of the examples is kept. Default: where it fits.",
         ),
-        click.option("--layers", type=click.IntRange(1), help="How many of the last layers (methods bias and full)."),
+        click.option("--layers", type=click.IntRange(1), help="How many of the last layers, at most."),
+        click.option("--ratio", type=SHARE, help="Share of a layer's channels (method tinytrain, as the following)."),
+        click.option("--axis", type=click.Choice(["input", "output"]), help="Whose channels are chosen."),
+        click.option("--criterion", type=click.Choice(CRITERIA), help="What makes a layer worth its training."),
+        click.option("--compute", type=SHARE, help="Share of the work of going back through everything."),
     ]
     return functools.reduce(lambda f, option: option(f), reversed(options), command)
 
