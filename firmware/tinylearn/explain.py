@@ -17,8 +17,8 @@ _ROW = "<HBHIHff"  # then a bit for each channel where some are chosen
 _TRAINED, _OUTPUT, _SCORED, _SOME = 1, 2, 4, 8
 
 # seconds: in all; looking: of them, to find out what to train. steps: made, of at most `most`. ram_bytes, flash_bytes:
-# at the peak. first .. end: operators that ran in each step. width: bits of gradients. macs_*: multiply-accumulates of one
-# sample: frozen; forward and back in each step; macs_all_back: back all the way with everything trained.
+# at the peak. first .. end: operators that ran in each step. width: bits of gradients. macs_*: multiply-accumulates of
+# one sample: frozen; forward and back in each step; macs_all_back: back all the way with everything trained.
 Story = namedtuple(
     "Story",
     ("seconds", "looking", "steps", "most", "ram_bytes", "flash_bytes", "first", "end", "width", "views", "samples")

@@ -106,7 +106,7 @@ class Training:
     def step(self):
         """(mean loss, share of pseudo-queries that were right) of one step over all samples."""
         support, head, layout, state = self.support, self.head, self.layout, self.state
-        file, arena, places, grad = self.model.file, support.arena, layout.places, self.grad
+        file, arena, places = self.model.file, support.arena, layout.places
         self.prototypes()
         self._shuffle()
         loss = right = 0
@@ -116,8 +116,8 @@ class Training:
             self.params[5] = self.rows[i]
             status = (
                 tl_infer.run(file, arena, layout.first, layout.end, places, layout.masks)
-                or grad.head_loss(self.params, self.f, head.w, head.b, self.dx, state, self.scratch)
-                or grad.backward(file, arena, places, layout.records, state, self.own)
+                or self.grad.head_loss(self.params, self.f, head.w, head.b, self.dx, state, self.scratch)
+                or self.grad.backward(file, arena, places, layout.records, state, self.own)
             )
             if status:
                 fail(status, "training")

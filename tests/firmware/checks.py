@@ -509,16 +509,19 @@ def check_tinytrain(model):
         {"criterion": "l2", "budget": 14000},
         {"criterion": "random", "seed": 3},
     ):
+        options.setdefault("budget", 24000)
         trained(model, samples if options["criterion"][0] == "f" else iter(samples), method="tinytrain", **options)
         explained(model)
-    trained(model, samples, method="tinytrain", keep=True, criterion="both")
+    trained(model, samples, method="tinytrain", keep=True, criterion="both", budget=24000)
     explained(model)
     before = answers(model, 4), bits(model.head.w), [bits(model.tensor(t)[0]) for t in model.changed]
     for wrong in ({"ratio": 0}, {"axis": "both"}, {"criterion": "mood"}, {"compute": 2}, {"compute": 0.001}):
         sentence(ValueError, model.adapt, samples, method="tinytrain", **wrong)
     sentence(MemoryError, model.adapt, samples, method="tinytrain", budget=2000)
     sentence(ValueError, model.adapt, samples, method="tinytrain", time_budget=1e-5, say="#")
-    sentence(ValueError, model.adapt, [*samples, (b"1", 2)], method="tinytrain")
+    samples.append((b"1", 2))
+    sentence(ValueError, model.adapt, samples, method="tinytrain")
+    samples.pop()
     assert (answers(model, 4), bits(model.head.w), [bits(model.tensor(t)[0]) for t in model.changed]) == before
     assert not any(name.endswith(".tmp") for name in os.listdir(".")), "a file of the samples stays"
     model.reset()
@@ -530,7 +533,7 @@ def explained(model):
     print(said.criterion, said.cache, said.told.ram_bytes, said.told.macs_back, said.told.steps)
     for row in said.layers:
         print(row[:8], int(row.score * 1000 + 0.5), int(row.worth * 1000 + 0.5) if said.criterion[0] == "f" else "")
-    print("#", said)
+    print("#", repr(said).replace("\n", "; "))
 
 
 def check_tail_plan(model):
@@ -561,6 +564,7 @@ def check_tail_steps(model):
         {"count": len(samples), "views": 0, "cache": "ram", "augment": None, "rate": 0.01, "module": "tl_grad"}
     )
     support = Support(model, Layout(fields), 1)
+    model.mark([t for t, _ in support.layout.trained])
     for i, (x, _) in enumerate(samples):
         model.take(x)
         support.add(i)
