@@ -1,7 +1,7 @@
 """Put tinylearn and a model on a board: ask, check that it fits, send what differs, verify, rename.
 
-On the board: `lib/tl_infer.mpy`, `lib/tl_train.mpy`, `lib/tl_grad.mpy`, for a model with a front end
-`lib/tl_front.mpy`, `lib/tinylearn/*.mpy`, and `model.tlm`.
+On the board: `lib/tl_infer.mpy`, `lib/tl_train.mpy`, `lib/tl_grad.mpy`, `lib/tl_channels.mpy`, for a model with a front
+end `lib/tl_front.mpy`, `lib/tinylearn/*.mpy`, and `model.tlm`.
 A file is sent under a temporary name and renamed once its SHA-256, computed on the board, is right; so an interrupted
 flash leaves every file old or new, and running it again finishes the job.
 """
@@ -31,10 +31,10 @@ from tinylearn_host.transport import BoardError, Transport
 
 MODEL = "model.tlm"
 PACKAGE = "lib/tinylearn"
-NATIVE = ("tl_infer", "tl_train", "tl_grad")
+NATIVE = ("tl_infer", "tl_train", "tl_grad", "tl_channels")
 FRONT = "tl_front"  # beside them, for models with a front end
-# loaded only where the network is trained
-TRAINING = ("tl_grad", "tail", "support", "training", "tuning", "augment", "selection", "explain")
+TRAINING = ("tl_grad", "tail", "support", "training", "tuning", "augment")  # loaded only where the network is trained
+PASSING = ("tl_channels", "selection", "explain")  # in the place of others, or for a moment: heap is not kept for them
 TEMPORARY = ".part"
 SPARE_HEAP = 12 * 1024  # bytes left to the REPL and the user's own program
 
@@ -60,7 +60,8 @@ class File:
 
 def heap_bytes(files: Iterable[File], trains: bool) -> int:
     """What files take on the heap once they are loaded: for heads alone, or for training the network, too."""
-    return sum(len(file.data) for file in files if trains or not file.trains)
+    loaded = [file for file in files if PurePosixPath(file.path).stem not in PASSING]
+    return sum(len(file.data) for file in loaded if trains or not file.trains)
 
 
 @dataclass

@@ -20,6 +20,7 @@ class Fit:
 
     native, package:  tinylearn itself, which lives on the heap once imported; `built`: whether native is measured
     training:         both, of what is loaded only where the network itself is trained
+    passing:          both, of what takes flash, but no heap of its own
     model:            the file, on the heap where the filesystem cannot be used in place
     seconds:          of one forward; None where the board's file has no cycle counts
     """
@@ -30,6 +31,7 @@ class Fit:
     native: int
     package: int
     training: int
+    passing: int
     built: bool
     seconds: float | None
 
@@ -39,7 +41,7 @@ class Fit:
 
     @property
     def flash_needed(self) -> int:
-        return self.model + self.native + self.package + self.training
+        return self.model + self.native + self.package + self.training + self.passing
 
     @property
     def heap_free(self) -> int:
@@ -91,15 +93,18 @@ class Fit:
 def fit(board: Board, model: tlm.Model) -> Fit:
     """What `model` needs on `board`."""
     modules, built = native_bytes(tuple(board.mpy_archs), flash.needed(model))
-    (native, native_training), (package, package_training) = _halves(modules), _halves(package_bytes())
-    training = native_training + package_training
-    return Fit(board, len(model.raw), model.arena, native, package, training, built, seconds(board, model))
+    (native, *native_more), (package, *package_more) = _parts(modules), _parts(package_bytes())
+    training, passing = (a + b for a, b in zip(native_more, package_more, strict=True))
+    time = seconds(board, model)
+    return Fit(board, len(model.raw), model.arena, native, package, training, passing, built, time)
 
 
-def _halves(modules: dict[str, int]) -> tuple[int, int]:
-    """Bytes of the modules that are always loaded, and of those that are loaded where the network itself is trained."""
-    training = sum(size for name, size in modules.items() if name in flash.TRAINING)
-    return sum(modules.values()) - training, training
+def _parts(modules: dict[str, int]) -> tuple[int, int, int]:
+    """Bytes of the modules that are always loaded, of flash.TRAINING, and of flash.PASSING."""
+    training, passing = (
+        sum(modules[name] for name in modules if name in names) for names in (flash.TRAINING, flash.PASSING)
+    )
+    return sum(modules.values()) - training - passing, training, passing
 
 
 @cache
