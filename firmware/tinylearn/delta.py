@@ -17,9 +17,10 @@ from .model import allocate, slots
 _MAGIC, _MAJOR = b"TLDL", 1
 _HEADER, _RECORD = "<4sHHII32sHH", "<HHII"
 _HEADER_BYTES, _RECORD_BYTES = 52, 12
-_HEAD, _LABELS, _ROWS, _BIASES, _SUMS, _COUNTS, _OWNERS, _TENSOR = 1, 2, 3, 4, 5, 6, 7, 16
+_HEAD, _LABELS, _ROWS, _BIASES, _SUMS, _COUNTS, _OWNERS, _TENSOR, _HELD = 1, 2, 3, 4, 5, 6, 7, 16, 17
 _LINEAR = 1  # the sort of head
 _LONGEST = 255  # bytes of a label
+_LAST_CONVOLUTION = 2  # code of an operator
 _NOBODY = 65535  # in an operator's record: no tensor
 _READ_ONLY = (30, 13, 1)  # EROFS, EACCES, EPERM
 
@@ -183,18 +184,22 @@ def _records(f, count, length):
 
 
 def check(model, f):
-    """(head or None, [(tensor, offset, bytes, where)]) of a delta, which fits the model in every respect.
+    """(head or None, [(tensor, offset, bytes, where)], held) of a delta, which fits the model in every respect.
 
     f: binary file. Refused says what is wrong. Changes nothing.
     """
     _, identity, count, length = _intact(f)
     if identity != bytes(model.file[16:48]):
         raise Refused("another model has learned this")
-    parts, tensors = {}, []
+    parts, tensors, held = {}, [], {}
     for kind, tensor, offset, size, at in _records(f, count, length):
         if kind == _TENSOR:
             _check_tensor(model, f, tensor, offset, size)
             tensors.append((tensor, offset, size, at))
+        elif kind == _HELD:
+            if tensor in held:
+                raise Refused("it has two records of what is held of tensor %d" % tensor)
+            held[tensor] = _held(model, f, tensor, offset, size)
         elif not _HEAD <= kind <= _OWNERS:
             raise Refused("it has records of kind %d, from a newer tinylearn: flash the package again" % kind)
         elif kind in parts:
@@ -202,7 +207,7 @@ def check(model, f):
         else:
             parts[kind] = allocate(size, "what was learned")
             f.readinto(parts[kind])
-    return _head(model, parts) if parts else None, tensors
+    return _head(model, parts) if parts else None, tensors, held
 
 
 def _head(model, parts):
@@ -264,6 +269,20 @@ def _check_tensor(model, f, tensor, offset, size):
             raise Refused("a bias of tensor %d is too large" % tensor)
 
 
+def _held(model, f, tensor, offset, size):
+    """The channels of a feature map that are held, a bit for each."""
+    channels = 0
+    for i in range(model.operators):
+        if model.operator(i, "<H", 16)[0] == tensor and model.operator(i, "B", 0)[0] <= _LAST_CONVOLUTION:
+            channels = model.shape(tensor)[3]
+    if channels == 0 or offset or size != (channels + 7) >> 3:
+        raise Refused("it holds channels of tensor %d, which is no feature map of so many" % tensor)
+    bits = bytearray(f.read(size))
+    if channels & 7 and bits[-1] >> (channels & 7):
+        raise Refused("it holds channels of tensor %d that are not there" % tensor)
+    return bits
+
+
 # ---- What a Model does with it ---------------------------------------------------------------------------------------
 
 
@@ -284,24 +303,26 @@ def restore(model):
 
 def _load(model, slot):
     with slot.open() as f:
-        head, tensors = check(model, f)
+        head, tensors, held = check(model, f)
         try:
             model.change(sorted({tensor for tensor, _, _, _ in tensors}))
             for tensor, offset, size, at in tensors:
                 f.seek(at)
                 f.readinto(model.tensor(tensor)[0][offset : offset + size])
         except BaseException:  # the flash or the RAM failed half way: rather the model as it came
-            model.head = None
+            model.head, model.held = None, {}
             model.change(())
             raise
-    model.head = head
+    model.head, model.held = head, held
 
 
-def save(model, head, changed):
-    """Write a head (or None) and the tensors in changed, as they are now."""
+def save(model, head, changed, held):
+    """Write a head (or None), the tensors in changed, as they are now, and which channels of maps are held."""
     records = [] if head is None else _head_records(head)
     for tensor in changed:
         records.append((_TENSOR, tensor, model.tensor(tensor)[0]))
+    for tensor in sorted(held):
+        records.append((_HELD, tensor, held[tensor]))
     files, halves = _survey(model, _files(model)), _survey(model, _halves())
     sequence = 1 + max(f.sequence if f.worth == OWN else 0 for f in files + halves)
     identity = bytes(model.file[16:48])
@@ -340,7 +361,7 @@ def rollback(model):
     if len(found) > 1:
         _load(model, found[1].slot)
     elif found[0].sequence == 1:
-        model.head = None
+        model.head, model.held = None, {}
         model.change(())
     else:
         raise ValueError("the save before the last is not kept any more; reset() gives the model as it came")

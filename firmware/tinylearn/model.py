@@ -132,6 +132,7 @@ class Model:
     changed, places: weights and biases that are not as they came, and an int32 per tensor that says where they are.
     path, saved: the file that it was loaded from; whether something of it was saved.
     in_place: weights change in `file` where it lies, since path has what they came with.
+    held: {tensor: a bit for each channel}, the feature maps that continual learning holds, see continual.py.
     head: what was taught; None: the model answers with the classifier that it came with.
     story: what of the network was trained last, for explain().
     operators, tensors: how many; ends: the tensors that are input, output and features.
@@ -155,7 +156,7 @@ class Model:
             self._sections[bytes(self.file[at : at + 4])] = unpack_from("<III", file, at + 4)
         self.operators, self.tensors = self._sections[b"OPS "][2], self._sections[b"TENS"][2]
         self.ends = unpack_from("<3H", file, 52)
-        self.head = None
+        self.head, self.held = None, {}
         self.story = None
         self._labels = None
         self._scores = None
@@ -383,6 +384,8 @@ class Model:
         axis=None,
         criterion=None,
         compute=None,
+        continual=None,
+        hold=None,
     ):
         """Teach classes from examples, and give this model. When anything goes wrong it predicts as before.
 
@@ -432,7 +435,7 @@ class Model:
         options.update({"keep": keep, "shrinkage": shrinkage, "more": more, "head": head, "layers": layers})
         options.update({"scheme": scheme, "views": views, "width": width, "augment": augment, "cache": cache})
         options.update({"budget": budget, "time_budget": time_budget, "ratio": ratio, "axis": axis})
-        options.update({"criterion": criterion, "compute": compute})
+        options.update({"criterion": criterion, "compute": compute, "continual": continual, "hold": hold})
         self.head = teach(self, samples, options)
         if save:
             self.save()
@@ -451,7 +454,7 @@ class Model:
         """
         from .delta import save
 
-        save(self, self.head, self.changed)
+        save(self, self.head, self.changed, self.held)
 
     def rollback(self):
         """Go back one save, here and on the flash; before the first save, the model was as it came.
@@ -470,8 +473,8 @@ class Model:
         if self.saved:
             from .delta import save
 
-            save(self, None, ())
-        self.head = self.story = None
+            save(self, None, (), {})
+        self.head, self.held, self.story = None, {}, None
         self.change(())
 
     def explain(self):

@@ -222,6 +222,7 @@ class Tail:
                      blocks: "rates", "bias rates", "list", "fisher" (operators), "copy" (tensors), "exponents"
     trained, changed tensors that are trained, and with them those of the tail that were before. They change where they
                      lie in the model's file, or have a copy in the arena
+    samples          whose feature maps are held, see holding.py
     macs             (frozen forward, tail forward, backward) of one sample
     """
 
@@ -234,7 +235,7 @@ class Tail:
         self._find_backward()
         self._find_boundary()
         self._find_changed()
-        self.blocks = {}
+        self.blocks, self.samples = {}, 0
         self._forward_blocks()
         self._backward_blocks()
         shared = {id(block): block for block in self.blocks.values()}
@@ -282,6 +283,7 @@ class Tail:
                 reads[op.y] = self._time_back(op)
             if op.index in runs_back and (op.code == _MAX_POOL or self._trains(op, WEIGHTS) or self._inspects(op, 0)):
                 reads[op.x] = max(reads[op.x], self._time_back(op))
+        self._read_later(reads)
         for op in self.ops:
             now = op.index - self.first
             self._activation(op, now, max(now, reads.get(op.y, now)), reads)
@@ -290,6 +292,9 @@ class Tail:
             if op.index in runs_back and op.flags & _MASK:
                 bits = self.model.nbytes(op.y)
                 self.blocks["mask", op.index] = _Block((bits + 7) >> 3, now, self._time_back(op))
+
+    def _read_later(self, reads):
+        """What else reads activations on the way back: {tensor: step} to raise."""
 
     def _activation(self, op, now, last, reads):
         """In place where the operator may, and nobody wants its input afterwards."""
@@ -400,6 +405,7 @@ class Tail:
             "changed": [(t, self.kept.get(("copy", t), CHANGED), self.model.nbytes(t)) for t in self.changed],
             "tables": tables,
             "lists": lists,
+            "hold": None,
             "fisher": [
                 (index, t.axis, self.ops[index - self.first].channels(t.axis), self.kept["fisher", index])
                 for index, t in self.choice.items()

@@ -26,6 +26,7 @@ class Task:
         self.labels = list(before.labels) if before else []
         self.owners = bytearray(before.owners) if before else bytearray()
         self.source = None  # rows of the model's own classifier that stay, see _own_rows
+        self.held = model.held  # what model.adapt is about to hold, see continual.py
         self.renewed = ()  # rows that what was known of them does not count for: the network has changed
 
 
@@ -79,8 +80,20 @@ def _check_options(options):
         raise TypeError("on_step is a function of (step, loss, accuracy), not %r" % (on_step,))
     if shrinkage is not None and not (isinstance(shrinkage, (int, float)) and 0.01 <= shrinkage <= 0.99):
         raise ValueError("shrinkage is a number between 0.01 and 0.99, or None, not %r" % (shrinkage,))
+    _check_continual(options)
     if options["more"] not in ("refine", "add"):
         raise ValueError("more is 'refine' or 'add', not %r" % (options["more"],))
+
+
+def _check_continual(options):
+    continual, method = options["continual"], options["method"]
+    if continual not in (None, "lightcl") or (options["hold"] is not None and not continual):
+        raise ValueError("continual is 'lightcl', which hold belongs to, or None, not %r" % (continual,))
+    if continual and method not in TAILS:
+        raise ValueError(
+            "continual is for methods that train the network, '%s': with %r nothing is forgotten"
+            % ("', '".join(TAILS), method)
+        )
 
 
 def _check_steps(steps, rate):

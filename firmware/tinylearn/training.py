@@ -52,11 +52,16 @@ class Training:
         self.state = array("i", (seed * 2654435761 & 0x3FFFFFFF | 1, layout.exponents, 0, 0, 0, 0, 0, 0))
         self.params = array("i", head.params)
         self.params.append(0)
-        self.scratch = allocate(4 * (n + 2 * head.params[1]), "the loss")
+        # Rows that the loss compares: all, or in continual learning those from the samples' own on.
+        self.first_row = min(rows) if layout.hold else 0
+        self.params[1] -= self.first_row
+        self.w, self.b = memoryview(head.w)[2 * n * self.first_row :], memoryview(head.b)[4 * self.first_row :]
+        self.scratch = allocate(4 * (n + 2 * self.params[1]), "the loss")
         self.start_from_head()
         self.order = array("h", range(support.count))
         self.chance = seed % 65536
         self.steps = 0
+        self.hold = None  # continual.Hold
 
     def _fill_tables(self, arena):
         mantissa, exponent = frexp(self.layout.rate)
@@ -105,24 +110,26 @@ class Training:
 
     def step(self):
         """(mean loss, share of pseudo-queries that were right) of one step over all samples."""
-        support, head, layout, state = self.support, self.head, self.layout, self.state
+        support, layout, state = self.support, self.layout, self.state
         file, arena, places = self.model.file, support.arena, layout.places
         self.prototypes()
         self._shuffle()
         loss = right = 0
         for i in self.order:
-            view = 1 + (self.steps + i) % support.views if support.views else 0
+            view, records = 1 + (self.steps + i) % support.views if support.views else 0, layout.records
+            if self.hold and i < layout.samples:
+                view, records = self.hold.view, self.hold.plan(i)
             support.find(i, view)
-            self.params[5] = self.rows[i]
+            self.params[5] = self.rows[i] - self.first_row
             status = (
                 tl_infer.run(file, arena, layout.first, layout.end, places, layout.masks)
-                or self.grad.head_loss(self.params, self.f, head.w, head.b, self.dx, state, self.scratch)
-                or self.grad.backward(file, arena, places, layout.records, state, self.own)
+                or self.grad.head_loss(self.params, self.f, self.w, self.b, self.dx, state, self.scratch)
+                or self.grad.backward(file, arena, places, records, state, self.own)
             )
             if status:
                 fail(status, "training")
             loss += state[5] >> 4
-            right += state[6] == self.rows[i]
+            right += state[6] == self.params[5]
         self.steps += 1
         return loss / (4096 * support.count), right / support.count
 
@@ -166,8 +173,10 @@ def _tune(task, samples):
     model, options = task.model, task.options
     inputs, count, ways, rows, found = None, _length(samples), _ways(samples, task.labels), None, None
     start = clock()
-    wanted = module(options["method"], options["criterion"])
-    gradients(wanted)  # now: what is free is what is left
+    looks = module(options["method"], options["criterion"]) == "tl_channels"
+    if options["continual"]:  # what was taught stays beside what is new, under the features that it was taught with
+        options["more"], options["head"] = "add", options["head"] or "prototype"
+    gradients("tl_channels" if looks or options["continual"] else "tl_grad")  # now: what is free is what is left
     try:
         if count is None or options["method"] == "tinytrain":
             inputs = _room(model, count, options)
@@ -175,7 +184,7 @@ def _tune(task, samples):
             count, ways = len(rows), len(task.labels)
         if count == 0:
             raise ValueError("there are no samples: give at least one (x, label) of each class")
-        if wanted == "tl_channels":
+        if looks:
             from .selection import look
 
             found = look(task, inputs, rows, lay_out)
@@ -219,7 +228,7 @@ def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
         task.story = story(found, options["method"], settings)
     layout = Layout(found.layout())
     found.forget()
-    for name in ("tuning", "tail", "augment", "selection", "explain"):
+    for name in ("tuning", "holding", "tail", "augment", "selection", "explain"):
         unload(name)
     return layout
 
@@ -349,6 +358,7 @@ def _train(task, support, rows):
             model.change(changed)
             _put(model, before)
             _put(model, now)
+        model.held = task.held
         return head, training.steps
     except BaseException:
         model.change([t for t, _ in before])
@@ -368,6 +378,10 @@ def _steps(training, task):
     """
     best, since, layout = None, 0, training.layout
     weights = allocate(layout.best, "the best weights") if layout.best else None
+    if layout.hold and layout.samples:
+        from .continual import Hold
+
+        training.hold = Hold(training, layout.hold[3])
     for step in range(layout.steps):
         loss, accuracy = training.step()
         if task.options["on_step"]:
@@ -383,6 +397,10 @@ def _steps(training, task):
     if since and weights:
         training.copy(weights, False)
     training.add_up()
+    if layout.hold:
+        from .continual import held_after
+
+        task.held = held_after(training, layout.hold[1], layout.hold[2])
     if training.model.in_place:
         return None
     weights = None

@@ -39,11 +39,16 @@ class Settings:
         self.steps, self.views, self.width = found
         self.rate = _rate(options.get("rate"), card.get("rate"), options.get("method"))
         self.layers, self.scheme, self.cache = [options.get(name) for name in ("layers", "scheme", "cache")]
+        self.continual, self.hold, self.freeze = options.get("continual"), None, 0
         self.budget, self.time_budget = options.get("budget"), options.get("time_budget")
         self.module = module(options.get("method"), options.get("criterion"))
         self.held, self.before, self.seed = None, (0, 0), options.get("seed", 1)
         self._set_selection(options)
         self._check()
+        if self.continual:
+            from .holding import options as hold_options
+
+            self.hold, self.freeze = hold_options(options.get("hold")), card.get("freeze", 0)
         self.augment = _augmentation(model, options.get("augment")) if self.views else None
         if self.augment is None:
             self.views = 0
@@ -119,7 +124,7 @@ def choices(model, method, settings):
             yield choice, width
         return
     flags = BIAS if method == "bias" else BIAS | WEIGHTS
-    layers = trainable(model)[: settings.layers] if settings.layers else usual(model)  # last first
+    layers = inspected(model, settings)
     for k in range(len(layers), 0, -1):
         yield {op.index: whole(flags & op.flags) for op in layers[:k]}, settings.width
 
@@ -203,7 +208,14 @@ class Fit:
         fields, settings = self.tail.layout(), self.settings
         fields.update({"count": self.count, "views": self.views, "cache": self.cache, "steps": self.steps})
         fields.update({"rate": settings.rate, "augment": settings.augment, "best": self.best})
-        fields.update({"patience": PATIENCE, "module": settings.module, "ratio": settings.ratio})
+        fields.update(
+            {
+                "patience": PATIENCE,
+                "module": "tl_channels" if settings.hold else settings.module,
+                "ratio": settings.ratio,
+            }
+        )
+        fields["hold"] = settings.hold
         fields["macs"] = self.macs()
         return fields
 
@@ -252,8 +264,8 @@ class Budgets:
     def fit(self, choice, width, hurry=True):
         """The Fit of a choice, kept in the best way that there is room for, or None. hurry: in fewer steps, if need
         be."""
-        tail = Tail(self.model, choice, width)
-        for cache, keep_best in _ways_to_keep(self.settings):
+        tail = _tail(self.model, choice, width, self.settings)
+        for cache, keep_best in _ways_to_keep(self.settings, tail, self.count):
             fit = Fit(self.model, tail, self.count, self.ways, cache, self.settings, keep_best, self.times)
             if self.in_memory(fit) and self._in_time(fit, hurry):
                 return fit
@@ -335,8 +347,9 @@ def find_inspected(model, count, ways, settings, available=None, times=None):
 
 
 def inspected(model, settings):
-    """Layers that may be chosen, last first."""
-    return trainable(model)[: settings.layers] if settings.layers else usual(model)
+    """Layers that may be chosen, last first; of continual learning none before the model's freeze point."""
+    layers = trainable(model)[: settings.layers] if settings.layers else usual(model)
+    return [op for op in layers if op.index >= settings.freeze] or layers[:1]
 
 
 def axis_of(op, settings):
@@ -344,11 +357,27 @@ def axis_of(op, settings):
     return settings.axis if op.flags & INPUT and op.shape[2] > 1 else 1
 
 
-def _ways_to_keep(settings):
-    """(cache, whether the best weights are kept), what is best first."""
-    for cache in (RAM, FLASH, RECOMPUTE) if settings.cache is None else (settings.cache,):
-        yield cache, True
-        yield cache, False
+def _tail(model, choice, width, settings):
+    if not settings.continual:
+        return Tail(model, choice, width)
+    from .holding import Holding
+
+    return Holding(model, choice, width)
+
+
+def _ways_to_keep(settings, tail, count):
+    """(cache, whether the best weights are kept), what is best first.
+
+    References of what is held are kept for fewer samples, where there is no room for as many as there should be.
+    """
+    held = min(settings.hold[0], count) if settings.hold else 1
+    while held:
+        if settings.hold:
+            tail.keep(held)
+        for cache in (RAM, FLASH, RECOMPUTE) if settings.cache is None else (settings.cache,):
+            yield cache, True
+            yield cache, False
+        held = held // 2 if settings.hold and tail.reference else 0
 
 
 def _free_flash(model):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinylearn_host import tlm
+from tinylearn_host import ir, tlm
 from tinylearn_host.errors import BAD_MODEL, TinylearnError
 
 MAGIC, MAJOR = b"TLDL", 1
@@ -21,7 +21,7 @@ RECORD = struct.Struct("<HHII")
 HEAD = struct.Struct("<6i")
 LABEL = struct.Struct("<HH")
 PARTS = ("head", "labels", "rows", "biases", "sums", "counts", "owners")  # the head's records, kinds 1 to 7
-TENSOR = 16
+TENSOR, HELD = 16, 17
 LINEAR = 1
 MOST_CLASSES, LONGEST_LABEL = 256, 255
 
@@ -60,6 +60,18 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Held:
+    """Channels of a feature map that continual learning holds: a bit for each."""
+
+    tensor: int
+    bits: bytes
+
+    @property
+    def channels(self) -> list[int]:
+        return [c for c in range(8 * len(self.bits)) if self.bits[c >> 3] >> (c & 7) & 1]
+
+
+@dataclass(frozen=True)
 class Delta:
     """A parsed .tld; `raw` is the whole file, `model` the SHA-256 of the model it belongs to."""
 
@@ -68,6 +80,7 @@ class Delta:
     model: bytes
     head: Head | None = None
     changes: list[Change] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
 
 
 def read(source: str | Path | bytes, model: tlm.Model | None = None) -> Delta:
@@ -121,17 +134,21 @@ def _parse(raw: bytes) -> Delta:
     if crc != found:
         raise Refusal(f"damaged: its checksum is {found:08x}, it says {crc:08x}. Pull it again")
     parts: dict[str, bytes] = {}
-    changes = []
+    changes, held = [], {}
     for kind, tensor, offset, content in _records(raw, count):
         if kind == TENSOR:
             changes.append(Change(tensor, offset, content))
+        elif kind == HELD:
+            if tensor in held or offset:
+                raise Refusal(f"it has two records, or a part of one, of what is held of tensor {tensor}")
+            held[tensor] = Held(tensor, content)
         elif not 1 <= kind <= len(PARTS):
             raise Refusal(f"it has records of kind {kind}, which this tinylearn does not know")
         elif PARTS[kind - 1] in parts:
             raise Refusal(f"it has two records of kind {kind}")
         else:
             parts[PARTS[kind - 1]] = content
-    return Delta(raw, sequence, model, _head(parts) if parts else None, changes)
+    return Delta(raw, sequence, model, _head(parts) if parts else None, changes, list(held.values()))
 
 
 def _records(raw: bytes, count: int):
@@ -219,6 +236,17 @@ def _check(delta: Delta, model: tlm.Model) -> None:
         )
     for change in delta.changes:
         _check_change(change, model)
+    for held in delta.held:
+        _check_held(held, model)
+
+
+def _check_held(held: Held, model: tlm.Model) -> None:
+    maps = [op.y for op in model.ops if op.name in (ir.CONV2D, ir.DEPTHWISE_CONV2D)]
+    channels = model.tensors[held.tensor].shape[3] if held.tensor in maps else 0
+    if channels == 0 or len(held.bits) != -(-channels // 8):
+        raise Refusal(f"it holds channels of tensor {held.tensor}, which is no feature map of so many")
+    if held.channels and held.channels[-1] >= channels:
+        raise Refusal(f"it holds channels of tensor {held.tensor} that are not there")
 
 
 def _check_change(change: Change, model: tlm.Model) -> None:
@@ -256,6 +284,7 @@ def summary(delta: Delta) -> dict:
         "metric": ("euclidean" if head.mult else "cosine") if head else None,
         "changed_tensors": sorted({change.tensor for change in delta.changes}),
         "changed_bytes": sum(len(change.data) for change in delta.changes),
+        "held_channels": {held.tensor: len(held.channels) for held in delta.held},
     }
 
 
@@ -266,4 +295,6 @@ def describe(delta: Delta) -> str:
     what = f"{len(classes)} classes ({', '.join(str(c['label']) for c in classes)})" if classes else "no new classes"
     if facts["changed_tensors"]:
         what += f", {facts['changed_bytes']} bytes of {len(facts['changed_tensors'])} changed tensors"
+    if facts["held_channels"]:
+        what += f", holds {sum(facts['held_channels'].values())} channels of {len(facts['held_channels'])} maps"
     return f"{what}; {facts['bytes']} bytes, save number {facts['save']}"

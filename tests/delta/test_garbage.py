@@ -24,6 +24,8 @@ def deltas(tmp_path_factory):
         model.adapt(((x, k if k % 2 else f"class {k}") for x, k in pictures(classes, 2)), **options)
         w, b = model.operator(0, "<HH", 18)
         model.change([w, b] if classes == 3 else [])
+        maps = [model.operator(i, "<H", 16)[0] for i in (0, 2)]
+        model.held = dict(zip(maps, (bytearray(b"\x81"), bytearray(b"\1\2\0\x80")), strict=True)) if classes > 2 else {}
         model.save()
         found.append(
             max(
@@ -36,7 +38,7 @@ def deltas(tmp_path_factory):
             )
         )
     model.change(())
-    model.head = None
+    model.head, model.held = None, {}
     return model, tlm.read(path), found
 
 
@@ -74,8 +76,8 @@ def verdicts(deltas, raw: bytes) -> tuple[bool, bool]:
         assert 0 <= confidence <= 1
         if board.head and len(board.labels) < 200:
             board.adapt([(x, board.labels[0])], method="last_layer", steps=1)
-    assert bool(board.head or board.changed) <= board_takes
-    board.head = None
+    assert bool(board.head or board.changed or board.held) <= board_takes
+    board.head, board.held = None, {}
     board.change(())
     return board_takes, host_takes
 
@@ -106,6 +108,25 @@ def test_both_readers_say_the_same(deltas, data):
         raw += bytes(5)
     board, host = verdicts(deltas, raw)
     assert board == host
+
+
+def test_what_is_held_must_be_channels_of_maps(deltas):
+    """The last records: 17 of tensors with 8 and 32 channels."""
+    board, host, whole = deltas
+    raw, held = whole[1], tld.read(whole[1]).held
+    assert [(h.tensor, h.channels) for h in held] == [
+        (board.operator(0, "<H", 16)[0], [0, 7]),
+        (board.operator(2, "<H", 16)[0], [0, 9, 31]),
+    ]
+    first, second = len(raw) - 4 - 16 - 16, len(raw) - 4 - 16
+    for at, changed in (
+        (first + 2, held[1].tensor), (first + 2, host.features), (first + 2, host.ops[0].w), (first + 2, 4000),
+        (second + 2, held[0].tensor), (first + 4, 1), (first + 8, 2), (second + 8, 3),
+    ):  # fmt: skip
+        other = bytearray(raw)
+        other[at : at + 2] = changed.to_bytes(2, "little")
+        assert verdicts(deltas, tld.seal(bytes(other))) == (False, False), at
+    assert "holds 5 channels of 2 maps" in tld.describe(tld.read(raw, host))
 
 
 @given(st.binary(max_size=200))

@@ -536,6 +536,60 @@ def explained(model):
     print("#", repr(said).replace("\n", "; "))
 
 
+def check_continual(model):
+    """Task after task the same bits everywhere, also where the power goes in between; what does not fit is refused."""
+    tasks = [close_together((x, k + 2 * t) for x, k in pictures(2, 3, 9 * t + 1)) for t in range(3)]
+    for options in (
+        {"method": "full", "layers": 3, "budget": 24000},
+        {"method": "scheme", "budget": 12000, "hold": {"samples": 4, "share": 0.3, "strength": 10}},
+        {"method": "full", "layers": 3, "width": 16, "cache": "recompute", "budget": 14000},
+    ):
+        options.update({"continual": "lightcl", "steps": 3, "augment": {"shift": 1}, "keep": False})
+        model.reset()
+        model.adapt(tasks[0], **options)
+        model.save()
+        remembered(model)
+        for samples in tasks[1:]:
+            model.adapt(samples, **options)
+        last = remembered(model)
+        model.change(())
+        gc.collect()
+        again = tinylearn.load(model.path)  # as after a power cut behind the first task
+        for samples in tasks[1:]:
+            again.adapt(samples, **options)
+        assert remembered(again) == last
+        again.reset()
+        assert not again.held and not tinylearn.load(model.path).held
+        again = None
+    model.saved = False
+    for name in ("model.tld.0", "model.tld.1"):
+        os.remove(name)
+    model.reset()
+    model.adapt(tasks[0], method="full", layers=3, budget=24000, continual="lightcl", steps=2)
+    for wrong in (
+        {"method": "prototype"},
+        {"continual": "by heart"},
+        {"continual": None},
+        {"hold": {"samples": 0}},
+        {"hold": {"share": 0.6, "most": 0.5}},
+        {"hold": {"strength": -1}},
+        {"hold": {"old": 1}},
+    ):
+        given = {"method": "full", "continual": "lightcl", "hold": {}}
+        given.update(wrong)
+        sentence(ValueError, model.adapt, tasks[1], **given)
+    sentence(MemoryError, model.adapt, tasks[1], method="full", continual="lightcl", budget=4000)
+    model.reset()
+
+
+def remembered(model):
+    """What of all tasks the model knows."""
+    held = [(tensor, bits(model.held[tensor])) for tensor in sorted(model.held)]
+    known = held, [bits(model.tensor(t)[0]) for t in model.changed], bits(model.head.w), answers(model, 6)
+    print(known)
+    return known
+
+
 def check_tail_plan(model):
     for options in (
         {"method": "bias"},

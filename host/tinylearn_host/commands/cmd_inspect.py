@@ -88,6 +88,9 @@ def show_delta(path: Path, as_json: bool) -> None:
     if facts["changed_tensors"]:
         tensors = ", ".join(map(str, facts["changed_tensors"]))
         console.print(f"{facts['changed_bytes']:,} bytes of weights and biases changed, in tensors {tensors}")
+    if facts["held_channels"]:
+        held = ", ".join(f"{count} of tensor {tensor}" for tensor, count in facts["held_channels"].items())
+        console.print(f"channels that continual learning holds: {held}")
 
 
 def layer(model: tlm.Model, index: int) -> dict:

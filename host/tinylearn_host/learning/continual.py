@@ -1,0 +1,293 @@
+"""What strategies of continual learning still know after each task of a sequence, in the board's integers.
+
+prototype   the network stays as it is; prototypes alone are added
+naive       fine-tuned on each task as it comes; all classes compete
+alone       fine-tuned on each task by itself: its loss compares the task's own classes, nothing else is held
+replay      and some old samples with it, as int8 activations of the frozen part's end: as many bytes as lightcl has
+lightcl     firmware/tinylearn/continual.py
+joint       on all tasks at once: what could be known
+
+All but joint learn from one task's samples at a time. All end with one prototype per class and task.
+"""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from tinylearn_host import simulator, tlm
+from tinylearn_host.learning import bench
+from tinylearn_host.learning.arithmetic import WIDTHS, pairs
+from tinylearn_host.learning.sequences import Sequences, open_sequences
+from tinylearn_host.learning.tasks import Episode
+
+STRATEGIES = ("prototype", "naive", "alone", "replay", "lightcl", "joint")
+METHOD = "full"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row. options: of model.adapt; hold: those of lightcl."""
+
+    strategy: str
+    arithmetic: str
+    seed: int
+    options: dict = field(default_factory=dict)
+    hold: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a worker process needs: plain data."""
+
+    sequence: str
+    model: Path
+    file: Path | None
+    shot: int | None
+    groups: tuple[str, ...]
+
+    def open(self) -> tuple[Sequences, tlm.Model]:
+        model = bench.read(self.model)
+        return open_sequences(self.sequence, model, self.file, self.shot, list(self.groups)), model
+
+
+# ---- In integers -----------------------------------------------------------------------------------------------------
+
+
+def board(name: str):
+    """A module of the package on the board."""
+    simulator.on_path()
+    return import_module(f"tinylearn.{name}")
+
+
+class Integers:
+    """One job on sequences, by the package on the board."""
+
+    def __init__(self, job: Job, sequences: Sequences, model: tlm.Model):
+        self.job, self.sequences = job, sequences
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "model.tlm"
+        self.path.write_bytes(model.raw)
+
+    def known(self, number: int) -> list[list[float]]:
+        """accuracy[t][j]: percent of task j's queries right after task t, j <= t; of joint after the last alone."""
+        episodes = self.sequences.draw(self.job.seed, number)
+        model = board("model").load(str(self.path), recall=False)
+        if self.job.strategy == "joint":
+            self._learn_jointly(model, episodes, number)
+            return [[self._accuracy(model, episode) for episode in episodes]]
+        memory = Memory(self, model)
+        found = []
+        for t, episode in enumerate(episodes):
+            self._learn(model, episode, number, t, memory)
+            found.append([self._accuracy(model, past) for past in episodes[: t + 1]])
+        return found
+
+    def _learn(self, model, episode: Episode, number: int, t: int, memory: Memory) -> None:
+        samples, seed, strategy = self._samples(episode), seed_of(self.job.seed, number, t), self.job.strategy
+        if strategy == "prototype":
+            model.adapt(samples, method="prototype", more="add", keep=False)
+        elif strategy == "replay":
+            memory.learn(samples, self.options(seed), t)
+        elif strategy == "naive":
+            model.adapt(samples, **self.options(seed))
+        else:
+            hold = {"strength": 1e-6, "samples": 1} if strategy == "alone" else self.job.hold
+            model.adapt(samples, **self.options(seed), continual="lightcl", hold=hold)
+
+    def _learn_jointly(self, model, episodes: list[Episode], number: int) -> None:
+        """The network from everything at once, the head task by task."""
+        samples = [pair for episode in episodes for pair in self._samples(episode)]
+        model.adapt(samples, **self.options(seed_of(self.job.seed, number, 0)))
+        model.head = None
+        for episode in episodes:
+            model.adapt(self._samples(episode), method="prototype", more="add", keep=False)
+
+    def options(self, seed: int) -> dict:
+        width = WIDTHS[self.job.arithmetic]
+        fixed = {"head": "prototype", "more": "add", "keep": False, "seed": seed, "width": width}
+        return {"method": METHOD, **self.job.options, **fixed}
+
+    def _samples(self, episode: Episode) -> list:
+        return pairs(self.sequences.task.pool.x[episode.support], episode.support_class)
+
+    def _accuracy(self, model, episode: Episode) -> float:
+        x = self.sequences.task.pool.x[episode.query]
+        return 100 * float(np.mean([model.predict(q)[0] == k for q, k in zip(x, episode.query_class, strict=True)]))
+
+
+def seed_of(seed: int, number: int, t: int) -> int:
+    """The board's seed for one task: many bits."""
+    return int(np.random.default_rng([seed, number, t, 1]).integers(1, 1 << 30))
+
+
+# ---- Latent replay ---------------------------------------------------------------------------------------------------
+
+
+class Memory:
+    """Old samples, as many as the bytes of lightcl's references hold; an equal number of each row, the first that came.
+
+    They are kept as inputs here, which the frozen part turns into the same boundary as before: one boundary and one
+    byte for its row is what each would take on a board.
+    """
+
+    def __init__(self, runner: Integers, model):
+        self.model, self.job = model, runner.job
+        self.kept: list[tuple[np.ndarray, int]] = []
+
+    def learn(self, samples: list, options: dict, t: int) -> None:
+        """As model.adapt with the old samples beside: these have no views, and their rows are as they were."""
+        training, teaching = board("training"), board("teaching")
+        model = self.model
+        options = {**_defaults(model), **options}
+        task = teaching.Task(model, options)
+        classes = bytearray(k for _, _, k in teaching.each(samples, task.labels))
+        rows = training._rows(task, classes)
+        layout = training.lay_out(task, len(samples) + len(self.kept), len(task.labels))
+        support = board("support").Support(model, layout, options["seed"])
+        for i, (x, _) in enumerate([*samples, *self.kept]):
+            if i == len(samples):
+                layout.augment = None
+            model.take(x)
+            support.add(i)
+        model.mark(sorted(set(model.changed) | {index for index, _ in layout.trained}))
+        replaying = _with_old(training.Training, len(samples))(
+            support, teaching._new_head(task, "cosine"), rows, options["seed"]
+        )
+        replaying.rows = rows + bytearray(row for _, row in self.kept)
+        training._steps(replaying, task)
+        n = len(model.f)
+        model.head = teaching.fit(task, "prototype", support.features[: len(samples) * n], rows)
+        record = layout.record
+        support.close()
+        self._keep([(x, row) for (x, _), row in zip(samples, rows, strict=True)], t + 1, record)
+
+    def _keep(self, new: list, tasks: int, record: int) -> None:
+        """What the next task will have beside its own."""
+        room = held_bytes(self.model, self.job, tasks, len(new)) // (record + 1)
+        by_row: dict[int, list] = {}
+        for x, row in [*self.kept, *new]:
+            by_row.setdefault(row, []).append((x, row))
+        turns = [group[i] for i in range(max(map(len, by_row.values()))) for group in by_row.values() if i < len(group)]
+        self.kept = turns[:room]
+
+
+def held_bytes(model, job: Job, tasks: int, count: int) -> int:
+    """Bytes of lightcl's references at their most after so many tasks: when no two of these held the same channel."""
+    holding, tuning = board("holding"), board("tuning")
+    samples, share, most, _ = holding.options(job.hold)
+    settings = tuning.Settings(model, {"method": METHOD, **job.options, "continual": "lightcl"})
+    choice = next(tuning.choices(model, METHOD, settings))[0]
+    total = len(model.f)
+    for index in choice:
+        y = model.operator(index, "<H", 16)[0]
+        if model.operator(index, "B", 0)[0] <= holding._DEPTHWISE:
+            channels = model.shape(y)[3]
+            k = min(int(most * channels + 0.5), tasks * (int(share * channels + 0.5) or 1))
+            total += model.nbytes(y) // channels * k
+    return min(samples, count) * total
+
+
+def _defaults(model) -> dict:
+    """The arguments of model.adapt as they are where nobody says anything."""
+    given = inspect.signature(model.adapt).parameters.items()
+    return {name: parameter.default for name, parameter in given if name not in ("samples", "save")}
+
+
+def _with_old(training: type, fresh: int) -> type:
+    """Training whose samples from `fresh` on are old: they are asked about, but make no prototypes."""
+
+    class Replaying(training):
+        def add_up(self):
+            support, rows = self.support, self.rows
+            count, features = support.count, support.features
+            support.count, support.features, self.rows = fresh, features[: fresh * support.n], rows[:fresh]
+            try:
+                super().add_up()
+            finally:
+                support.count, support.features, self.rows = count, features, rows
+
+    return Replaying
+
+
+# ---- All sequences ---------------------------------------------------------------------------------------------------
+
+
+def average(known: list[list[float]]) -> float:
+    """Percent over all tasks after the last."""
+    return float(np.mean(known[-1]))
+
+
+def forgetting(known: list[list[float]]) -> float:
+    """Points that a task was better at its best than in the end, over all tasks but the last."""
+    best = [max(after[j] for after in known[j:]) for j in range(len(known) - 1)]
+    return float(np.mean([b - known[-1][j] for j, b in enumerate(best)])) if best else 0.0
+
+
+_opened: tuple[Sequences, tlm.Model] | None = None
+
+
+def _prepare(setting: Setting) -> None:
+    global _opened
+    _opened = setting.open()
+
+
+def _work(job: Job, number: int) -> tuple[Job, int, list[list[float]]]:
+    return job, number, Integers(job, *_opened).known(number)
+
+
+def run(setting: Setting, jobs: list[Job], count: int, processes: int, show: bench.Show) -> dict:
+    """The JSON of a run: each job's average accuracy and forgetting of each sequence, with means and intervals."""
+    sequences, model = setting.open()
+    units = [sequences.draw(jobs[0].seed, number)[0].unit for number in range(count)]
+    found: dict[int, dict[int, list[list[float]]]] = {i: {} for i in range(len(jobs))}
+    with ProcessPoolExecutor(processes, initializer=_prepare, initargs=(setting,)) as pool:
+        waiting = {pool.submit(_work, job, n): i for n in range(count) for i, job in enumerate(jobs)}
+        for done, future in enumerate(as_completed(waiting), 1):
+            _, number, known = future.result()
+            found[waiting[future]][number] = known
+            show("sequences", done, len(waiting))
+    spec = sequences.spec
+    about = {
+        "sequence": spec.name, "title": spec.title, "kind": spec.kind, "tasks": spec.tasks, "way": spec.way,
+        "shot": spec.shot, "sequences": count, "seed": jobs[0].seed, "groups": list(setting.groups),
+        "model": {"name": setting.model.name, "sha256": model.sha256.hex()},
+        "data": {"name": setting.file.name} if setting.file else None,
+    }  # fmt: skip
+    return {
+        "setting": about,
+        "rows": [_row(job, [found[i][n] for n in range(count)], units) for i, job in enumerate(jobs)],
+    }
+
+
+def _row(job: Job, known: list[list[list[float]]], units: list[str]) -> dict:
+    averages, forgot = np.array([average(k) for k in known]), np.array([forgetting(k) for k in known])
+    return {
+        "strategy": job.strategy,
+        "arithmetic": job.arithmetic,
+        "options": job.options,
+        "hold": job.hold,
+        "average": bench.interval(averages, units),
+        "forgetting": bench.interval(forgot, units),
+        "after": [round(float(np.mean([np.mean(k[t]) for k in known])), 2) for t in range(len(known[0]))],
+        "averages": [round(float(a), 2) for a in averages],
+        "forgotten": [round(float(f), 2) for f in forgot],
+    }
+
+
+def text(result: dict) -> str:
+    """For a terminal."""
+    setting = result["setting"]
+    head = f"{setting['title']}: {setting['tasks']} tasks of {setting['way']} classes, {setting['shot']} shots"
+    lines = [f"{head}; {setting['sequences']} sequences, seed {setting['seed']}, {setting['model']['name']}"]
+    lines.append(f"{'strategy':10}  {'':8}  {'average':>12}  {'forgotten':>12}")
+    for row in result["rows"]:
+        cells = [f"{row[name]['mean']:.1f} ± {row[name]['interval']:.1f}" for name in ("average", "forgetting")]
+        lines.append(f"{row['strategy']:10}  {row['arithmetic']:8}  {cells[0]:>12}  {cells[1]:>12}")
+    return "\n".join(lines)
