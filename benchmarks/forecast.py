@@ -17,9 +17,9 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "host"))
 
-from tinylearn_host import boards, digits, flash  # noqa: E402
-from tinylearn_host.bench.workloads import TAIL_BUDGET, TAIL_WAYS  # noqa: E402
-from tinylearn_host.transport import connect  # noqa: E402
+from tinylearn_host import boards, digits, flash
+from tinylearn_host.bench.workloads import TAIL_BUDGET, TAIL_WAYS
+from tinylearn_host.transport import connect
 
 SAMPLES = """
 import time

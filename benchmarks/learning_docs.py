@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
+import learning_claims
+from learning_claims import paired, rows_of, task_name, words
 from tinylearn_host.device import kb
 from tinylearn_host.learning import report
 
@@ -29,13 +30,29 @@ again, and takes files of your own.
   Every query comes from other recordings than the support; of the armband, from other blocks of 5 s.
 - RAM is what adapting takes at its peak beyond model and code. Saved is what of one sample waits for the backward.
   MACs are those of all steps; training that stops early takes fewer. Seconds are forecast for a Pico at 125 MHz from
-  the cycles that the emulated one takes per MAC of a forward pass. Flash is what `save()` writes.
-- Runs are of 10 steps within 96 KB. A task, row or cost that is missing has not been run yet (`benchmarks/learning.py`
-  names them all). One example of each class, near what a backbone was trained on, hardly moves weights: there the
-  differences say little of training. They do where training is worth points, as with `negatives`.
-- "none" is the model as it came: its own classifier's answer, or chance where it has none of the classes.
+  the forward's cycles on the emulated one. Flash is what `save()` writes.
+- Runs are of 10 steps, in the RAM that a Pico has beside each backbone. A row that has seen fewer episodes than its
+  task says so, and is compared over those. A task, row or cost that is missing has not been run yet.
+- "none" is the model as it came: its own classifier's answer, or chance where it has none of the classes. "full, all
+  layers" is fine-tuning of everything, whatever RAM it takes.
+- One example of each class, near what a backbone was trained on, hardly moves weights: there the differences say little
+  of training. They do where training is worth points, as with `negatives`.
 
 ![accuracy against RAM](learning.svg)
+
+## What it shows
+
+What was to be shown, and whether these results show it; differences in points, paired over the same episodes.
+
+{claims}
+
+The backbones are meta-trained for every method alike, which the paper's tables do for TinyTrain only.
+
+## Accuracy of each method
+
+int8, in per cent of queries; the best of each task in bold.
+
+{overview}
 
 ## int8 beside float32
 
@@ -61,7 +78,11 @@ def load() -> list[dict]:
 
 def text(results: list[dict]) -> str:
     return TEXT.format(
-        slope=SLOPE, differences=_differences(results), tasks="\n\n".join(_task(result) for result in results)
+        slope=SLOPE,
+        claims=_claims(results),
+        overview=_overview(results),
+        differences=_differences(results),
+        tasks="\n\n".join(_task(result) for result in results),
     )
 
 
@@ -76,13 +97,18 @@ def _task(result: dict) -> str:
 
 
 def _table(result: dict) -> str:
-    rows = by_method(result)
+    rows, asked = rows_of(result), result["setting"]["episodes"]
     numbers = [name for name in ("int8", "int16", "float32", "float64") if any(name in of for of in rows.values())]
     lines = [["", *numbers, "int8 - float32", "RAM", "saved", "MACs", "s on a Pico", "flash"]]
     for method, of in rows.items():
-        accuracies = [f"{of[n]['mean']:.1f} ± {of[n]['interval']:.1f}" if n in of else "" for n in numbers]
+        accuracies = [_accuracy(of[n], asked) if n in of else "" for n in numbers]
         lines.append([method, *accuracies, difference(of), *_costs(of.get("int8", {}).get("costs", {}))])
     return markdown(lines)
+
+
+def _accuracy(row: dict, asked: int) -> str:
+    fewer = len(row["accuracies"]) < asked
+    return f"{row['mean']:.1f} ± {row['interval']:.1f}" + (f" ({len(row['accuracies'])} episodes)" if fewer else "")
 
 
 def _costs(known: dict) -> list[str]:
@@ -92,31 +118,44 @@ def _costs(known: dict) -> list[str]:
     return [kb(known["ram"]), saved, f"{known['macs'] / 1e6:,.0f} M", f"{known['seconds']:,.0f}", kb(known["delta"])]
 
 
-def by_method(result: dict) -> dict[str, dict[str, dict]]:
-    """method -> arithmetic -> row"""
-    found: dict[str, dict[str, dict]] = {}
-    for row in result["rows"]:
-        found.setdefault(row["method"], {})[row["arithmetic"]] = row
-    return found
-
-
 def difference(of: dict[str, dict], width: str = "int8") -> str:
     """Paired, with its interval; bold where it is more than SLOPE below."""
     if width not in of or "float32" not in of:
         return ""
-    each = np.array(of[width]["accuracies"]) - np.array(of["float32"]["accuracies"])
-    words = f"{each.mean():+.2f} ± {1.96 * each.std(ddof=1) / len(each) ** 0.5:.2f}"
-    return f"**{words}**" if each.mean() < -SLOPE else words
+    each = paired(of[width], of["float32"])
+    return f"**{words(each)}**" if each.mean() < -SLOPE else words(each)
 
 
 def _differences(results: list[dict]) -> str:
     lines = [["task", "method", "int8 - float32", "int16 - float32"]]
     for result in results:
-        for method, of in by_method(result).items():
+        for name, of in rows_of(result).items():
             if of.get("int8", {}).get("options") and "float32" in of:
-                setting = result["setting"]
-                name = f"{setting['task']} {setting['way']}-way {setting['shot']}-shot"
-                lines.append([name, method, difference(of), difference(of, "int16")])
+                lines.append([task_name(result), name, difference(of), difference(of, "int16")])
+    return markdown(lines)
+
+
+def _claims(results: list[dict]) -> str:
+    lines = [["claim", "found", "holds"], *(claim.cells() for claim in learning_claims.all_of(results))]
+    return markdown(lines)
+
+
+METHODS = ("none", "prototype", "closed_form", "last_layer", "bias", "scheme", "tinytrain", "auto", "full")
+
+
+def _overview(results: list[dict]) -> str:
+    """A line for each task; the last column is the float32 fine-tuning of everything."""
+    lines = [["task", *METHODS, f"{learning_claims.WHOLE}, float32"]]
+    for result in results:
+        rows = rows_of(result)
+        found = [rows.get(name, {}).get("int8") for name in METHODS]
+        best = max((row["mean"] for row in found if row), default=0)
+        cells = [
+            "" if not row else f"**{row['mean']:.1f}**" if row["mean"] == best else f"{row['mean']:.1f}"
+            for row in found
+        ]
+        whole = rows.get(learning_claims.WHOLE, {}).get("float32")
+        lines.append([task_name(result), *cells, f"{whole['mean']:.1f}" if whole else ""])
     return markdown(lines)
 
 
@@ -147,13 +186,12 @@ def picture(results: list[dict], path: Path) -> None:
 
 
 def _points(axes, result: dict) -> None:
-    for method, of in by_method(result).items():
+    for method, of in rows_of(result).items():
         row = of.get("int8")
         if row and row["costs"]:
             x = row["costs"]["ram"] / 1024
             axes.errorbar(x, row["mean"], row["interval"], fmt="o", capsize=2)
             axes.annotate(method, (x, row["mean"]), xytext=(5, 4), textcoords="offset points", fontsize=7)
-    setting = result["setting"]
-    axes.set_title(f"{setting['task']} {setting['way']}-way {setting['shot']}-shot", fontsize=9)
+    axes.set_title(task_name(result), fontsize=9)
     axes.set(xscale="log", xlabel="RAM, KB", ylabel="%")
     axes.margins(0.15)

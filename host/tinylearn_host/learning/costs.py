@@ -7,6 +7,7 @@ seconds from the forward's cycles on a Pico, as boards/pico.toml has them. `tiny
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def of(job: Job, task: Task, model: tlm.Model) -> dict:
 
     ram: bytes at the peak beyond model and code. saved: activations and masks of one sample that wait for the backward.
     macs: of the whole adaptation; backward_macs: of one sample and step. seconds: on a Pico. delta: bytes of the .tld.
+    backward_bytes: of RAM that one sample's way there and back through the tail takes; whole: the same of all layers.
     """
     if job.arithmetic not in arithmetic.WIDTHS or job.method in (arithmetic.NONE, *arithmetic.WITHOUT_NETWORK):
         return {}
@@ -34,6 +36,7 @@ def of(job: Job, task: Task, model: tlm.Model) -> dict:
         fit.forecast(times)
         found = {"ram": fit.bytes, "saved": saved(fit.tail), "macs": fit.first_macs + fit.steps * fit.step_macs}
         found.update(backward_macs=fit.tail.macs[2], cache=fit.cache, seconds=round(fit.seconds, 1))
+        found.update(backward_bytes=fit.tail.size, whole=whole(job, model, count, task.way))
     else:
         simulator.on_path()
         plan = (
@@ -44,6 +47,18 @@ def of(job: Job, task: Task, model: tlm.Model) -> dict:
         found["seconds"] = round(count * sum(times[: model.head]), 1)
     found["delta"] = delta(runner, task)
     return found
+
+
+def whole(job: Job, model: tlm.Model, count: int, way: int) -> dict:
+    """Training all layers. bytes: of the arena, one sample at a time; float_bytes: as a PC counts them, in float32
+    with Adam: weights, gradients, two moments, the inputs of layers with weights; float_bytes_100: of 100 samples."""
+    everything = replace(job, method="full", options={"layers": len(model.ops), "budget": 1 << 30})
+    tail = arithmetic.fit(model, everything, count, way)[1].tail
+    ops = [model.ops[i] for i in tail.choice]
+    weights = sum(model.tensors[op.w].bytes + model.tensors[op.y].shape[3] for op in ops)
+    inputs = sum(model.tensors[op.x].bytes for op in ops)
+    found = {"bytes": tail.size, "backward_macs": tail.macs[2]}
+    return {**found, "float_bytes": 4 * (4 * weights + inputs), "float_bytes_100": 4 * (4 * weights + 100 * inputs)}
 
 
 def saved(tail) -> int:
