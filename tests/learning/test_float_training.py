@@ -227,3 +227,49 @@ def test_side_by_side_is_one_after_the_other(method):
 def test_a_graphics_card_comes_to_the_same(method):
     of = lessons(3)
     as_one_by_one(trained_together(of, "cuda", method), of, method)
+
+
+def test_channels_are_worth_what_the_board_finds(lesson, monkeypatch, tmp_path):
+    """Fisher information of the same pass: in the board's integers and in real numbers."""
+    from tinylearn import selection
+
+    job = Job("tinytrain", "float32", 1, {"views": 2, "layers": 6})
+    settings, inspected = arithmetic.fit(GLYPH, job, len(lesson.classes), 3, inspect=True)
+    layers = {op: part.axis for op, part in inspected.tail.choice.items()}
+    parameters = settings.augment
+    floats = FloatTraining(FloatNet(GLYPH), {}, [lesson], settings.views, parameters, 0.0, min(layers))
+    wanted = floats.fisher(layers)
+    found, condense = {}, selection.condense
+
+    def listening(op, axis, ratio, values):
+        if op not in found:
+            found[op] = np.array(values[0], float) * 2.0 ** values[1]
+        return condense(op, axis, ratio, values)
+
+    monkeypatch.setattr(selection, "condense", listening)
+    path = tmp_path / "model.tlm"
+    path.write_bytes(GLYPH.raw)
+    from tinylearn.model import load
+
+    board = load(str(path), recall=False)
+    options = {"method": "tinytrain", "views": 2, "layers": 6, "steps": 1, "seed": lesson.seed, "width": 16}
+    board.adapt(arithmetic.pairs(lesson.support, lesson.classes), **options)
+    assert set(found) == set(wanted) == set(layers)
+    ours, theirs = (np.concatenate([of[op].reshape(-1) for op in sorted(layers)]) for of in (wanted, found))
+    assert np.corrcoef(ours, theirs)[0, 1] > 0.98
+    assert np.corrcoef(np.argsort(np.argsort(ours)), np.argsort(np.argsort(theirs)))[0, 1] > 0.9
+
+
+def test_each_lesson_may_train_channels_of_its_own(lesson):
+    from tinylearn.tail import Trained
+
+    one, two = {10: Trained(3, 1, 8, 40, None)}, {8: Trained(3, 0, 0, 2, [3, 5])}
+    net = FloatNet(GLYPH)
+    together = FloatTraining(net, [one, two], [lesson, lesson], 0, None, 0.02)
+    together.step()
+    for e, choice in enumerate((one, two)):
+        alone = FloatTraining(net, choice, [lesson], 0, None, 0.02)
+        alone.step()
+        for index in (8, 10):
+            same = alone.trained[index].w[0] if index in choice else net.frozen[index].w[0]
+            assert torch.allclose(together.trained[index].w[e], same, atol=1e-6)

@@ -183,23 +183,61 @@ class Floats(Runner):
         head = self.job.options.get("head") or ("auto" if trains(self.job.method) else self.job.method)
         if not trains(self.job.method):
             return FloatTraining(self.net, {}, lessons, 0, None, 0.0).answers(lessons, head)
-        settings, fit = self.fit(len(lessons[0].classes), int(lessons[0].classes.max()) + 1)
-        training = FloatTraining(self.net, fit.tail.choice, lessons, fit.views, settings.augment, settings.rate)
-        training.run(fit.steps, _firmware("tuning").PATIENCE)
+        fits, settings = self._fits(lessons)
+        choices = [fit.tail.choice for fit in fits]
+        training = FloatTraining(self.net, choices, lessons, settings.views, settings.augment, settings.rate)
+        training.run(fits[0].steps, _firmware("tuning").PATIENCE)
         return training.answers(lessons, head)
 
-    def fit(self, count: int, ways: int):
-        """(settings, what is trained) as the board finds them for so many samples and classes."""
-        return fit(self.model, self.job, count, ways)
+    def _fits(self, lessons: list) -> tuple[list, object]:
+        """What is trained, one for each lesson or one for all, and settings: as the board finds them."""
+        count, ways = len(lessons[0].classes), int(lessons[0].classes.max()) + 1
+        if self.job.method != "tinytrain":
+            settings, found = fit(self.model, self.job, count, ways)
+            return [found], settings
+        looks = self._looks(lessons, count, ways)
+        found = [
+            fit(self.model, self.job, count, ways, lesson.seed, look)
+            for lesson, look in zip(lessons, looks, strict=True)
+        ]
+        return [one for _, one in found], found[0][0]
+
+    def _looks(self, lessons: list, count: int, ways: int) -> list:
+        """Fisher information in real numbers, as selection.Look; None where the criterion needs none."""
+        from tinylearn_host.learning.float_training import FloatTraining
+
+        selection = _firmware("selection")
+        settings, inspected = fit(self.model, self.job, count, ways, inspect=True)
+        if settings.module != "tl_channels":
+            return [None] * len(lessons)
+        layers = {op: part.axis for op, part in inspected.tail.choice.items()}
+        pass_over = FloatTraining(self.net, {}, lessons, settings.views, settings.augment, 0.0, min(layers))
+        found = pass_over.fisher(layers)
+        looks = []
+        for e in range(len(lessons)):
+            one = 2.0**40 / max(values[e].max() for values in found.values())
+            whole = {op: [round(v * one) for v in values[e].tolist()] for op, values in found.items()}
+            looks.append(
+                selection.Look([selection.condense(op, layers[op], settings.ratio, (v, 0)) for op, v in whole.items()])
+            )
+        return looks
 
 
-def fit(model: tlm.Model, job: Job, count: int, ways: int):
-    """(settings, Fit) of firmware/tinylearn/tuning.py."""
-    tuning = _firmware("tuning")
+def fit(
+    model: tlm.Model, job: Job, count: int, ways: int, seed: int = 1, look: object = None, inspect: bool = False
+) -> tuple:
+    """(settings, Fit) of firmware/tinylearn/tuning.py. inspect: that of TinyTrain's pass over the samples."""
+    tuning, support = _firmware("tuning"), _firmware("support")
     board = _firmware("model").Model(np.frombuffer(model.raw, np.uint8).copy())
     board.in_place = True  # as what load() gives
-    settings = tuning.Settings(board, {"method": job.method, "width": WIDTHS.get(job.arithmetic), **job.options})
-    return settings, tuning.find(board, job.method, count, ways, settings)
+    asked = {"method": job.method, "width": WIDTHS.get(job.arithmetic), "seed": seed, **job.options}
+    settings = tuning.Settings(board, asked)
+    if look or inspect:  # the samples are there already
+        scarce = settings.cache is None and support.scarce(board, count, settings.budget)
+        settings.held = support.FLASH if scarce else support.RAM
+    if inspect:
+        return settings, tuning.find_inspected(board, count, ways, settings)
+    return settings, tuning.find(board, job.method, count, ways, settings, look=look)
 
 
 class WithoutNetwork(Runner):

@@ -62,8 +62,14 @@ class FloatNet:
 
     def features(self, values: dict[int, Tensor], cut: int, trained: dict[int, Weights]) -> Tensor:
         """[n, E, features] of a boundary; `trained` takes the place of weights of the file."""
-        y = self._run(dict(values), cut, self.last, trained)[self.model.features]
-        return y.permute(0, 1, 3, 4, 2).flatten(2)
+        return self.features_of(self.forward(values, cut, trained))
+
+    def forward(self, values: dict[int, Tensor], cut: int, trained: dict[int, Weights]) -> dict[int, Tensor]:
+        """A boundary, and all that comes of it, up to the features."""
+        return self._run(dict(values), cut, self.last, trained)
+
+    def features_of(self, values: dict[int, Tensor]) -> Tensor:
+        return values[self.model.features].permute(0, 1, 3, 4, 2).flatten(2)
 
     def _run(self, values: dict[int, Tensor], first: int, last: int, trained: dict[int, Weights]) -> dict[int, Tensor]:
         for i in range(first, last):

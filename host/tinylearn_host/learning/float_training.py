@@ -71,15 +71,34 @@ class Order:
         return list(order)
 
 
+def _channels(part, channels: int, whole: bool) -> list[int]:
+    """Those that a Trained names."""
+    if whole or not (part.list or part.count):
+        return list(range(channels))
+    return list(part.list) if part.list else list(range(part.first, part.first + part.count))
+
+
 class FloatTraining:
     """Lessons of one shape (number of samples and classes), side by side.
 
-    choice: {operator: Trained} of firmware/tinylearn/tail.py; parameters: of tl_train.augment, or None.
+    choices: {operator: Trained} of firmware/tinylearn/tail.py, one for each lesson or one for all; parameters: of
+    tl_train.augment, or None; cut: where the trained tail begins, None: as early as the choices say.
     """
 
-    def __init__(self, net: FloatNet, choice: dict, lessons: list[Lesson], views: int, parameters: object, rate: float):
-        self.net, self.choice, self.rate, self.views, self.device = net, choice, rate, views, net.device
-        self.cut = min(choice) if choice else net.last
+    def __init__(
+        self,
+        net: FloatNet,
+        choices: dict | list[dict],
+        lessons: list[Lesson],
+        views: int,
+        parameters: object,
+        rate: float,
+        cut: int | None = None,
+    ):
+        self.net, self.rate, self.views, self.device = net, rate, views, net.device
+        choices = choices if isinstance(choices, list) else [choices]
+        chosen = sorted(set().union(*choices))
+        self.cut = cut if cut is not None else min(chosen, default=net.last)
         self.count, self.episodes = len(lessons[0].classes), len(lessons)
         self.each = torch.arange(self.episodes, device=self.device)
         classes = np.stack([lesson.classes for lesson in lessons], 1)
@@ -92,31 +111,31 @@ class FloatTraining:
         self.boundary = {i: torch.stack([b[i] for b in boundaries]) for i in boundaries[0]}  # [1 + V, n, E, ...]
         self.orders = [Order(self.count, lesson.seed) for lesson in lessons]
         self.trained, self.masks = {}, []
-        for index, part in choice.items():
-            self._own(index, part)
+        for index in chosen:
+            self._own(index, [choice.get(index) for choice in choices])
         self.steps = 0
 
-    def _own(self, index: int, part) -> None:
-        frozen, grown = self.net.frozen[index], self.episodes
-        parts = []
+    def _own(self, index: int, parts: list) -> None:
+        """Weights for each lesson. parts: what is trained, for each of them or for all; None: nothing."""
+        frozen, own = self.net.frozen[index], []
         for flag, value in ((1, frozen.w), (2, frozen.b)):
-            if part.flags & flag:
-                value = value.expand(grown, *value.shape[1:]).clone().requires_grad_()
-                self.masks.append((value, self._mask(index, part, value)))
-            parts.append(value)
-        self.trained[index] = Weights(*parts)
+            if any(part and part.flags & flag for part in parts):
+                value = value.expand(self.episodes, *value.shape[1:]).clone().requires_grad_()
+                masks = [self._mask(index, part, value[0], flag) for part in parts]
+                whole = all(bool(mask.all()) for mask in masks)
+                self.masks.append((value, None if whole else torch.stack(torch.broadcast_tensors(*masks)).to(self.device)))
+            own.append(value)
+        self.trained[index] = Weights(*own)
 
-    def _mask(self, index: int, part, value: Tensor) -> Tensor | None:
-        """1 where a part of the channels is trained; None: all are. value [E, O, I, kh, kw] or [E, O]."""
-        if not part.list and not part.count:
-            return None
-        axis = 1 if part.axis or self.net.model.ops[index].name == ir.DEPTHWISE_CONV2D else 2
-        if value.dim() == 2 and axis == 2:
-            return None  # biases belong to outputs
-        chosen = list(part.list) if part.list else list(range(part.first, part.first + part.count))
-        mask = torch.zeros(value.shape[axis], device=self.device)
-        mask[chosen] = 1
-        return mask.view([-1 if d == axis else 1 for d in range(value.dim())])
+    def _mask(self, index: int, part, value: Tensor, flag: int) -> Tensor:
+        """1 where a channel is trained, else 0. value [O, I, kh, kw] or [O]; the mask has its dimensions."""
+        axis = 0 if part and (part.axis or self.net.model.ops[index].name == ir.DEPTHWISE_CONV2D) else 1
+        whole = axis == 1 and value.dim() == 1  # biases belong to outputs
+        channels = 1 if whole else value.shape[axis]
+        mask = torch.zeros(channels)
+        if part and part.flags & flag:
+            mask[_channels(part, channels, whole)] = 1
+        return mask.view([-1 if d == axis or value.dim() == 1 else 1 for d in range(value.dim())])
 
     def features(self) -> Tensor:
         """[n, E, features] of the clean samples, by the weights as they are."""
@@ -127,18 +146,47 @@ class FloatTraining:
         """[E, k, features]: a cosine head's."""
         return F.normalize(torch.einsum("nek,nef->ekf", self.share, self.features()), dim=-1)
 
+    def _orders(self) -> Tensor:
+        """[n, E]: the samples of each lesson, in the order of a step."""
+        return torch.tensor([order.next() for order in self.orders]).T.to(self.device)
+
+    def _view(self, sample: Tensor) -> dict[int, Tensor]:
+        """The boundary [1, E, ...] of one sample of each lesson, as it is seen in this step."""
+        view = 1 + (self.steps + sample) % self.views if self.views else torch.zeros_like(sample)
+        return {i: b[view, sample, self.each][None] for i, b in self.boundary.items()}
+
+    def _loss(self, values: dict[int, Tensor], sample: Tensor, rows: Tensor) -> Tensor:
+        """[E], of what the network makes of a view (FloatNet.forward)."""
+        features = F.normalize(self.net.features_of(values)[0], dim=-1)
+        logits = torch.einsum("ef,ekf->ek", features, rows)
+        return F.cross_entropy(logits, self.classes[sample, self.each], reduction="none")
+
+    def fisher(self, layers: dict[int, int]) -> dict[int, np.ndarray]:
+        """What the channels of layers are worth: {operator: [E, channels]}. layers: {operator: 0 input, 1 output}
+
+        TinyTrain's equation 2 without its 1 / (2 N): sum over samples of (sum over pixels of a * dL/da)^2.
+        """
+        rows = float_heads.TAU * self.rows()
+        tensors = {i: op.y if axis else op.x for i, axis in layers.items() for op in [self.net.model.ops[i]]}
+        sums: dict[int, Tensor] = {}
+        for sample in self._orders():
+            seen = {i: value.requires_grad_() for i, value in self._view(sample).items()}
+            values = self.net.forward(seen, self.cut, self.trained)
+            activations = [values[t] for t in tensors.values()]
+            gradients = torch.autograd.grad(self._loss(values, sample, rows).sum(), activations)
+            for i, a, gradient in zip(tensors, activations, gradients, strict=True):
+                product = (a * gradient).detach()[0].sum((2, 3)) ** 2
+                sums[i] = sums.get(i, 0) + product
+        return {i: total.cpu().numpy().astype(np.float64) for i, total in sums.items()}
+
     def step(self) -> Tensor:
         """Mean loss [E] of one step over all samples, each of which moves the weights."""
         rows = float_heads.TAU * self.rows()
-        orders = torch.tensor([order.next() for order in self.orders]).T.to(self.device)  # [n, E]
         losses = torch.zeros(self.episodes, device=self.device)
         parameters = [value for value, _ in self.masks]
-        for sample in orders:
-            view = 1 + (self.steps + sample) % self.views if self.views else torch.zeros_like(sample)
-            values = {i: b[view, sample, self.each][None] for i, b in self.boundary.items()}
-            features = F.normalize(self.net.features(values, self.cut, self.trained)[0], dim=-1)
-            logits = torch.einsum("ef,ekf->ek", features, rows)
-            loss = F.cross_entropy(logits, self.classes[sample, self.each], reduction="none")
+        for sample in self._orders():
+            values = self.net.forward(self._view(sample), self.cut, self.trained)
+            loss = self._loss(values, sample, rows)
             gradients = torch.autograd.grad(loss.sum(), parameters)
             with torch.no_grad():
                 losses += loss
