@@ -5,6 +5,7 @@
 #include "fast_grad.h"
 #include "filter.h"
 #include "tlm.h"
+#include "work.h"
 
 #ifndef TL_RECORDS
 #define TL_RECORDS (TL_FISHER | TL_PULL | TL_FILTER_2 | TL_FILTER_4) // of those that not every module has
@@ -317,47 +318,74 @@ static int32_t weight_sums(record_t *r, int32_t i, int32_t *row) {
     return n;
 }
 
-// The step of the weights of output channel i, in one go where that is faster
-static bool fast_step(record_t *r, tl_update_t *u, int32_t i) {
-    const tl_weights_t of = {&r->window, &r->dy, r->call.span[TL_X].at, &r->in, &r->out};
-    const tl_rate_t rate = r->weight_rates[tl_channel_at(&r->out, i)];
-    return r->call.code == TL_FULLY_CONNECTED && !r->buffer &&
-           tl_fast_fully_connected_step(&of, u, r->call.span[TL_W].at, i, rate, r->scratch);
+// A dense layer's dw is x times the gradient of an output: one row serves them all.
+static tl_row_t input_row(record_t *r) {
+    const int32_t n = r->in.count;
+    tl_row_t row = tl_update_input(r->call.span[TL_X].at, r->window.x_zero, &r->in, (uint32_t *)r->scratch);
+    if (r->plan.scratch_bytes >= tl_grad_weight_scratch(&r->window, 8, false, n)) {
+        tl_fast_sixteens(&row, (uint32_t *)r->scratch + n);
+    }
+    return row;
+}
+
+static bool is_outer(const record_t *r) {
+    return tl_grad_is_dense(&r->window) && r->call.code != TL_DEPTHWISE_CONV2D && !r->filter.r;
+}
+
+// The step of the weights of output channel o
+static void update_weights(record_t *r, tl_update_t *u, int32_t o, int32_t *sums, int16_t *buffer) {
+    const int32_t taps = r->window.k_h * r->window.k_w, in_c = r->window.in_c;
+    const tl_rate_t rate = r->weight_rates[o];
+    const tl_ratio_t ratio = {rate.mantissa, r->dy.exponent + rate.exponent};
+    int8_t *w = r->call.span[TL_W].at;
+    if (r->call.code == TL_DEPTHWISE_CONV2D) {
+        const tl_row_t row = tl_update_row(sums, taps);
+        tl_update_weights(u, w + o, r->window.out_c, NULL, &row, ratio, buffer);
+        return;
+    }
+    w += o * taps * in_c + (r->in.list ? 0 : r->in.first);
+    for (int32_t tap = 0; tap < taps; tap++, w += in_c, sums += r->in.count) {
+        const tl_row_t row = tl_update_row(sums, r->in.count);
+        tl_update_weights(u, w, 1, r->in.list, &row, ratio, buffer);
+        buffer = buffer ? buffer + r->in.count : NULL;
+    }
+}
+
+static void update_bias(record_t *r, tl_update_t *u, int32_t i, int32_t sum) {
+    const tl_window_t *g = &r->window;
+    const int32_t products = g->k_h * g->k_w * (r->call.code == TL_DEPTHWISE_CONV2D ? 1 : g->in_c);
+    const int32_t most = INT32_MAX - products * (255 * 128); // no sum of the forward overflows
+    const int32_t o = tl_channel_at(&r->out, i);
+    tl_update_bias(u, (int32_t *)r->call.span[TL_B].at + o, most, sum, r->dy.exponent, r->bias_rates[o],
+        r->bias_buffer ? r->bias_buffer + i : NULL);
 }
 
 static void update(record_t *r, tl_update_t *u) {
     const tl_window_t *g = &r->window;
-    const int32_t taps = g->k_h * g->k_w, e = r->dy.exponent;
-    const bool depthwise = r->call.code == TL_DEPTHWISE_CONV2D;
-    const int32_t most = INT32_MAX - taps * (depthwise ? 1 : g->in_c) * (255 * 128); // no sum of the forward overflows
+    const bool outer = is_outer(r), weights = wanted(r, TL_TRAIN_WEIGHTS);
+    const int32_t each = g->k_h * g->k_w * r->in.count;
     int16_t *buffer = r->buffer;
-    const int32_t *sums = r->scratch, *totals = NULL; // the sums of gradients, where they are known
+    int32_t *sums = r->scratch;
+    const int32_t *totals = NULL; // the sums of gradients, where they are known
+    const tl_row_t input = weights && outer ? input_row(r) : (tl_row_t){0};
     for (int32_t i = 0, ready = 0, row = 0; i < r->out.count; i++, ready--, sums += row) {
-        const int32_t o = tl_channel_at(&r->out, i);
-        if (wanted(r, TL_TRAIN_WEIGHTS) && !fast_step(r, u, i)) {
+        const int32_t o = tl_channel_at(&r->out, i), gradient = outer ? tl_grad_get(&r->dy, o) : 0;
+        if (weights && outer) {
+            const tl_rate_t rate = r->weight_rates[o];
+            int8_t *w = (int8_t *)r->call.span[TL_W].at + o * g->in_c + (r->in.list ? 0 : r->in.first);
+            const tl_ratio_t ratio = {rate.mantissa * gradient, r->dy.exponent + rate.exponent};
+            tl_update_weights(u, w, 1, r->in.list, &input, ratio, buffer);
+        } else if (weights) {
             if (ready <= 0) {
                 ready = weight_sums(r, i, &row);
                 sums = r->scratch;
                 totals = row ? sums + ready * row : NULL;
             }
-            int8_t *w = r->call.span[TL_W].at;
-            const tl_rate_t rate = r->weight_rates[o];
-            if (depthwise) {
-                tl_update_weights(u, w + o, g->out_c, NULL, taps, sums, e, rate, buffer);
-                buffer = buffer ? buffer + taps : NULL;
-            }
-            for (int32_t tap = 0; tap < taps && !depthwise; tap++) {
-                int8_t *at = w + (o * taps + tap) * g->in_c + r->in.first;
-                const int32_t *sum = sums + tap * r->in.count;
-                tl_update_weights(
-                    u, r->in.list ? at - r->in.first : at, 1, r->in.list, r->in.count, sum, e, rate, buffer);
-                buffer = buffer ? buffer + r->in.count : NULL;
-            }
+            update_weights(r, u, o, sums, buffer);
         }
+        buffer = buffer ? buffer + each : NULL;
         if (wanted(r, TL_TRAIN_BIAS)) {
-            int32_t *b = r->call.span[TL_B].at;
-            tl_update_bias(u, b + o, most, totals ? *totals++ : tl_grad_bias(&r->dy, g->out_c, o), e, r->bias_rates[o],
-                r->bias_buffer ? r->bias_buffer + i : NULL);
+            update_bias(r, u, i, outer ? gradient : totals ? *totals++ : tl_grad_bias(&r->dy, g->out_c, o));
         }
     }
 }

@@ -6,6 +6,9 @@
 
 #include "random.h"
 
+#define SIGN 0x80000000u // of a word
+#define FARTHEST 32767u
+
 // v * 2^by, |v| < 2^30: to an integer at random, within +-limit
 static int32_t round_randomly(tl_update_t *u, int32_t v, int32_t by, int32_t limit) {
     if (by < -30) { // a bit of 2^-30 is enough of a chance
@@ -42,16 +45,69 @@ static int32_t through_buffer(tl_update_t *u, int16_t *buffer, int32_t step) {
     return whole;
 }
 
-void tl_update_weights(tl_update_t *u, int8_t *w, int32_t step, const int16_t *list, int32_t n, const int32_t *sum,
-    int32_t exponent, tl_rate_t rate, int16_t *buffer) {
+tl_row_t tl_update_row(int32_t *sum, int32_t n) {
     const int32_t top = tl_top_bits(sum, n), cut = top > 15 ? top - 15 : 0;
-    const int32_t by = exponent + rate.exponent + cut;
-    if (!buffer && !list && n > 0 && by < 0 && tl_fast_update(u, w, step, n, sum, cut, by, rate.mantissa)) {
+    uint32_t *words = (uint32_t *)sum;
+    for (int32_t i = 0; i < n; i++) {
+        const uint32_t size = tl_size(sum[i]);
+        words[i] = ((size >> cut) + (cut ? size >> (cut - 1) & 1 : 0)) | ((uint32_t)sum[i] & SIGN);
+    }
+    return (tl_row_t){words, n, cut, cut ? 16 : top ? top : 1, NULL};
+}
+
+tl_row_t tl_update_input(const int8_t *x, int32_t zero, const tl_channels_t *in, uint32_t *words) {
+    const int16_t *list = in->list;
+    uint32_t any = 1;
+    x += list ? 0 : in->first;
+    for (int32_t i = 0; i < in->count; i++) {
+        const int32_t v = x[list ? list[i] : i] - zero, sign = v >> 31;
+        const uint32_t size = (uint32_t)((v ^ sign) - sign);
+        any |= size;
+        *words++ = size | ((uint32_t)sign & SIGN);
+    }
+    return (tl_row_t){words - in->count, in->count, 0, tl_bits(any), NULL};
+}
+
+// What one unit of a size is as a step: its whole part, and its fraction times 2^32. Fractions are even, so a word
+// times one is a size times one: the sign is multiplied out.
+static tl_unit_t unit(tl_ratio_t r) {
+    const uint32_t size = tl_size(r.mantissa);
+    const int32_t by = r.exponent;
+    uint32_t whole, fraction = 0;
+    if (by >= 0) {
+        whole = by > 30 || size > FARTHEST >> by ? (size ? FARTHEST : 0) : size << by;
+    } else {
+        whole = by < -31 ? 0 : size >> -by;
+        fraction = (uint32_t)tl_shift((int32_t)size, 32 + by);
+    }
+    return (tl_unit_t){whole < FARTHEST ? whole : FARTHEST, fraction & ~1u, r.mantissa < 0 ? SIGN : 0};
+}
+
+// A step's size, rounded up where *sum of the fractions, a sum modulo 1, passes 1
+static int32_t step_size(uint32_t size, tl_unit_t unit, uint32_t *sum) {
+    const uint32_t low = size * unit.fraction;
+    const uint32_t high =
+        size * (unit.fraction >> 16) + (size * (unit.fraction & 0xffff) >> 16); // of 16 bits and 32: 16 bits above low
+    *sum += low;
+    return (int32_t)(size * unit.whole + (high >> 16) + (*sum < low));
+}
+
+void tl_update_weights(tl_update_t *u, int8_t *w, int32_t step, const int16_t *list, const tl_row_t *row,
+    tl_ratio_t rate, int16_t *buffer) {
+    const int32_t most = buffer ? 32767 : 255;
+    rate.exponent += row->exponent + (buffer ? 8 : 0);
+    const tl_unit_t t = unit(rate);
+    if (!buffer && (t.whole | t.fraction) == 0) {
         return;
     }
-    for (int32_t i = 0; i < n; i++) {
-        const int32_t v = tl_shift(sum[i], -cut) * rate.mantissa;
-        int32_t move = round_randomly(u, v, buffer ? by + 8 : by, buffer ? 32767 : 255);
+    uint32_t sum = tl_random(&u->random);
+    if (!buffer && !list && tl_fast_update(w, step, row, &t, sum)) {
+        return;
+    }
+    for (int32_t i = 0; i < row->n; i++) {
+        int32_t move = step_size(row->words[i] & ~SIGN, t, &sum);
+        move = move > most ? most : move;
+        move = (row->words[i] ^ t.sign) & SIGN ? -move : move;
         if (buffer) {
             move = through_buffer(u, buffer + i, move);
         }
@@ -65,7 +121,7 @@ void tl_update_weights(tl_update_t *u, int8_t *w, int32_t step, const int16_t *l
 void tl_update_bias(
     tl_update_t *u, int32_t *b, int32_t limit, int32_t sum, int32_t exponent, tl_rate_t rate, int32_t *buffer) {
     enum { MOST = 1 << 29 };
-    const int32_t top = tl_top_bits(&sum, 1), cut = top > 15 ? top - 15 : 0;
+    const int32_t top = tl_bits(tl_size(sum)), cut = top > 15 ? top - 15 : 0;
     const int32_t v = tl_shift(sum, -cut) * rate.mantissa;
     int32_t move = round_randomly(u, v, exponent + rate.exponent + cut, MOST);
     if (buffer) {

@@ -122,14 +122,14 @@ static inline int32_t tl_grad_taps_rows(const tl_window_t *g, int32_t bytes) {
     return rows;
 }
 
-// As many output channels at once as there is room for, at least 8.
+// As many output channels at once as there is room for, at least 8; of a dense layer, the inputs, and sums of sixteen.
 static inline int32_t tl_grad_weight_scratch(const tl_window_t *g, int32_t width, bool depthwise, int32_t count) {
     (void)width;
     if (depthwise) {
         return tl_grad_taps_bytes(g, tl_most(1, tl_grad_taps_rows(g, TL_GRAD_ROOM)));
     }
     if (tl_grad_is_dense(g)) {
-        return 4 * count;
+        return 4 * (count + (count + 15) / 16);
     }
     const int32_t row = tl_grad_weight_row(g, count), panel = tl_grad_weight_panel(g, count);
     return panel + row * tl_least(g->out_c, tl_most(tl_quotient(TL_GRAD_ROOM - panel, row), 8));

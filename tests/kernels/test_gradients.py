@@ -388,6 +388,15 @@ def test_every_step_is_one_of_two_neighbours():
         assert (np.abs(moved - step) < 1 + 2**-12).all()
 
 
+def test_a_row_goes_as_far_as_its_steps_add_up():
+    """Systematic sampling: the sizes of a row's steps, together, are rounded once."""
+    step, rate = exact_steps(pointwise(), 16, 0.9)
+    for seed in range(1, 50):
+        moved = delta(trained(pointwise(), 16, Train(WEIGHTS, weight_rate=rate), seed=seed * 7919))
+        rows = (np.abs(v).reshape(6, 5).sum(axis=1) for v in (moved, step))
+        assert (np.abs(np.subtract(*rows)) < 1 + 2**-9).all()
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_others():
     _, rate = exact_steps(pointwise(), 16, 3.0)
     train = Train(WEIGHTS | BIAS, weight_rate=rate, bias_rate=rate)

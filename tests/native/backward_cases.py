@@ -17,7 +17,7 @@ from make_golden_backward import MAGIC, RATE, VERSION, back
 from tail import BIAS, WEIGHTS, Train
 
 FORMS = (ir.CONV2D, ir.CONV2D, ir.DEPTHWISE_CONV2D, ir.DEPTHWISE_CONV2D, ir.FULLY_CONNECTED, "pointwise")
-RATES = {**RATE, "weight_rate": (20000, -24)}
+STEPS = range(-36, -17)  # exponents of rates: from steps that are next to nothing to some of many units
 
 
 def window(rng: np.random.Generator) -> dict:
@@ -73,11 +73,12 @@ def chosen(rng: np.random.Generator, g: variants.Window, depthwise: bool) -> Tra
     n = g.y[2] if axis or depthwise else g.x[2]
     count = int(rng.integers(1, n + 1))
     kind = rng.integers(0, 4)
+    rates = {**RATE, "weight_rate": (20000, int(rng.choice(STEPS)))}
     if kind == 2:
-        return Train(flags, int(rng.integers(0, n - count + 1)), count, None, axis, **RATES)
+        return Train(flags, int(rng.integers(0, n - count + 1)), count, None, axis, **rates)
     if kind == 3:
-        return Train(flags, 0, 0, sorted(map(int, rng.choice(n, count, replace=False))), axis, **RATES)
-    return Train(flags, **RATES)
+        return Train(flags, 0, 0, sorted(map(int, rng.choice(n, count, replace=False))), axis, **rates)
+    return Train(flags, **rates)
 
 
 def records(seed: int, count: int) -> list[bytes]:

@@ -14,6 +14,14 @@ const commands = {
     ...board.flash.counters,
   }),
 
+  // Where cycles went since the last such question while the board had them counted (machine.mjs), and the RAM in which
+  // to look up whose they are
+  profile: ({ machine }) => {
+    const report = machine.profile?.report() ?? { sram: [], flash: 0, rom: 0 };
+    machine.profile = null;
+    return { ...report, memory: Buffer.from(machine.mcu.sram).toString('base64') };
+  },
+
   // Power off and on again
   reset: (board) => board.reset(),
 

@@ -52,6 +52,11 @@ class Control:
         """Emulated nanoseconds since the board's last reset: cycles, and the time that the core slept."""
         return self._ask("cycles")["nanos"]
 
+    def profile(self) -> dict:
+        """What code on the board has had counted: it writes 1 to 0x4f00001c to add cycles, -1 to take them off, and 0
+        to stop. sram: [[offset, cycles], ..] of instructions in RAM; flash, rom: cycles; memory: the RAM, base64."""
+        return self._ask("profile")
+
     def status(self) -> dict:
         """up, power, sleeping: bool; resets, erased_sectors, programmed_pages: since the emulator was started."""
         return self._ask("status")

@@ -36,6 +36,7 @@ export class CortexM0Plus {
     this.unprivileged = false;
     this.eventRegistered = false;
     this.faultReason = null;
+    this.profile = null; // or a Profile that is asked before every instruction
     this.onFault = () => {};
     this.onLockup = () => {};
     this.onBreakpoint = () => {};
@@ -431,13 +432,16 @@ export class CortexM0Plus {
 
   execute() {
     const r = this.registers;
-    const { sram8, sram16, sram32 } = this;
+    const { sram8, sram16, sram32, profile } = this;
     let { budget, nz, carry, overflow } = this;
     let pc = r[15];
     let code = this.rom16;
     let codeBase = 0;
 
     while (budget > 0) {
+      if (profile !== null) {
+        profile.at(pc, this.end - budget);
+      }
       let index = (pc - codeBase) >>> 1;
       if (index >= code.length) {
         const found = this.codeAt(pc);

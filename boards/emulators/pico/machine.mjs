@@ -3,6 +3,7 @@
 import { BasePeripheral, RP2040 } from 'rp2040js';
 import { Clock } from './clock.mjs';
 import { CortexM0Plus } from './cortex_m0plus.mjs';
+import { Profile } from './profile.mjs';
 import { UsbHost } from './usb.mjs';
 
 const WATCHDOG = 0x40058;
@@ -74,6 +75,9 @@ class EmulatorPeripheral extends BasePeripheral {
       case 0x18:
         this.machine.stop(REASONS[value] ?? `stopped by the board with ${value}`);
         break;
+      case 0x1c:
+        this.machine.count(value | 0);
+        break;
     }
   }
 
@@ -141,6 +145,14 @@ export class Machine {
     this.stopped ??= reason;
     this.core.waiting = true;
     this.core.pause();
+  }
+
+  // Profile: cycles are added from now on (1), taken off (-1), or not counted (0).
+  count(sign) {
+    this.profile ??= new Profile();
+    this.profile.count(sign, this.core.cycles);
+    this.core.profile = sign ? this.profile : null;
+    this.core.pause(); // the core looks at it when it goes on
   }
 
   get running() {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from tinylearn_host import boards, flash, simulator
-from tinylearn_host.bench import litert
+from tinylearn_host.bench import litert, profile
 from tinylearn_host.bench.workloads import Workload
 from tinylearn_host.errors import BOARD_ERROR, TinylearnError
 from tinylearn_host.on_board import source, stopwatch
@@ -100,7 +101,17 @@ class Meter:
         ours = Figure(work.name, self.name, work.macs, unit, value, overhead, result == expected)
         return [ours, *self._peers(work, expected)]
 
-    def _run(self, work: Workload) -> tuple:
+    def profile(self, work: Workload) -> Counter:
+        """{function: cycles} of one call (profile.py); the board must be able to count them by address."""
+        program = source("profile", call=f"measure = profiler({profile.REGISTER})")
+        status = self._run(work, source("counter") + program)[0]
+        if status:
+            raise TinylearnError(f"{work.name} does not run on {self.name}: {simulator.explain(status)}", BOARD_ERROR)
+        board = boards.find(self.name)
+        with profile.control(board.state_folder) as control:
+            return profile.functions(control.profile(), board.mpy_archs[0])
+
+    def _run(self, work: Workload, stopwatch_program: str | None = None) -> tuple:
         """The answer of on_board/bench.py, from a freshly reset board."""
         if self.link is None:
             return _simulate(work, stopwatch.measure)
@@ -109,7 +120,7 @@ class Meter:
             self.link.put(DATA, work.data)
             self.link.soft_reset()
             self.link.exec(f"import tinylearn\nmodel = tinylearn.load({MODEL!r}, recall=False)")
-            self.link.exec(self.stopwatch())
+            self.link.exec(stopwatch_program or self.stopwatch())
             call = f"{work.call}(measure, model, *{(DATA, *work.arguments)!r})"
             return ast.literal_eval(self.link.exec(source("bench", call=f"print({call})"), PATIENCE))
         finally:

@@ -30,18 +30,15 @@ bool tl_m0_fully_connected_grad_input(
     return true;
 }
 
-bool tl_m0_fully_connected_step(
-    const tl_weights_t *of, tl_update_t *u, int8_t *w, int32_t i, tl_rate_t rate, int32_t *scratch) {
-    const tl_window_t *g = of->g;
-    const int32_t n = of->in->count, o = tl_channel_at(of->out, i), by = of->dy->exponent + rate.exponent;
-    const tl_m0_pack_t pack = {4, 1, TL_M0_BYTES, g->x_zero};
-    if (!tl_grad_is_dense(g) || of->dy->width != 8 || of->in->list || by >= 0) {
-        return false;
+void tl_m0_sixteens(tl_row_t *row, uint32_t *sixteens) {
+    const uint32_t *word = row->words, *end = word + row->n;
+    row->sixteens = sixteens;
+    while (word < end) {
+        uint32_t sum = 0;
+        for (int32_t i = 16; i > 0 && word < end; i--) {
+            sum += *word++ & 0x7fffffff;
+        }
+        *sixteens++ = sum;
     }
-    if (i == 0) {
-        tl_m0_pack((uint32_t *)scratch, of->x + of->in->first, (uint32_t)n, &pack);
-    }
-    return tl_fast_update(
-        u, w + o * g->in_c + of->in->first, 1, n, scratch, 0, by, rate.mantissa * tl_grad_get(of->dy, o));
 }
 #endif

@@ -90,18 +90,8 @@ void tl_m0_taps(const int32_t *x, const int32_t *gradients, const tl_m0_taps_t *
 
 // ---- update.S -------------------------------------------------------------------------------------------------------
 
-typedef struct {
-    int32_t step;     // bytes from weight to weight
-    int32_t mantissa; // of the rate
-    int32_t up, down; // to the left, then to the right to nearest by one more: 15 bits of a sum
-    uint32_t unused;  // bits of a random number that are beyond those cut off
-    int32_t cut;      // fractional bits of the product: 1 .. 30
-    int32_t far;      // not negative: what is cut off before that, less one
-} tl_m0_update_t;
-
-// w -= sum * mantissa / 2^cut, rounded at random, for the sums up to end: tl_update_weights without a buffer. Gives the
-// state of the random number generator after it.
-uint32_t tl_m0_update(int8_t *w, const int32_t *sum, const int32_t *end, const tl_m0_update_t *d, uint32_t random);
+// The steps of a row of weights, `step` apart, from a sum of fractions on. false: some are 1 or more.
+bool tl_m0_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum);
 
 // ---- C --------------------------------------------------------------------------------------------------------------
 
@@ -112,10 +102,8 @@ bool tl_m0_depthwise_grad_input(
 bool tl_m0_fully_connected_grad_input(
     const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent);
 
-// The step of the `i`th chosen output's weights, where a dense layer's gradients are int8: their sums, of one product
-// each, never exist. Keeps x in the scratch from the first one on. false: nothing done, it is another case.
-bool tl_m0_fully_connected_step(
-    const tl_weights_t *of, tl_update_t *u, int8_t *w, int32_t i, tl_rate_t rate, int32_t *scratch);
+// Lets most sixteens of a row be passed over, where it is used again and again. sixteens: (n + 15) / 16 words
+void tl_m0_sixteens(tl_row_t *row, uint32_t *sixteens);
 
 // tl_grad_weight of a depthwise convolution's output channel o, into the begin of the scratch
 bool tl_m0_depthwise_grad_weight(
