@@ -94,7 +94,10 @@ class Op:
 
 @dataclass
 class Graph:
-    """A model: tensors by name, operators in execution order."""
+    """A model: tensors by name, operators in execution order.
+
+    rounds_once:  sums are rounded to int8 once, as ONNX Runtime's are, not twice as in LiteRT's reference kernels
+    """
 
     name: str
     tensors: dict[str, Tensor]
@@ -103,6 +106,7 @@ class Graph:
     output: str
     labels: list[str] | None = None
     meta: dict = field(default_factory=dict)
+    rounds_once: bool = False
 
     def classifier(self) -> tuple[str, int]:
         """The tensor that a new head reads and the index of the model's own classifier's first operator.

@@ -31,6 +31,19 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return multiplier, shift
 
 
+ONCE = range(-10, 0)  # shifts: below them, too few bits of the multiplier would be left
+
+
+def rounded_once(multiplier: int, shift: int) -> tuple[int, int]:
+    """The same real number so that requantize() rounds once, where the difference shows; as fast kernels want it.
+
+    Two roundings differ from one in about one value of 2^(1 - shift); a multiplier with a shift of 0 rounds once.
+    """
+    if shift not in ONCE:
+        return multiplier, shift
+    return 4 * round(multiplier * 2.0 ** (shift - 2)), 0
+
+
 def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
     """The int8 clamp (min, max) that does `activation` on an output of this scale and zero point."""
 
@@ -44,7 +57,7 @@ def activation_range(activation: str, scale: float, zero_point: int) -> tuple[in
 
 
 def convolution_multipliers(x_scale: float, w_scales: np.ndarray, y_scale: float) -> list[tuple[int, int]]:
-    """One (multiplier, shift) per output channel; also for dense layers with one scale per channel."""
+    """One (multiplier, shift) per output channel."""
     return [quantize_multiplier(float(x_scale) * float(w) / float(y_scale)) for w in w_scales]
 
 

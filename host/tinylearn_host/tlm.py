@@ -318,9 +318,7 @@ class _Writer:
             if not np.all((scales >= DENSE_SCALES[0]) & (scales < DENSE_SCALES[1])):
                 raise self._refuse(index, op, f"its scales (input * weights / output) are outside {DENSE_SCALES}")
             return self._put(scales)
-        pairs = quantization.convolution_multipliers(x.scale, w_scales, y.scale)
-        multipliers, shifts = zip(*pairs, strict=True)
-        return self._put(np.array(multipliers, np.int32), np.array(shifts, np.int8))
+        return self._put(*variants.multipliers(self.graph, op))
 
     def _variant(self, index: int) -> tuple[int, int]:
         """(variant, its scratch's tensor or NOBODY)"""
@@ -337,11 +335,13 @@ class _Writer:
             return quantization.add_parameters(*(t.scale for t in tensors))
         if op.code == ir.MEAN:
             h, w, _ = tensors[0].hwc
-            return quantization.mean_parameters(tensors[0].scale, tensors[1].scale, h * w)
+            mean = quantization.mean_parameters(tensors[0].scale, tensors[1].scale, h * w)
+            return list(quantization.rounded_once(*mean)) if self.graph.rounds_once else mean
         if op.code == ir.PAD:
             return [op.attrs["value"], *op.attrs["before"]]
         if op.code == ir.CLAMP:
-            return list(quantization.quantize_multiplier(op.attrs["ratio"]))
+            factor = quantization.quantize_multiplier(op.attrs["ratio"])
+            return list(quantization.rounded_once(*factor) if self.graph.rounds_once else factor)
         if op.code == ir.FULLY_CONNECTED and record.variant != variants.PLAIN:
             start = variants.dense_start(self.graph, op)
             if self.choices[self.graph.ops.index(op)].panel:

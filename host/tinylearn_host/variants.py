@@ -14,7 +14,7 @@ from tinylearn_host import ir, planner, quantization
 
 PLAIN, FAST, FAST_SMALL, COUNT = 0, 1, 2, 3
 
-SMALL = 2**20  # sums below it are rescaled by three short multiplications
+SMALL = 2**20  # sums below it are rescaled by three short multiplications; half of it where that rounds once
 GROUPS = 8  # of four inputs, that armv6m takes at once: half of TL_CHUNK
 SMALL_SHIFTS = range(-13, 0)
 FLOOR = 4096  # bytes of scratch that a small arena may grow by, or of panels that a small file may
@@ -130,13 +130,29 @@ def bias(graph: ir.Graph, op: ir.Op) -> np.ndarray:
     return np.asarray(graph.tensors[op.bias].data if op.bias else 0, np.int64)
 
 
-def is_small(w: np.ndarray, b: np.ndarray, x_zero: int, shifts: np.ndarray) -> bool:
-    """Whether no input can make a sum of 2^20, and the shifts are in reach. w int [out, products], b int [out] or 0"""
+def multipliers(graph: ir.Graph, op: ir.Op) -> tuple[np.ndarray, np.ndarray]:
+    """The requantisation of a convolution: multipliers int32, shifts int8, one per output channel."""
+    x, w, y = (graph.tensors[name] for name in (op.inputs[0], op.weights, op.output))
+    scales = np.broadcast_to(np.asarray(w.scale, np.float32), (y.hwc[2],))
+    pairs = quantization.convolution_multipliers(x.scale, scales, y.scale)
+    if graph.rounds_once:
+        pairs = [quantization.rounded_once(*pair) for pair in pairs]
+    values, shifts = zip(*pairs, strict=True)
+    return np.array(values, np.int32), np.array(shifts, np.int8)
+
+
+def is_small(w: np.ndarray, b: np.ndarray, x_zero: int, multipliers: np.ndarray, shifts: np.ndarray) -> bool:
+    """Whether no input can make a sum that the short multiplications (micro.h) do not hold.
+
+    w int [out, products], b int [out] or 0, multipliers and shifts [out]
+    """
     up, down = np.maximum(w, 0).sum(axis=1), np.maximum(-w, 0).sum(axis=1)
     most = b + up * (127 - x_zero) + down * (128 + x_zero)
     least = b - up * (128 + x_zero) - down * (127 - x_zero)
-    in_reach = (shifts >= SMALL_SHIFTS[0]) & (shifts <= SMALL_SHIFTS[-1])
-    return bool(most.max() < SMALL and least.min() > -SMALL and in_reach.all())
+    twice = (shifts >= SMALL_SHIFTS[0]) & (shifts <= SMALL_SHIFTS[-1])
+    once = (shifts == 0) & (multipliers % 4 == 0) & (multipliers < 2**30)
+    reach = np.where(once, SMALL // 2, SMALL)
+    return bool(((most < reach) & (least > -reach) & (twice | once)).all())
 
 
 def dense_start(graph: ir.Graph, op: ir.Op) -> np.ndarray:
@@ -212,10 +228,8 @@ def _is_small(graph: ir.Graph, op: ir.Op) -> bool:
     """Of a convolution; dense layers are rescaled in another way."""
     if op.code == ir.FULLY_CONNECTED:
         return False
-    x, w, y = (graph.tensors[name] for name in (op.inputs[0], op.weights, op.output))
-    scales = np.broadcast_to(np.asarray(w.scale, np.float32), (y.hwc[2],))
-    shifts = np.array([shift for _, shift in quantization.convolution_multipliers(x.scale, scales, y.scale)])
-    return is_small(rows(graph, op), bias(graph, op), x.zero_point, shifts)
+    zero = graph.tensors[op.inputs[0]].zero_point
+    return is_small(rows(graph, op), bias(graph, op), zero, *multipliers(graph, op))
 
 
 def _choose(graph: ir.Graph, op: ir.Op, variant: int, free: int) -> Choice:

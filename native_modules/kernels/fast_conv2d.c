@@ -107,6 +107,7 @@ ALONE void pack(const conv_t *c) {
             }
             for (int32_t j = quad; j < quad + 4 && last && c->small; j++) { // over the half of an odd last pair
                 int32_t i = c->o + (j < c->n ? j : quad);
+                c->start[j] += tl_lift(c->shift[i]);
                 tl_requant(requant++, (uint32_t)c->mult[i], c->shift[i], c->g->y_zero);
             }
             p = (uint32_t *)requant;

@@ -38,7 +38,7 @@ ALONE void slide_columns(const channel_t *c, tl_slide_t *d, int32_t left, int32_
     d->w12 = tap[5];
     d->w22 = tap[8];
     d->columns = columns;
-    d->start = c->bias - g->x_zero * (seen[0] + seen[1] + seen[2]);
+    d->start = c->bias - g->x_zero * (seen[0] + seen[1] + seen[2]) + tl_lift(c->shift);
     d->start_top = d->start + g->x_zero * seen[0];
     d->bottom = g->x_zero * seen[2];
     const int8_t *x = c->x + left * g->in_c;
@@ -96,7 +96,7 @@ ALONE void ring(const channel_t *c, uint32_t *scratch, bool small) {
     const int32_t width = (g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dilation_w + 1;
     int32_t *sums = (int32_t *)scratch;
     uint32_t *w = scratch + g->out_w, *rows = w;
-    int32_t start = c->bias;
+    int32_t start = c->bias + (small ? tl_lift(c->shift) : 0);
     for (int32_t i = 0, tap = 0; i < g->k_h; i++) {
         for (int32_t j = 0; j < g->k_w; j += 2) {
             int32_t one = c->w[tap++ * g->out_c], two = j + 1 < g->k_w ? c->w[tap++ * g->out_c] : 0;

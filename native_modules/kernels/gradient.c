@@ -107,6 +107,13 @@ void tl_grad_mask(tl_grad_t *g, const uint8_t *mask) {
     }
 }
 
+tl_ratio_t tl_ratio(int32_t mult, int32_t shift) {
+    for (; mult && mult < 1 << 29; mult *= 2) { // one that rounds once
+        shift--;
+    }
+    return (tl_ratio_t){(int32_t)(((uint32_t)mult + (1 << 15)) >> 16), shift - 15};
+}
+
 // One output channel's factor
 static tl_ratio_t channel_scale(int32_t code, const int32_t *requant, int32_t channels, int32_t o) {
     if (code == TL_FULLY_CONNECTED) { // the first 15 bits of a float64

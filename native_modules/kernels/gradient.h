@@ -62,9 +62,7 @@ typedef struct {
 } tl_ratio_t;
 
 // mult * 2^(shift - 31)
-static inline tl_ratio_t tl_ratio(int32_t mult, int32_t shift) {
-    return (tl_ratio_t){(int32_t)(((uint32_t)mult + (1 << 15)) >> 16), shift - 15};
-}
+tl_ratio_t tl_ratio(int32_t mult, int32_t shift);
 
 // ---- gradient.c: into a gradient tensor -----------------------------------------------------------------------------
 

@@ -3,15 +3,17 @@
 #ifdef __ARM_ARCH_6M__
 
 void tl_requant(tl_requant_t *r, uint32_t mult, int32_t shift, int32_t zero) {
-    uint32_t right = (uint32_t)-shift, round = (1u << (right - 1)) + ((uint32_t)zero << right);
-    *r = (tl_requant_t){mult & 2047, (mult >> 11) & 1023, mult >> 21, (round << 10) + (1 << 9), right + 10};
+    uint32_t right = (uint32_t)-shift & 31, round = ((1u << right) >> 1) + ((uint32_t)zero << right);
+    uint32_t lift = right ? 0 : mult / 4; // TL_LIFT * mult / 2^21
+    *r = (tl_requant_t){mult & 2047, (mult >> 11) & 1023, mult >> 21, (round << 10) + (1 << 9) - lift, right + 10};
 }
 
 #else
 
 void tl_requant(tl_requant_t *r, uint32_t mult, int32_t shift, int32_t zero) {
     uint32_t right = (uint32_t)-shift & 31, round = ((1u << right) >> 1) + ((uint32_t)zero << right);
-    *r = (tl_requant_t){(int32_t)mult, (int32_t)round, (int32_t)right, {0, 0}};
+    uint32_t lift = right ? 0 : mult / 4; // TL_LIFT * mult / 2^31
+    *r = (tl_requant_t){(int32_t)mult, (int32_t)(round - lift), (int32_t)right, {0, 0}};
 }
 
 static inline int8_t finish(int32_t acc, const tl_requant_t *r) {

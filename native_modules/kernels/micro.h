@@ -80,6 +80,9 @@ static inline uint32_t tl_four(const int8_t *at) {
 
 // tl_requantize, rounding and zero point, exact while |sum| < 2^20 and shift is -13 .. -1. The Cortex-M0+ has the
 // multiplier in parts of 11, 10 and 10 bits, for want of a longer product.
+// A shift of 0 rounds once. The loops take a step off results below zero, which only a second rounding needs, so there
+// sums are lifted above zero and the result is lowered again: exact while |sum| < 2^19 and the multiplier is a multiple
+// of 4 below 2^30.
 typedef struct {
 #ifdef __ARM_ARCH_6M__
     uint32_t low, middle, high;
@@ -91,6 +94,17 @@ typedef struct {
 } tl_requant_t;
 
 void tl_requant(tl_requant_t *r, uint32_t mult, int32_t shift, int32_t zero);
+
+#ifdef __ARM_ARCH_6M__
+enum { TL_LIFT = 1 << 19 };
+#else
+enum { TL_LIFT = 1 << 29 };
+#endif
+
+// What a sum that goes through tl_requant_t has to begin with
+static inline int32_t tl_lift(int32_t shift) {
+    return shift ? 0 : TL_LIFT;
+}
 
 // ---- The loops ------------------------------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ typedef struct {
 enum {
     TL_PLAIN,
     TL_FAST,       // in scratch; weights lie in -127 .. 127
-    TL_FAST_SMALL, // and the host has proved that sums lie within +-(2^20 - 1) and shifts in -13 .. -1
+    TL_FAST_SMALL, // and the host has proved what tl_requant (micro.h) asks for
     TL_VARIANTS,
 };
 

@@ -94,7 +94,7 @@ def test_residual_addition_and_pools(tmp_path):
     net = Net((2, 8, 8), seed=4).conv(4, 3, 1, 1).relu()
     skip = net.last
     net.conv(4, 3, 1, 1).node("Add", skip).relu().node("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
-    net.node("AveragePool", kernel_shape=[2, 2], strides=[2, 2])
+    net.node("AveragePool", kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 1])
     path, samples = quantised(net, (4, 2, 2), tmp_path)
     assert [op.code for op in onnx_qdq.load(path).ops] == [ir.CONV2D, ir.CONV2D, ir.ADD, ir.MAX_POOL, ir.AVG_POOL]
     assert steps_apart(path, samples) <= 1

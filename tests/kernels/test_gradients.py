@@ -687,11 +687,13 @@ def test_losses_refuse_what_does_not_fit():
 
 
 @pytest.mark.parametrize(("width", "most"), [(8, 0.12), (16, 0.002)])
+@pytest.mark.parametrize("rounds_once", [False, True])
 @pytest.mark.parametrize("seed", [0, 2, 3, 4, 5])
-def test_a_network(seed, width, most):
+def test_a_network(seed, rounds_once, width, most):
     """All gradients of a network of 13 operators, |error|_2 / |gradient|_2: each operator rounds to 2^-b of its largest
     value, b of 6 .. 7 or 13 .. 15, some ten times in a row."""
     graph = network(seed)
+    graph.rounds_once = rounds_once
     ops = weighted(graph)
     train = {i: Train(WEIGHTS | BIAS) for i in ops}
     dry = Tail(graph, width, train)

@@ -82,13 +82,15 @@ def convolution(rng: np.random.Generator, depthwise: bool) -> Call:
     zeros = [int(v) for v in rng.choice([-128, -5, 0, 7, 127], 2)]
     scale = 2.0 ** rng.uniform(-13 if rng.random() < 0.9 else -16, -4 if rng.random() < 0.9 else 1, out_c)
     pairs = [quantization.quantize_multiplier(float(r)) for r in scale]
+    once = float(rng.choice([0, 0, 0.5, 1]))
+    pairs = [quantization.rounded_once(*pair) if rng.random() < once else pair for pair in pairs]
     mult, shift = np.array([p[0] for p in pairs], np.int32), np.array([p[1] for p in pairs], np.int8)
     requant = np.frombuffer(mult.tobytes() + shift.tobytes(), np.int8).copy()
     shape_x, shape_y = (*map(int, x), in_c), (*map(int, y), out_c)
     windows = [[int(v) for v in pair] for pair in (k, s, d, pad)]
     geometry = [*shape_x, *shape_y, *(n for pair in windows for n in pair), *zeros, *clamp(rng)]
     g = variants.Window(shape_x, shape_y, *(tuple(pair) for pair in windows))
-    small = variants.is_small(w.astype(np.int64), 0 if b is None else b.astype(np.int64), zeros[0], shift)
+    small = variants.is_small(w.astype(np.int64), 0 if b is None else b.astype(np.int64), zeros[0], mult, shift)
     variant = variants.FAST_SMALL if small else variants.FAST
     if depthwise:
         scratch = 0 if small and variants.slides(g) and rng.random() < 0.8 else variants.depthwise_scratch(g)

@@ -58,10 +58,11 @@ def test_small_means_below_two_to_the_20(zero):
     w = np.random.default_rng(0).integers(-127, 128, (1, 40))
     worst = int((w * (np.where(w > 0, 127, -128) - zero)).sum())
     least = int((w * (np.where(w > 0, -128, 127) - zero)).sum())
-    near = np.array([-6])
-    assert variants.is_small(w, np.array([2**20 - 1 - worst]), zero, near)
-    assert not variants.is_small(w, np.array([2**20 - worst]), zero, near)
-    assert variants.is_small(w, np.array([-(2**20) + 1 - least]), zero, near)
-    assert not variants.is_small(w, np.array([-(2**20) - least]), zero, near)
-    assert not variants.is_small(w, np.array([0]), zero, np.array([0]))
-    assert not variants.is_small(w, np.array([0]), zero, np.array([-14]))
+
+    def small(bias: int, mult: int, shift: int) -> bool:
+        return variants.is_small(w, np.array([bias]), zero, np.array([mult]), np.array([shift]))
+
+    for mult, shift, reach in ((2**30 + 1, -6, 2**20), (2**30 - 4, 0, 2**19)):
+        assert small(reach - 1 - worst, mult, shift) and not small(reach - worst, mult, shift)
+        assert small(-reach + 1 - least, mult, shift) and not small(-reach - least, mult, shift)
+    assert not any(small(0, mult, shift) for mult, shift in ((2**30, 0), (2**20 + 2, 0), (2**30, -14), (2**30, 1)))

@@ -86,3 +86,4 @@ def test_int8_costs_at_most_half_a_point(name):
     print("; ".join(f"{t.what} {t.sqnr:.1f}{'' if t.kept else ' (not kept)'}" for t in result.tries))
     assert real > 0.7, "the network has not learned"
     assert real - shown <= 0.005
+    assert np.mean(apart <= 1) >= 0.95

@@ -123,7 +123,7 @@ class _Translation:
         output = self._activation(graph.output[0].name)
         if not self.ops:
             raise self._bad("there are no operators between them")
-        return ir.Graph(self.name, self.tensors, self.ops, self._activation(self.input), output)
+        return ir.Graph(self.name, self.tensors, self.ops, self._activation(self.input), output, rounds_once=True)
 
     def _translate(self, node) -> None:
         translate = TRANSLATIONS.get(node.op_type)

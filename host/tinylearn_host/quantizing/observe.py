@@ -16,12 +16,16 @@ BINS = 2048
 class Runner:
     """A network, or any ONNX model, ready to give the named activations."""
 
-    def __init__(self, model, batch: int = 1):
-        """model: onnx.ModelProto whose outputs are what is wanted; batch: how many samples it takes at once"""
+    def __init__(self, model, batch: int = 1, optimised: bool = False):
+        """model: onnx.ModelProto whose outputs are what is wanted; batch: how many samples it takes at once
+
+        optimised: with ONNX Runtime's own idea of the graph, whose answers are others
+        """
         import onnxruntime
 
+        levels = onnxruntime.GraphOptimizationLevel
         options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
         options.log_severity_level = 4
         raw = model.SerializeToString()
         self.session = onnxruntime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])

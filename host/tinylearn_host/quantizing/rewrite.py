@@ -494,7 +494,17 @@ class _Rewriting:
             amounts = self._keep(np.array([0, 0, *before, 0, 0, *after]), "amounts")
             x = self._emit("Pad", [x, amounts], wide, output=f"{self.node.output[0]}:padded")
             window["pads"] = [0] * 2 * n
-        self._emit(self.node.op_type, [x], shape, **window)
+        if self.node.op_type == "AveragePool" and not any(window["pads"]):
+            self._average(x, kernel, shape, window)
+        else:
+            self._emit(self.node.op_type, [x], shape, **window)
+
+    def _average(self, x: str, kernel: list[int], shape, window: dict) -> None:
+        """As a depthwise convolution: that has a scale of its own, where the fractions of a pool are rounded away."""
+        channels = shape[1]
+        w = np.full((channels, 1, *kernel), 1 / np.prod(kernel), np.float32)
+        inputs = [x, self._keep(w, "w"), self._keep(np.zeros(channels, np.float32), "b")]
+        self._emit("Conv", inputs, shape, group=channels, **window)
 
     def global_pool(self) -> None:
         """GlobalAveragePool, GlobalMaxPool, ReduceMean, ReduceMax over all pixels."""
