@@ -9,7 +9,7 @@ tinytrain by 'both': 3 of 6 layers, operators 7 to 10 run back
 
 from collections import namedtuple
 from math import ldexp
-from struct import calcsize, pack, pack_into, unpack_from
+from struct import calcsize, pack, unpack_from
 
 _KINDS = "", "conv2d", "depthwise", "dense"
 _STORY = "<ffHHIIHHBBHIIII"
@@ -33,7 +33,7 @@ Row = namedtuple("Row", ("op", "kind", "trained", "axis", "channels", "of", "wei
 # ---- While it is planned ---------------------------------------------------------------------------------------------
 
 
-def story(fit, method, settings):
+def story_of(fit, method, settings):
     """(method, criterion or None, cache, bytes) of a Fit, for model.story."""
     from .tail import backward
 
@@ -71,11 +71,6 @@ def _row(tail, index, axis, flags, score, worth):
             for c in part.list or range(part.first, part.first + part.count):
                 mask[c >> 3] |= 1 << (c & 7)
     return pack(_ROW, index, flags, of, weights, biases, score, worth) + mask
-
-
-def finish(told, steps, seconds, looking):
-    """Note what it took in the end."""
-    pack_into("<ffH", told[3], 0, seconds, looking, steps)
 
 
 # ---- When it is asked for --------------------------------------------------------------------------------------------

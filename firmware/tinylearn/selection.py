@@ -6,6 +6,7 @@ shares of the largest layer's (equation 3). Layers are taken by their score as l
 channels whose Delta is largest. What is compared are integers, so every board chooses the same.
 """
 
+import gc
 from array import array
 from collections import namedtuple
 from struct import unpack_from
@@ -26,7 +27,7 @@ class Look:
 
 def look(task, inputs, rows, lay_out):
     """A Look at as many layers as there is RAM to inspect: one pass over the samples. lay_out: training.lay_out"""
-    from .support import Support
+    from .support import Support, settled
     from .training import clock, seconds_since, started
 
     start = clock()
@@ -41,6 +42,8 @@ def look(task, inputs, rows, lay_out):
         ]
     finally:
         support.close()
+    gc.collect()
+    layers = [Layer(*settled(tuple(layer))) for layer in layers]
     return Look(layers, layout.macs, seconds_since(start))
 
 

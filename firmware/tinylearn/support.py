@@ -24,6 +24,17 @@ def module(method, criterion):
     return "tl_channels" if method == "tinytrain" and criterion not in ("l2", "random") else "tl_grad"
 
 
+def settled(value):
+    """The same in new objects. Those that planning leaves lie behind its code, where a large piece is to be free."""
+    if isinstance(value, dict):
+        return {key: settled(value[key]) for key in value}
+    if isinstance(value, (list, tuple)):
+        return type(value)([settled(item) for item in value])
+    if isinstance(value, (array, bytearray)):
+        return value[:]
+    return value * 1.0 if isinstance(value, float) else value
+
+
 class Layout:
     """Where everything lies: the fields of tail.Tail.layout, and of tuning.Fit.layout."""
 

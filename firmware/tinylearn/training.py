@@ -11,13 +11,14 @@ import sys
 import time
 from array import array
 from math import frexp
+from struct import pack_into
 
 import tl_infer
 import tl_train
 
 from .head import HEADS
 from .model import allocate, fail, scratch, unload
-from .support import ALL, FLASH, RAM, Inputs, Layout, Support, module, scarce
+from .support import ALL, FLASH, RAM, Inputs, Layout, Support, module, scarce, settled
 from .teaching import RATE as HEAD_RATE
 from .teaching import STEPS as HEAD_STEPS
 from .teaching import _add_own_classes, _new_head, _own_rows, _rows_of, choose, each, fit, forget_rows
@@ -189,7 +190,9 @@ def _tune(task, samples):
 
             found = look(task, inputs, rows, lay_out)
         looking = seconds_since(start)
-        support = Support(model, lay_out(task, count, ways, inputs, found), options["seed"], inputs)
+        layout = lay_out(task, count, ways, inputs, found)
+        found = None  # and the code that made it
+        support = Support(model, layout, options["seed"], inputs)
         try:
             if inputs:
                 support.fill(inputs)
@@ -203,15 +206,22 @@ def _tune(task, samples):
     finally:
         if inputs:
             inputs.close()
-    from .explain import finish
-
-    finish(task.story, steps, seconds_since(start), looking)
-    model.story = task.story
+    pack_into("<ffH", layout.story[3], 0, seconds_since(start), looking, steps)  # explain.Story
+    model.story = layout.story
     return head
 
 
 def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
     """What is trained, or inspected before that, and where it lies. The code that finds it does not stay."""
+    fields = _plan(task, count, ways, inputs, look, inspect)
+    for name in ("tuning", "holding", "tail", "augment", "selection", "explain"):
+        unload(name)
+    gc.collect()
+    return Layout(settled(fields))
+
+
+def _plan(task, count, ways, inputs, look, inspect):
+    """The fields of a Layout."""
     model, options, available = task.model, task.options, free()
     from .tuning import Settings, find, find_inspected
 
@@ -219,18 +229,18 @@ def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
     if inputs:
         settings.held = FLASH if inputs.file else RAM
         available = available and available + len(inputs.held)
+    story = None
     if inspect:
         found = find_inspected(model, count, ways, settings, available)
     else:
         found = find(model, options["method"], count, ways, settings, available, look=look)
-        from .explain import story
+        from .explain import story_of
 
-        task.story = story(found, options["method"], settings)
-    layout = Layout(found.layout())
+        story = story_of(found, options["method"], settings)
+    fields = found.layout()
+    fields["story"] = story
     found.forget()
-    for name in ("tuning", "holding", "tail", "augment", "selection", "explain"):
-        unload(name)
-    return layout
+    return fields
 
 
 def gradients(name):
