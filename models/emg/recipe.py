@@ -30,6 +30,12 @@ from models.emg.network import network  # noqa: E402
 SHOT, QUERIES, EPISODES = 4, 8, 2  # windows of each gesture; episodes a step
 RATE = 0.01
 
+# What boards do while they train: what `redraw` does, in steps of the input, and the window a frame earlier or later.
+ADVICE = {
+    "augment": {"time_shift": 1, "border": "edge", "offset": 10, "channel_offset": 10, "noise": 4},
+    "train": {"steps": 15},
+}
+
 
 def redraw(pictures: Tensor) -> Tensor:
     """One episode's pictures 0 .. 1 [N, electrodes, 1, frames] as of somebody else: the armband turned or the other way
@@ -97,7 +103,7 @@ def main(data: str, strangers, hold_out_half: bool, steps: int, seed: int, threa
         export(train(source, steps), (ELECTRODES, 1, FRAMES), onnx)
     torch.manual_seed(seed)
     source = Wearers([block for block in blocks if block.wearer not in unseen], seed)
-    convert(onnx, calibration(source), output, domain="signal", section=gestures.FRONT.pack())
+    convert(onnx, calibration(source), output, domain="signal", section=gestures.FRONT.pack(), advice=ADVICE)
     asked = [block for block in blocks if block.wearer in (unseen or wearers)]
     for model in (onnx, output):
         rows = evaluate.table(asked, features_of(model))

@@ -30,6 +30,12 @@ from models.speech.network import FEATURES, network  # noqa: E402
 
 BATCH, RATE, SMOOTHING = 64, 0.01, 0.05
 
+# What boards do while they train: a little of what `views.spectrogram` does, in steps of the input.
+ADVICE = {
+    "augment": {"shift": [3, 1], "border": "edge", "offset": 12, "noise": 3, "mask": [4, 3]},
+    "train": {"steps": 10},
+}
+
 
 class Training:
     """Pictures of words forwards and, as words of their own, backwards; and which word each is."""
@@ -79,7 +85,8 @@ def make(source: Training, steps: int, seed: int, path: Path) -> None:
         export(train(source, steps), (1, words.SIDE, words.SIDE), onnx)
     labels = [words.NAMES[word] for word in source.vocabulary]
     torch.manual_seed(seed)
-    convert(onnx, calibration(source), path, domain="spectrogram", labels=labels, section=words.FRONT.pack())
+    domain, section = "spectrogram", words.FRONT.pack()
+    convert(onnx, calibration(source), path, domain=domain, labels=labels, section=section, advice=ADVICE)
 
 
 @click.command()

@@ -46,19 +46,75 @@ def test_list(shelf):
     assert [entry["name"] for entry in json.loads(run("--from", shelf, "--json").stdout)] == ["emg", "glyph"]
 
 
-def test_fetch_over_http(shelf, tmp_path):
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=shelf)
-    handler.log_message = lambda *words: None
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+class Files(http.server.SimpleHTTPRequestHandler):
+    """The files of a folder; what lies in `short/` breaks off half way."""
+
+    def log_message(self, *words):
+        pass
+
+    def copyfile(self, source, target):
+        raw = source.read()
+        target.write(raw[: len(raw) // 2] if self.path.startswith("/short/") else raw)
+
+
+@pytest.fixture
+def served(tmp_path):
+    """(folder, its URL)"""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=folder)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/"
-        result = run("emg", "--from", url, "-o", tmp_path / "mine.tlm")
-        missing = run("emg", "--from", url + "old", "-o", tmp_path / "other.tlm")
+        yield folder, f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+def test_fetch_over_http(shelf, served, tmp_path):
+    folder, url = served
+    shutil.copytree(shelf, folder, dirs_exist_ok=True)
+    result = run("emg", "--from", url, "-o", tmp_path / "mine.tlm")
+    missing = run("emg", "--from", url + "old", "-o", tmp_path / "other.tlm")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "mine.tlm").read_bytes() == (shelf / "emg" / "emg.tlm").read_bytes()
     assert missing.exit_code == errors.BAD_MODEL and "old/zoo.json" in missing.stderr
     assert not (tmp_path / "other.tlm").exists()
+
+
+def test_fetch_from_a_release(served, tmp_path, monkeypatch):
+    """As GitHub has them: all files of a version side by side."""
+    folder, url = served
+    zoo.write_release(paths.MODELS, folder / "download" / "v0.9.1")
+    monkeypatch.setenv(zoo.RELEASES, url)
+    assert run("speech", "--release", "0.9.1", "-o", tmp_path / "speech.tlm").exit_code == 0
+    assert (tmp_path / "speech.tlm").read_bytes() == (paths.MODELS / "speech" / "speech.tlm").read_bytes()
+    assert (folder / "download" / "v0.9.1" / "speech.md").exists()
+    names = [entry["name"] for entry in json.loads(run("--release", "0.9.1", "--json").stdout)]
+    assert names == ["emg", "glyph", "speech"]
+    other = run("speech", "--release", "0.9.2", "-o", tmp_path / "other.tlm")
+    assert other.exit_code == errors.BAD_MODEL and "v0.9.2/zoo.json: the server says 404" in other.stderr
+    assert "v0.1.0" in run("--release", "this").stderr
+    assert not (tmp_path / "other.tlm").exists()
+
+
+def test_a_download_that_breaks_off_leaves_nothing(shelf, served, tmp_path):
+    folder, url = served
+    shutil.copytree(shelf, folder / "short")
+    assert run("emg", "--from", url + "short", "-o", tmp_path / "emg.tlm").exit_code == errors.BAD_MODEL
+    shutil.copy(shelf / "zoo.json", folder / "zoo.json")
+    index = json.loads((shelf / "zoo.json").read_text())
+    index["emg"]["file"] = "short/emg/emg.tlm"
+    (folder / "zoo.json").write_text(json.dumps(index))
+    result = run("emg", "--from", url, "-o", tmp_path / "emg.tlm")
+    assert result.exit_code == errors.BAD_MODEL and "broke off" in result.stderr
+    assert not list(tmp_path.glob("*.tlm")) and not list(tmp_path.glob(".*.tmp"))
+
+
+def test_offline(tmp_path, monkeypatch):
+    url = "http://127.0.0.1:9/models"  # nobody listens on "discard"
+    result = run("emg", "--from", url, "-o", tmp_path / "emg.tlm")
+    assert result.exit_code == errors.BAD_MODEL and "offline" in result.stderr and "127.0.0.1:9" in result.stderr
+    assert "http and https" in run("--from", "file:///etc").stderr
+    monkeypatch.delenv(zoo.RELEASES, raising=False)
+    assert zoo.RELEASES in run("--release", "this").stderr
 
 
 def test_what_is_not_as_listed_is_not_written(shelf, tmp_path):

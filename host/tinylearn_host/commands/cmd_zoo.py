@@ -18,14 +18,19 @@ from tinylearn_host.errors import USAGE, TinylearnError
 @click.command("zoo")
 @click.argument("name", required=False)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write NAME; by default NAME.tlm, here.")
-@click.option("--from", "source", metavar="URL", help="A release's folder of models, or another folder.")
+@click.option("--from", "source", metavar="URL", help="A folder of models with a zoo.json, here or on a server.")
+@click.option("--release", metavar="VERSION", help="From a release: 0.1.0, or `this`, that of the tinylearn you run.")
 @json_option
-def command(name: str | None, output: Path | None, source: str | None, as_json: bool) -> None:
+def command(name: str | None, output: Path | None, source: str | None, release: str | None, as_json: bool) -> None:
     """List the zoo's models, or fetch NAME: trained backbones to start from.
 
-    They come with this clone or package; --from takes them from a URL or folder with a zoo.json. What is fetched is
-    written only if it has the SHA-256 of that list.
+    They come with this clone or package; --release takes them from a release, --from from another URL or folder. What
+    is fetched is written only once all of it is here and has the SHA-256 of that list.
     """
+    if release:
+        if source:
+            raise TinylearnError("--from or --release, not both", USAGE)
+        source = zoo.release(None if release == "this" else release)
     if name is None:
         if output:
             raise TinylearnError("which model? `tinylearn zoo` lists them", USAGE)

@@ -123,7 +123,9 @@ class FloatTraining:
                 value = value.expand(self.episodes, *value.shape[1:]).clone().requires_grad_()
                 masks = [self._mask(index, part, value[0], flag) for part in parts]
                 whole = all(bool(mask.all()) for mask in masks)
-                self.masks.append((value, None if whole else torch.stack(torch.broadcast_tensors(*masks)).to(self.device)))
+                self.masks.append(
+                    (value, None if whole else torch.stack(torch.broadcast_tensors(*masks)).to(self.device))
+                )
             own.append(value)
         self.trained[index] = Weights(*own)
 

@@ -28,16 +28,18 @@ def convert(
     domain: str,
     labels: list[str] | None = None,
     section: bytes | None = None,
+    advice: dict | None = None,
 ) -> tlm.Model:
     """Float ONNX to the board's file. No value seen in calibration is clipped: users will show what nobody has seen.
 
     samples:    pictures to calibrate on, 0 .. 1 [N, h, w, channels]
     domain:     what they are, for META (docs/SPEC.md)
     section:    FRNT, where they come from a sensor (front.py)
+    advice:     "augment" and "train" for META: how boards train it
     """
     pixels = np.rint(255 * samples).astype(np.uint8)
     result = quantizing.quantize(onnx, pixels, labels=labels, name=path.stem, method="min-max", quick=True)
-    result.graph.meta["domain"] = domain
+    result.graph.meta.update({"domain": domain, **(advice or {})})
     model = result.model()
     if section:
         model = tlm.read(tlm.rewrite(model, {front.TAG: (section, 0)}))
