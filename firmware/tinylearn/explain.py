@@ -19,15 +19,14 @@ _TRAINED, _OUTPUT, _SCORED, _SOME = 1, 2, 4, 8
 # seconds: in all; looking: of them, to find out what to train. steps: made, of at most `most`. ram_bytes, flash_bytes:
 # at the peak. first .. end: operators that ran in each step. width: bits of gradients. macs_*: multiply-accumulates of
 # one sample: frozen; forward and back in each step; macs_all_back: back all the way with everything trained.
-Story = namedtuple(
-    "Story",
-    ("seconds", "looking", "steps", "most", "ram_bytes", "flash_bytes", "first", "end", "width", "views", "samples")
-    + ("macs_frozen", "macs_forward", "macs_back", "macs_all_back"),
-)
+STORY = "seconds", "looking", "steps", "most", "ram_bytes", "flash_bytes", "first", "end", "width", "views", "samples"
+STORY += "macs_frozen", "macs_forward", "macs_back", "macs_all_back"
+Story = namedtuple("Story", STORY)
 # A layer that is trained, or could have been. axis: "input" or "output"; channels: a list, or None: all `of` them.
 # weights, biases: how many are trained. score: as a share of the best; worth: Fisher information, for "l2" the
 # square of a norm; None where nothing was scored.
-Row = namedtuple("Row", ("op", "kind", "trained", "axis", "channels", "of", "weights", "biases", "score", "worth"))
+ROW = "op", "kind", "trained", "axis", "channels", "of", "weights", "biases", "score", "worth"
+Row = namedtuple("Row", ROW)
 
 
 # ---- While it is planned ---------------------------------------------------------------------------------------------

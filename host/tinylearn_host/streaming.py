@@ -33,6 +33,7 @@ class Outcome:
     before, after:     predicted label of each query; `before` is empty where the model does not know the classes
     confidence:        0..1 per query, after
     steps:             of training: {"step", "loss", "accuracy"} of each; accuracy is that on what is being taught
+    trained, layers:   of the network: what was chosen and what it took (firmware/tinylearn/explain.py: Story, Rows)
     chance:            accuracy of guessing: what `accuracy_before` is then
     peak_heap_bytes:   most of the board's heap in use at a time, by everything; None in the simulator
     code_heap_bytes:   what of it was in use before the model was loaded: tinylearn itself, as native code and bytecode
@@ -44,6 +45,8 @@ class Outcome:
     after: list = field(default_factory=list)
     confidence: list[float] = field(default_factory=list)
     steps: list[dict] = field(default_factory=list)
+    trained: dict | None = None
+    layers: list[dict] = field(default_factory=list)
     seconds: float = 0.0
     predict_seconds: float = 0.0
     arena_bytes: int = 0
@@ -72,6 +75,8 @@ class Outcome:
             "peak_heap_bytes": self.peak_heap_bytes,
             "code_heap_bytes": self.code_heap_bytes,
             "steps": [{key: round(value, 6) for key, value in step.items()} for step in self.steps],
+            "trained": self.trained,
+            "layers": self.layers,
             "queries": len(self.query),
             "predictions": self.after,
             "confidences": [round(c, 6) for c in self.confidence],
@@ -177,6 +182,10 @@ def _note(outcome: Outcome, said: dict) -> None:
         outcome.predict_seconds += said["us"] / 1e6
     elif event == "adapted":
         outcome.seconds, outcome.arena_bytes = said["us"] / 1e6, said["arena"]
+    elif event == "trained":
+        outcome.trained = {key: value for key, value in said.items() if key != "event"}
+    elif event == "layer":
+        outcome.layers.append({key: value for key, value in said.items() if key != "event"})
     elif event == "heap":
         outcome.peak_heap_bytes, outcome.code_heap_bytes = said["peak"], said["code"]
 

@@ -4,18 +4,14 @@ figures and as a picture: every byte over the time of one sample, every layer, a
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from tinylearn_host import ir, partition, planner, simulator, sizes, tlm
+from tinylearn_host import ir, pages, partition, planner, simulator, sizes, tlm
 from tinylearn_host.boards import Board
-from tinylearn_host.device import kb
-from tinylearn_host.errors import BAD_DATA, NOT_ENOUGH_RAM, USAGE, TinylearnError
+from tinylearn_host.errors import NOT_ENOUGH_RAM, USAGE, TinylearnError
 from tinylearn_host.training_sections import BIAS, WEIGHTS
 
 METHODS = ("bias", "scheme", "full")
@@ -274,23 +270,8 @@ def _in_short(training: Training, board: Board | None) -> dict:
 
 def save_html(path: Path, chosen: Training, trainings: list[Training], board: Board | None, task: Task) -> None:
     """The report as one page without links to anywhere. Written to a temporary name first."""
-    environment = Environment(
-        loader=PackageLoader("tinylearn_host"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["kb"] = kb
     facts = as_json(chosen, trainings, board, task)
-    page = environment.get_template("partition.html").render(facts, picture=Picture(facts), title=board and board.title)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(page, "utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise TinylearnError(f"cannot write {path}: {error.strerror}", BAD_DATA) from None
+    pages.save("partition.html", path, {**facts, "picture": Picture(facts), "title": board and board.title})
 
 
 COLOURS = {

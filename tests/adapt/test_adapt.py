@@ -289,3 +289,35 @@ def test_the_board_s_own_refusal_comes_through(board_port, backbone):
         flash.flash(board, backbone)
         streaming.adapt(board, backbone, flash.MODEL, support, query, method="hypnosis")
     assert error.value.exit_code == errors.BOARD_ERROR
+
+
+def test_a_page_tells_what_was_trained_and_why(backbone, tmp_path):
+    """Every layer that was looked at, its channels, and what it took, as model.explain() has it."""
+    for name, (x, y) in zip(("few", "many"), task(), strict=True):
+        np.savez(tmp_path / f"{name}.npz", x=x, y=y)
+    page = tmp_path / "page.html"
+    arguments = [
+        "adapt",
+        backbone,
+        "--board",
+        "sim",
+        "--support",
+        tmp_path / "few.npz",
+        "--query",
+        tmp_path / "many.npz",
+    ]
+    arguments += ["--steps", 4, "--budget", 24000, "--json", "--report", page]
+    result = CliRunner().invoke(cli.main, [str(a) for a in (*arguments, "--method", "tinytrain")])
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert said["trained"]["steps"] == 4 and said["trained"]["criterion"] == "both"
+    assert any(row["trained"] for row in said["layers"])
+    text = page.read_text()
+    for row in said["layers"]:
+        assert f"<td>{row['op']}</td>" in text
+        assert text.count(f'aria-label="channels of operator {row["op"]}"') == row["trained"]
+    assert text.count('width="3"') == sum(
+        len(row["channels"] or range(row["of"])) for row in said["layers"] if row["trained"]
+    )
+    refused = CliRunner().invoke(cli.main, [str(a) for a in (*arguments, "--method", "prototype")])
+    assert refused.exit_code == errors.USAGE and "--report" in refused.output

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tinylearn_host import curves, flash, samples, streaming, tlm
+from tinylearn_host import adapt_report, curves, flash, samples, streaming, tlm
 from tinylearn_host.commands.options import (
     SIMULATOR,
     Size,
@@ -106,8 +106,13 @@ def _number(ctx, param, value: str | None) -> int | None:
 @click.option(
     "--plot", type=click.Path(path_type=Path), help="Save loss and accuracy over the steps: .png, .svg, .pdf."
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    help="Draw what was chosen of the network, and why: an .html of its own.",
+)
 @json_option
-def command(model, board, port, transport, support, query, method, save, plot, as_json, **options) -> None:
+def command(model, board, port, transport, support, query, method, save, plot, report, as_json, **options) -> None:
     """Teach MODEL new classes, on the board, and measure what it learned.
 
     Flashes if needed, streams the support examples over serial, adapts on the board, then asks it about every query.
@@ -121,6 +126,11 @@ def command(model, board, port, transport, support, query, method, save, plot, a
         if method not in STEPWISE:
             raise TinylearnError(f"--plot shows steps, and method {method} has none: {', '.join(STEPWISE)} do", USAGE)
         curves.check(plot)
+    if report and method not in TAILS:
+        raise TinylearnError(
+            f"--report shows what is trained of the network, and method {method} trains a head: {', '.join(TAILS)} do",
+            USAGE,
+        )
     taught, asked = samples.load(support), samples.load(query)
     streaming.check(tlm.read(model), taught, asked)
     _check_training(tlm.read(model), model, method, options["scheme"])
@@ -128,6 +138,8 @@ def command(model, board, port, transport, support, query, method, save, plot, a
         outcome = adapt_on(link, model, taught, asked, show, method=method, save=save or None, **options)
     if plot:
         curves.save(outcome.steps, plot, f"{model.name}, {method}, {len(taught)} examples")
+    if report:
+        adapt_report.save_html(report, outcome, tlm.read(model).name or model.name, board)
     if as_json:
         print_json({"board": board, "method": method, "model": str(model), **outcome.as_json()})
     else:

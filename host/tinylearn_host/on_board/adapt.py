@@ -2,7 +2,8 @@
 
 `read(buffer)` fills a bytearray with the next sample, `say(event, **values)` tells the host something: lines.py.
 Events: taught (n), step (step, steps, loss, accuracy), before and after (label, confidence, us), adapted (us, arena),
-heap (peak, code). us: microseconds.
+heap (peak, code); where the network was trained also trained (method, criterion, cache, what explain.py calls a Story)
+and layer (a Row) for each of them. us: microseconds.
 """
 
 import gc
@@ -54,6 +55,18 @@ class Session:
         self.look()
         self.say("adapted", us=microseconds, arena=len(self.model.arena))
 
+    def explain(self):
+        """What was trained, and why."""
+        if not self.model.story:
+            return
+        from tinylearn.explain import ROW, STORY
+
+        said = self.model.explain()
+        values = {name: said.told[i] for i, name in enumerate(STORY)}
+        self.say("trained", method=said.method, criterion=said.criterion, cache=said.cache, **values)
+        for row in said.layers:
+            self.say("layer", **{name: row[i] for i, name in enumerate(ROW)})
+
     def on_step(self, step, loss, accuracy):
         before = now_us()
         self.look()
@@ -81,6 +94,7 @@ def session(model, typecode, nbytes, before, classes, labels, queries, options, 
     if before:
         s.predict("before", queries)
     s.adapt(classes, labels, options, steps)
+    s.explain()
     s.predict("after", queries)
     s.look()
     s.say("heap", peak=s.peak, code=s.code)
