@@ -66,9 +66,11 @@ class Rewritten:
 
 def check(model, source: str) -> None:
     """Refuse (12) what has no hope in a file as it came, an onnx.ModelProto, before anything takes it apart."""
+    ends = {value.name for value in model.graph.output}
     for index, node in enumerate(model.graph.node):
         hint = _hint(node.op_type)
-        if hint and node.op_type not in SHAPE_ARITHMETIC:
+        left_out = node.op_type == "Sigmoid" and node.output[0] in ends
+        if hint and node.op_type not in SHAPE_ARITHMETIC and not left_out:
             raise TinylearnError(f"{where(source, node, index)}: not supported; {hint}", UNSUPPORTED_OPERATOR)
 
 
@@ -351,9 +353,11 @@ class _Rewriting:
     def arithmetic(self) -> None:
         """Add of two activations; Add, Sub, Mul and Div with a constant, which the layer before can do."""
         constant = [name in self.old.constants for name in self.node.input]
-        kind = self.node.op_type
+        kind = "Add" if self.node.op_type == "Sum" else self.node.op_type
+        if len(constant) != 2:
+            raise self._unsupported(f"a sum of {len(constant)}", "add two at a time (Add)")
         if not any(constant):
-            self.addition()
+            self.addition(kind)
             return
         side = constant.index(True)
         value = self._value(1 - side)
@@ -368,11 +372,11 @@ class _Rewriting:
         else:
             self._scale(value, *((one, -c) if side == 1 else (-one, c)))
 
-    def addition(self) -> None:
-        kind, a, b = self.node.op_type, self._value(0), self._value(1)
+    def addition(self, kind: str) -> None:
+        a, b = self._value(0), self._value(1)
         if kind != "Add":
-            hint = "gate nothing: leave squeeze-and-excite blocks out" if kind == "Mul" else "add them (Add) and train"
-            raise self._unsupported(f"{kind} of two activations", hint)
+            gate = "gate nothing: leave squeeze-and-excite blocks out, and use ReLU6 for hard-swish"
+            raise self._unsupported(f"{kind} of two activations", gate if kind == "Mul" else "add them (Add) and train")
         shapes = [self.shapes[v.name] for v in (a, b)]
         if shapes[0] != shapes[1] or (a.last, a.order) != (b.last, b.order):
             raise self._unsupported(f"an addition of shapes {shapes[0]} and {shapes[1]}", "they must be equal")
@@ -622,6 +626,7 @@ TRANSLATIONS = {
     "MatMul": _Rewriting.dense,
     "BatchNormalization": _Rewriting.batch_normalisation,
     "Add": _Rewriting.arithmetic,
+    "Sum": _Rewriting.arithmetic,
     "Sub": _Rewriting.arithmetic,
     "Mul": _Rewriting.arithmetic,
     "Div": _Rewriting.arithmetic,
@@ -639,6 +644,7 @@ TRANSLATIONS = {
     "Softmax": _Rewriting.softmax,
     "LogSoftmax": _Rewriting.end_before,
     "ArgMax": _Rewriting.end_before,
+    "Sigmoid": _Rewriting.end_before,
     "Flatten": _Rewriting.reshape,
     "Reshape": _Rewriting.reshape,
     "Squeeze": _Rewriting.reshape,
@@ -648,4 +654,4 @@ TRANSLATIONS = {
     "Dropout": _Rewriting.same,
     "Cast": _Rewriting.same,
 }
-KNOWN = sorted(set(TRANSLATIONS) - {"ArgMax", "LogSoftmax", "Cast", "Identity"})
+KNOWN = sorted(set(TRANSLATIONS) - {"ArgMax", "LogSoftmax", "Sigmoid", "Cast", "Identity"})
