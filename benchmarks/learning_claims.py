@@ -199,6 +199,6 @@ def _filter(patch: int, found: list[tuple[str, np.ndarray, dict]]) -> Claim:
     known = [costs["filtered"] for _, _, costs in found if costs.get("filtered")]
     if not known:
         return Claim(claim, sentence, None if holds else False)
-    work, saved = (min(c[f"plain_{what}"] / c[what] for c in known) for what in ("macs", "saved"))
+    work, saved = (min(c[f"plain_{what}"] / max(c[what], 1) for c in known) for what in ("macs", "saved"))
     sentence += f"; {work:.1f}x fewer MACs and {saved:.1f}x fewer bytes, at least"
     return Claim(claim, sentence, bool(holds and work >= LESS_WORK and saved >= LESS_SAVED))

@@ -67,6 +67,15 @@ def test_filters_beside_the_same_without(filtered, holds):
     assert claim.holds is holds and f"{filtered - 86:+.2f}" in claim.found
 
 
+@pytest.mark.parametrize("saved, holds", [(400, True), (600, False)])
+def test_filters_take_what_their_layers_take(saved, holds):
+    found = result("one", 86.0, 86.0, 85.5)
+    known = {"macs": 100, "plain_macs": 390, "saved": saved, "plain_saved": 800}
+    found["rows"][-1]["costs"] = {**COSTS, "filtered": known}
+    claim = learning_claims.all_of([found])[-2]
+    assert claim.holds is holds and f"3.9x fewer MACs and {800 / saved:.1f}x" in claim.found
+
+
 def test_the_page_has_all_of_it():
     text = learning_docs.text([result("one", 86.0, 86.2, 86.0, episodes=1)])
     assert "| tinytrain, filter 2 | 85.0 ± 1.0 (2 episodes)" in text

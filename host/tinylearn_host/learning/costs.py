@@ -37,6 +37,7 @@ def of(job: Job, task: Task, model: tlm.Model) -> dict:
         found = {"ram": fit.bytes, "saved": saved(fit.tail), "macs": fit.first_macs + fit.steps * fit.step_macs}
         found.update(backward_macs=fit.tail.macs[2], cache=fit.cache, seconds=round(fit.seconds, 1))
         found.update(backward_bytes=fit.tail.size, whole=whole(job, model, count, task.way))
+        found.update(filtered(fit.tail))
     else:
         simulator.on_path()
         plan = (
@@ -59,6 +60,22 @@ def whole(job: Job, model: tlm.Model, count: int, way: int) -> dict:
     inputs = sum(model.tensors[op.x].bytes for op in ops)
     found = {"bytes": tail.size, "backward_macs": tail.macs[2]}
     return {**found, "float_bytes": 4 * (4 * weights + inputs), "float_bytes_100": 4 * (4 * weights + 100 * inputs)}
+
+
+def filtered(tail) -> dict:
+    """Of the layers whose gradients are filtered: multiply-accumulates back and bytes saved of one sample, and what
+    they were without (plain_); empty where there are none."""
+    wants = {op.index: wants_x for op, wants_x, _ in tail.back}
+    found = dict.fromkeys(("macs", "plain_macs", "saved", "plain_saved"), 0)
+    for op, patches in getattr(tail, "filtered", ()):
+        weights = op.index in tail.choice and tail.choice[op.index].flags & 1
+        work = (op.macs_input if wants[op.index] else 0) + (op.macs_weight if weights else 0)
+        found["macs"] += work
+        found["plain_macs"] += round(work / op.share)
+        if weights:
+            found["saved"] += patches
+            found["plain_saved"] += tail.model.nbytes(op.x)
+    return {"filtered": found} if found["macs"] else {}
 
 
 def saved(tail) -> int:
