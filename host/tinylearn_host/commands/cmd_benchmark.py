@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -92,8 +93,11 @@ def command(
         _replay(setting, jobs_to_run, replaying.sample(episodes, replay, seed), board, queries, as_json)
         return
     processes = jobs or os.cpu_count() or 1
+    start = time.monotonic()
     with progress_bar() as show:
         result = bench.run(setting, jobs_to_run, episodes, processes, show, limit)
+    done, seconds = sum(len(row["accuracies"]) for row in result["rows"]), time.monotonic() - start
+    click.echo(f"{done} episodes of all rows in {seconds:.0f} s, {done / seconds:.1f} a second", err=True)
     if output:
         report.save(report.merged(result, output), output)
     if as_json:
