@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cards
 import learning_claims
 from learning_claims import paired, rows_of, task_name, words
 from tinylearn_host.device import kb
@@ -67,6 +68,7 @@ Methods that train the network, in per cent of queries; off by more than {slope:
 def write() -> None:
     results = load()
     TARGET.write_text(text(results))
+    cards.write()
     measured = [result for result in results if any(row["costs"] for row in result["rows"])]
     if measured:
         picture(measured, PICTURE)
