@@ -38,13 +38,13 @@ uint32_t tl_most_apart(const void *at, const void *end, int32_t step, int32_t wi
     }
     return most;
 }
-#endif
 
-void tl_clear(int32_t *v, int32_t n) {
+void tl_fill(int32_t *v, int32_t n, int32_t value) {
     for (int32_t *end = v + n; v < end; v++) {
-        *v = 0;
+        *v = value;
     }
 }
+#endif
 
 static void put(void *at, int32_t width, int32_t v, int32_t limit) {
     v = v > limit ? limit : v < -limit ? -limit : v;

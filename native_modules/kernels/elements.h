@@ -8,7 +8,9 @@
 // The bits that any |v| has
 uint32_t tl_sizes(const int32_t *v, const int32_t *end);
 
-void tl_clear(int32_t *v, int32_t n);
+void tl_fill(int32_t *v, int32_t n, int32_t value);
+
+#define tl_clear(v, n) tl_fill(v, n, 0)
 
 int32_t tl_sum_apart(const void *at, const void *end, int32_t step, int32_t width);
 

@@ -47,12 +47,9 @@ static int32_t through_buffer(tl_update_t *u, int16_t *buffer, int32_t step) {
 
 tl_row_t tl_update_row(int32_t *sum, int32_t n) {
     const int32_t top = tl_top_bits(sum, n), cut = top > 15 ? top - 15 : 0;
-    uint32_t *words = (uint32_t *)sum;
-    for (int32_t i = 0; i < n; i++) {
-        const uint32_t size = tl_size(sum[i]);
-        words[i] = ((size >> cut) + (cut ? size >> (cut - 1) & 1 : 0)) | ((uint32_t)sum[i] & SIGN);
-    }
-    return (tl_row_t){words, n, cut, cut ? 16 : top ? top : 1, NULL};
+    const uint32_t half = cut ? 1u << (cut - 1) : 0;
+    tl_fast_words(sum, sum + n, cut, half);
+    return (tl_row_t){(uint32_t *)sum, n, cut, cut ? 16 : top ? top : 1, NULL};
 }
 
 tl_row_t tl_update_input(const int8_t *x, int32_t zero, const tl_channels_t *in, uint32_t *words) {

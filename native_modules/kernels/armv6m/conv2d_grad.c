@@ -16,18 +16,23 @@ static inline int32_t per_word(const tl_grad_t *g) {
     return g->width == 8 ? 2 : 1;
 }
 
-// n gradients, `step` apart, as the last words before `end`; the lone last of pairs is the first of its own.
-ALONE void pack_gradients(const tl_grad_t *g, int32_t at, int32_t step, int32_t n, uint32_t *end) {
+int32_t tl_m0_pack_gradients(const tl_grad_t *g, int32_t at, int32_t step, int32_t n, uint32_t *end) {
     const bool pairs = g->width == 8;
     const int32_t bytes = pairs ? 1 : 2, words = pairs ? n >> 1 : n;
-    const tl_m0_pack_t pack = {4, step * bytes, pairs ? TL_M0_HIGH_PAIRS : TL_M0_HALVES, 0};
+    const tl_m0_pack_t pack = {4, step * bytes, pairs ? TL_M0_HIGH_PAIRS : TL_M0_HALVES, 2 * step};
     const int8_t *from = (const int8_t *)g->at + at * bytes;
+    int32_t sum = 0, last = 0;
     if (pairs && n & 1) {
-        *--end = (uint32_t)from[(n - 1) * step] << 16;
+        last = from[(n - 1) * step];
+        *--end = (uint32_t)last << 16;
     }
     if (words) {
-        tl_m0_pack(end - words, from, (uint32_t)words, &pack);
+        sum = (int32_t)tl_m0_pack(end - words, from, (uint32_t)words, &pack);
     }
+    if (pairs) { // the sum of the seconds is an int16
+        sum = (int16_t)sum + ((sum - (int16_t)sum) >> 16);
+    }
+    return sum + last;
 }
 
 // ---- dx -------------------------------------------------------------------------------------------------------------
@@ -54,7 +59,7 @@ typedef struct {
 ALONE void pack_weights(const input_t *c, const part_t *part, uint32_t *to) {
     const tl_window_t *g = c->back->g;
     const int32_t kernel = g->k_h * g->k_w * g->in_c, pairs = c->back->dy->width == 8;
-    const tl_m0_pack_t pack = {16, kernel, pairs ? TL_M0_LOW_PAIRS : TL_M0_BYTES, 0};
+    const tl_m0_pack_t pack = {16, kernel, pairs ? TL_M0_LOW_PAIRS : TL_M0_BYTES, pairs ? 2 * kernel : 0};
     const int32_t words = pairs ? part->outputs >> 1 : part->outputs;
     const int8_t *w = c->back->w + part->o * kernel + (part->tap_row * g->k_w + part->tap) * g->in_c + part->column;
     int32_t left = c->columns - part->column;
@@ -85,7 +90,7 @@ ALONE void add_row(const input_t *c, const part_t *part, const uint32_t *panel, 
     tl_m0_chain_t chain = {sums, sums + 4 * part->quads, per_word(c->back->dy) == 1};
     int32_t at = oy * g->out_w * g->out_c + part->o;
     for (int32_t ox = g->out_w; ox > 0; ox--, at += g->out_c) {
-        pack_gradients(c->back->dy, at, 1, part->outputs, gradients + TL_GRAD_CHUNK);
+        tl_m0_pack_gradients(c->back->dy, at, 1, part->outputs, gradients + TL_GRAD_CHUNK);
         tl_m0_chain(gradients, (uint32_t)part->words, panel, &chain);
         chain.sums += g->stride_w * g->in_c;
         chain.end += g->stride_w * g->in_c;
@@ -181,6 +186,7 @@ typedef struct {
     int32_t quads;    // of a channel's sums
     int32_t *sums;    // row after row
     uint32_t *packed; // TL_GRAD_CHUNK words each
+    int32_t *totals;  // of each channel's gradients
     uint32_t *panel;
     int32_t panel_quads;
     int32_t oy, rows, ox, pixels, words; // the outputs that are worked on; words of one row of them
@@ -193,10 +199,11 @@ typedef struct {
 
 ALONE void pack_outputs(const weight_t *c) {
     uint32_t *end = c->packed + TL_GRAD_CHUNK;
-    for (int32_t i = c->first; i < c->first + c->n; i++, end += TL_GRAD_CHUNK) {
+    int32_t *total = c->totals;
+    for (int32_t i = c->first; i < c->first + c->n; i++, end += TL_GRAD_CHUNK, total++) {
         int32_t at = ((c->oy + c->rows - 1) * c->g.out_w + c->ox) * c->g.out_c + tl_channel_at(c->out, i);
         for (int32_t row = 0; row < c->rows; row++, at -= c->g.out_w * c->g.out_c) {
-            pack_gradients(c->dy, at, c->g.out_c, c->pixels, end - row * c->words);
+            *total += tl_m0_pack_gradients(c->dy, at, c->g.out_c, c->pixels, end - row * c->words);
         }
     }
 }
@@ -209,7 +216,8 @@ static inline int32_t value(const weight_t *c, const int8_t *row, int32_t left) 
 // The values at left, left + stride .. of a row, as every fourth word from `to` on. row NULL: the zero point
 ALONE void pack_line(const weight_t *c, const int8_t *row, int32_t left, uint32_t *to) {
     const int32_t stride = c->g.stride_w, per = per_word(c->dy);
-    const tl_m0_pack_t pack = {16, stride * c->g.in_c, per == 2 ? TL_M0_LOW_PAIRS : TL_M0_BYTES, 0};
+    const int32_t step = stride * c->g.in_c;
+    const tl_m0_pack_t pack = {16, step, per == 2 ? TL_M0_LOW_PAIRS : TL_M0_BYTES, per == 2 ? 2 * step : 0};
     for (int32_t k = 0; k < c->pixels;) {
         int32_t words = 0;
         if (row && left >= 0) { // as many as lie inside
@@ -239,7 +247,8 @@ ALONE void pack_column(const weight_t *c, const column_t *column, uint32_t *to) 
     const tl_window_t *g = &c->g;
     const int8_t *x = c->x + tl_channel_at(c->in, column->i);
     if (c->flat && !(c->pixels & 1)) { // nothing lies outside
-        const tl_m0_pack_t pack = {16, g->in_c, per_word(c->dy) == 2 ? TL_M0_LOW_PAIRS : TL_M0_BYTES, 0};
+        const bool pairs = per_word(c->dy) == 2;
+        const tl_m0_pack_t pack = {16, g->in_c, pairs ? TL_M0_LOW_PAIRS : TL_M0_BYTES, pairs ? 2 * g->in_c : 0};
         tl_m0_pack(to, x + c->ox * g->in_c, (uint32_t)c->words, &pack);
         return;
     }
@@ -310,9 +319,8 @@ static void add_all(weight_t *c) {
 ALONE void take_zero_off(const weight_t *c) {
     int32_t *sums = c->sums;
     for (int32_t i = 0; i < c->n; i++) {
-        const int32_t all = tl_grad_bias(c->dy, c->g.out_c, tl_channel_at(c->out, c->first + i));
-        const int32_t off = c->g.x_zero * all;
-        c->packed[i] = (uint32_t)all;
+        const int32_t off = c->g.x_zero * c->totals[i];
+        c->packed[i] = (uint32_t)c->totals[i];
         for (const int32_t *end = sums + 4 * c->quads; sums < end; sums++) {
             *sums -= off;
         }
@@ -341,6 +349,8 @@ int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t 
     c.sums = scratch;
     c.packed = (uint32_t *)scratch + 4 * c.quads * c.n;
     c.panel = c.packed + TL_GRAD_CHUNK * c.n;
+    c.totals = (int32_t *)c.panel + panel / 4;
+    tl_clear(c.totals, c.n);
     tl_clear(c.sums, 4 * c.quads * c.n);
     add_all(&c);
     take_zero_off(&c);

@@ -133,23 +133,84 @@ ALONE void add_taps(const tl_window_t *g, const int32_t *x, const int32_t *gradi
     }
 }
 
+// Whether three taps in a row meet pairs of gradients
+static bool pairs_up(const tl_window_t *g, const tl_grad_t *dy) {
+    return dy->width == 8 && g->k_w == 3 && g->stride_w * g->dilation_w == 1 && g->out_w <= 512;
+}
+
+static uint32_t pair(int32_t first, int32_t second) {
+    return (uint32_t)first + ((uint32_t)second << 16);
+}
+
+// As unpack_x: each value with the next one, the zero point left in, and around.
+ALONE void pair_x(const tl_window_t *g, const int8_t *x, int32_t top, int32_t rows, uint32_t *to) {
+    const int32_t width = tl_grad_taps_width(g), inside = tl_least(g->in_w, width - g->pad_left), c = g->in_c;
+    const tl_m0_pack_t pack = {4, c, TL_M0_LOW_PAIRS, c};
+    tl_fill((int32_t *)to, width * rows, (int32_t)pair(g->x_zero, g->x_zero));
+    x += top * g->in_w * c;
+    for (to += g->pad_left; rows > 0; rows--, top++, to += width, x += g->in_w * c) {
+        if (inside <= 0 || top < 0 || top >= g->in_h) {
+            continue;
+        }
+        if (g->pad_left > 0) {
+            to[-1] = pair(g->x_zero, *x);
+        }
+        if (inside > 1) {
+            tl_m0_pack(to, x, (uint32_t)inside - 1, &pack);
+        }
+        to[inside - 1] = pair(x[(inside - 1) * c], g->x_zero);
+    }
+}
+
+// Adds to the sums of all taps what `rows` rows of outputs have for them. Gives the sum of the gradients.
+ALONE int32_t add_pairs(
+    const tl_window_t *g, const tl_grad_t *dy, int32_t at, int32_t rows, const uint32_t *x, int32_t *sums) {
+    const int32_t width = tl_grad_taps_width(g), words = (g->out_w + 1) >> 1;
+    const bool together = !(g->out_w & 1) && rows * g->out_w <= 512;
+    const int32_t parts = together ? 1 : rows, n = together ? rows * g->out_w : g->out_w;
+    const tl_m0_pairs_t d = {4 * words, rows, 4 * (g->stride_h * width - 2 * words)};
+    uint32_t *gradients = (uint32_t *)x - words * rows, *end = gradients;
+    int32_t total = 0, some[3];
+    for (int32_t i = 0; i < parts; i++, at += n * g->out_c) {
+        end += together ? words * rows : words;
+        total += tl_m0_pack_gradients(dy, at, g->out_c, n, end);
+    }
+    for (int32_t tap_row = 0; tap_row < g->k_h; tap_row++, x += g->dilation_h * width) {
+        tl_m0_pair_taps(x, gradients, &d, some);
+        for (int32_t i = 0; i < 3; i++) {
+            *sums++ += some[i];
+        }
+    }
+    return total;
+}
+
 bool tl_m0_depthwise_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, int32_t *scratch, int32_t bytes) {
     const int32_t taps = g->k_h * g->k_w, wide = dy->width == 16, multiplier = tl_quotient(g->out_c, g->in_c);
     const tl_m0_pack_t pack = {4, g->out_c << wide, wide ? TL_M0_HALVES : TL_M0_BYTES, 0};
     const char *from = (const char *)dy->at + (o << wide);
-    int32_t rows = tl_grad_taps_rows(g, bytes), *gradients = scratch + taps;
+    const bool pairs = pairs_up(g, dy);
+    int32_t rows = tl_grad_taps_rows(g, bytes), *gradients = scratch + taps, off = 0;
     if (rows == 0) {
         return false;
     }
     tl_clear(scratch, taps);
+    x += tl_quotient(o, multiplier);
     for (int32_t oy = 0; oy < g->out_h; oy += rows) {
         rows = tl_least(rows, g->out_h - oy);
         const int32_t n = rows * g->out_w, high = (rows - 1) * g->stride_h + (g->k_h - 1) * g->dilation_h + 1;
+        if (pairs) {
+            pair_x(g, x, oy * g->stride_h - g->pad_top, high, (uint32_t *)gradients + n);
+            off += g->x_zero * add_pairs(g, dy, oy * g->out_w * g->out_c + o, rows, (uint32_t *)gradients + n, scratch);
+            continue;
+        }
         tl_m0_pack((uint32_t *)gradients, from, (uint32_t)n, &pack);
-        unpack_x(g, x + tl_quotient(o, multiplier), oy * g->stride_h - g->pad_top, high, gradients + n);
+        unpack_x(g, x, oy * g->stride_h - g->pad_top, high, gradients + n);
         add_taps(g, gradients + n, gradients, rows, scratch);
         from += n * pack.from_step;
+    }
+    for (int32_t i = 0; i < taps; i++) {
+        scratch[i] -= off;
     }
     return true;
 }

@@ -11,18 +11,63 @@
 \name:
     .endm
 
+FUNCTION tl_fill // r0 v, r1 how many, r2 value
+    push {r4, r5, lr}
+    movs r3, r2
+    movs r4, r2
+    movs r5, r2
+    b 2f
+1:  stmia r0!, {r2-r5}
+    stmia r0!, {r2-r5}
+2:  subs r1, r1, #8
+    bge 1b
+    adds r1, #8
+    b 4f
+3:  stmia r0!, {r2}
+4:  subs r1, r1, #1
+    bge 3b
+    pop {r4, r5, pc}
+
+    .macro SIZE v
+    asrs r3, \v, #31
+    eors \v, r3
+    subs \v, \v, r3
+    orrs r2, \v
+    .endm
 FUNCTION tl_sizes // r0 v, r1 end, r2 result
-    push {r4, lr}
+    push {r4-r6, lr}
     movs r2, #0
-1:  ldmia r0!, {r3}
-    asrs r4, r3, #31
-    eors r3, r4
-    subs r3, r3, r4
-    orrs r2, r3
+    subs r1, #12 // less than twelve bytes left: one by one
+    b 2f
+1:  ldmia r0!, {r4, r5, r6}
+    SIZE r4
+    SIZE r5
+    SIZE r6
+2:  cmp r0, r1
+    bls 1b
+    adds r1, #12
+    b 4f
+3:  ldmia r0!, {r4}
+    SIZE r4
+4:  cmp r0, r1
+    bne 3b
+    movs r0, r2
+    pop {r4-r6, pc}
+
+FUNCTION tl_m0_words // r0 sums, r1 end, r2 cut, r3 half of what is cut
+    push {r4, r5, lr}
+1:  ldr r4, [r0]
+    asrs r5, r4, #31
+    eors r4, r5
+    subs r4, r4, r5
+    adds r4, r4, r3
+    lsrs r4, r2
+    lsls r5, r5, #31
+    orrs r4, r5
+    stmia r0!, {r4}
     cmp r0, r1
     bne 1b
-    movs r0, r2
-    pop {r4, pc}
+    pop {r4, r5, pc}
 
     .macro SUM load
 1:  \load r6, [r0, r4]
@@ -75,12 +120,15 @@ wide_most:
     asrs r6, r6, #1
     adds r7, r6, r5
     cmp r7, r8
-    bls 3f
-    asrs r7, r6, #31
+    bhi 4f
+3:
+    .subsection 1
+4:  asrs r7, r6, #31
     movs r6, r5
     eors r6, r7
     subs r6, r6, r7
-3:
+    b 3b
+    .subsection 0
     .endm
     .macro SCALE load, store
 1:  \load r6, [r0, r1]

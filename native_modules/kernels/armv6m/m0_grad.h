@@ -29,11 +29,11 @@ enum {
 typedef struct {
     int32_t to_step, from_step; // bytes from word to word, from value to value
     uint32_t how;
-    int32_t zero; // taken off TL_M0_BYTES
+    int32_t zero; // taken off TL_M0_BYTES; of pairs: bytes from the first of one to the first of the next
 } tl_m0_pack_t;
 
-// words > 0
-void tl_m0_pack(uint32_t *to, const void *from, uint32_t words, const tl_m0_pack_t *d);
+// words > 0. Gives their sum.
+uint32_t tl_m0_pack(uint32_t *to, const void *from, uint32_t words, const tl_m0_pack_t *d);
 
 // ---- dense_grad.S ---------------------------------------------------------------------------------------------------
 
@@ -88,12 +88,30 @@ typedef struct {
 // sums[t] = sum of gradients * x. x, gradients: int32
 void tl_m0_taps(const int32_t *x, const int32_t *gradients, const tl_m0_taps_t *d, int32_t sums[3]);
 
+typedef struct {
+    int32_t columns, rows; // bytes of a row of gradients, and how many
+    int32_t skip;          // bytes from x behind a row to the next
+} tl_m0_pairs_t;
+
+// The same for three neighbouring taps, of pairs. gradients: the first in the high half; x: each value with the next
+// one in the high half
+void tl_m0_pair_taps(const uint32_t *x, const uint32_t *gradients, const tl_m0_pairs_t *d, int32_t sums[3]);
+
 // ---- update.S -------------------------------------------------------------------------------------------------------
 
 // The steps of a row of weights, `step` apart, from a sum of fractions on. false: some are 1 or more.
 bool tl_m0_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum);
 
+// ---- elements.S -----------------------------------------------------------------------------------------------------
+
+// Sums, in place, as a row's words: size to nearest / 2^cut, half = 2^cut / 2, and sign
+void tl_m0_words(int32_t *sums, const int32_t *end, int32_t cut, uint32_t half);
+
 // ---- C --------------------------------------------------------------------------------------------------------------
+
+// n gradients, `step` apart, as the last words before `end`; the lone last of pairs is the first of its own. Gives
+// their sum. Of pairs, n <= 512
+int32_t tl_m0_pack_gradients(const tl_grad_t *g, int32_t at, int32_t step, int32_t n, uint32_t *end);
 
 // tl_grad_input. false: nothing done, for the scratch is too small.
 bool tl_m0_conv2d_grad_input(const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent);

@@ -1,5 +1,5 @@
 // Values that lie apart, into words: two bytes, a byte or a halfword each. m0_grad.h says what the arguments are.
-// r0 to, r1 from, r2 words left, r3 bytes to the second of two, r4 step of words, r7 bytes to the first of two
+// r0 to, r1 from, r2 words left, r3 bytes to the second of two, r4 step of words, r7 bytes to the first of two, lr the sum
 #ifdef __ARM_ARCH_6M__
 #include "armv6m/m0.inc"
 
@@ -10,8 +10,9 @@
 tl_m0_pack:
     push {r4-r7, lr}
     ldmia r3!, {r4, r5, r6, r7}
-    mov r12, r7 // what bytes are less
+    mov r12, r7 // what bytes are less, or from pair to pair
     movs r7, #0
+    mov lr, r7
     mov r3, r5
     subs r6, r6, #1
     beq pairs
@@ -21,35 +22,38 @@ tl_m0_pack:
 halves:
     ldrsh r5, [r1, r7]
     adds r1, r1, r3
+    add lr, r5
     str r5, [r0]
     adds r0, r0, r4
     subs r2, r2, #1
     bne halves
-    pop {r4-r7, pc}
+    b done
 bytes:
     ldrsb r5, [r1, r7]
     adds r1, r1, r3
     mov r6, r12
     subs r5, r5, r6
+    add lr, r5
     str r5, [r0]
     adds r0, r0, r4
     subs r2, r2, #1
     bne bytes
-    pop {r4-r7, pc}
+    b done
 swapped:
     movs r3, #0
     mov r7, r5
 pairs:
-    lsls r5, r5, #1
-    mov r12, r5
 1:  ldrsb r5, [r1, r7]
     ldrsb r6, [r1, r3]
     add r1, r12
     lsls r6, r6, #16
     adds r5, r5, r6
+    add lr, r5
     str r5, [r0]
     adds r0, r0, r4
     subs r2, r2, #1
     bne 1b
+done:
+    mov r0, lr
     pop {r4-r7, pc}
 #endif

@@ -52,4 +52,45 @@ column:
     mov r2, r10
     stmia r3!, {r0-r2}
     RESTORE
+
+    .macro PAIR at, sum
+    ldr r6, [r0, #\at]
+    muls r6, r5, r6
+    asrs r6, r6, #16
+    adcs \sum, r6
+    .endm
+
+    .section .text.tl_m0_pair_taps, "ax"
+    .balign 4
+    .global tl_m0_pair_taps
+    .thumb_func
+tl_m0_pair_taps: // r0 x, r1 gradients, r2-r4 sums
+    SAVE
+    push {r3}
+    ldmia r2!, {r3-r5}
+    mov r8, r3
+    mov r9, r4
+    mov r10, r5
+    movs r2, #0
+    movs r3, #0
+    movs r4, #0
+pair_row:
+    mov r7, r8
+    adds r7, r7, r1
+pair_column:
+    ldmia r1!, {r5}
+    PAIR 0, r2
+    PAIR 4, r3
+    PAIR 8, r4
+    adds r0, #8
+    cmp r1, r7
+    bne pair_column
+    add r0, r10
+    mov r7, r9
+    subs r7, r7, #1
+    mov r9, r7
+    bne pair_row
+    pop {r7}
+    stmia r7!, {r2-r4}
+    RESTORE
 #endif
