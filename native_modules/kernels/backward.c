@@ -305,6 +305,7 @@ static int32_t weight_sums(record_t *r, int32_t i, int32_t *row) {
     int32_t n = 0;
     if (depthwise && !filtered(r) &&
         tl_fast_depthwise_grad_weight(of.g, of.dy, of.x, o, r->scratch, r->plan.scratch_bytes)) {
+        *row = of.g->k_h * of.g->k_w;
         n = 1;
     } else if (depthwise) {
         r->in.first = (int32_t)((uint32_t)o / ((uint32_t)r->window.out_c / (uint32_t)r->window.in_c));

@@ -69,7 +69,6 @@ here:
     muls r5, r1, r5
     subs r4, r4, r5
     mov r10, r4 // where to jump into a chain
-quad:
     mov r0, r12
     ldmia r0!, {r4-r7}
     mov pc, r10
@@ -97,7 +96,9 @@ done:
     mov r12, r0
     cmp r0, r9
     beq 1f
-    b quad
+quad:
+    ldmia r0!, {r4-r7}
+    mov pc, r10
 1:  add sp, #4 * WORDS
     RESTORE
 #endif

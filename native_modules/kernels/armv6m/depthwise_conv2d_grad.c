@@ -186,32 +186,33 @@ ALONE int32_t add_pairs(
 
 bool tl_m0_depthwise_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, int32_t *scratch, int32_t bytes) {
-    const int32_t taps = g->k_h * g->k_w, wide = dy->width == 16, multiplier = tl_quotient(g->out_c, g->in_c);
+    const int32_t taps = g->k_h * g->k_w, wide = dy->width == 16;
     const tl_m0_pack_t pack = {4, g->out_c << wide, wide ? TL_M0_HALVES : TL_M0_BYTES, 0};
     const char *from = (const char *)dy->at + (o << wide);
     const bool pairs = pairs_up(g, dy);
-    int32_t rows = tl_grad_taps_rows(g, bytes), *gradients = scratch + taps, off = 0;
+    int32_t rows = tl_grad_taps_rows(g, bytes), *gradients = scratch + taps, total = 0;
     if (rows == 0) {
         return false;
     }
     tl_clear(scratch, taps);
-    x += tl_quotient(o, multiplier);
+    x += g->out_c == g->in_c ? o : tl_quotient(o, tl_quotient(g->out_c, g->in_c));
     for (int32_t oy = 0; oy < g->out_h; oy += rows) {
         rows = tl_least(rows, g->out_h - oy);
         const int32_t n = rows * g->out_w, high = (rows - 1) * g->stride_h + (g->k_h - 1) * g->dilation_h + 1;
         if (pairs) {
             pair_x(g, x, oy * g->stride_h - g->pad_top, high, (uint32_t *)gradients + n);
-            off += g->x_zero * add_pairs(g, dy, oy * g->out_w * g->out_c + o, rows, (uint32_t *)gradients + n, scratch);
+            total += add_pairs(g, dy, oy * g->out_w * g->out_c + o, rows, (uint32_t *)gradients + n, scratch);
             continue;
         }
-        tl_m0_pack((uint32_t *)gradients, from, (uint32_t)n, &pack);
+        total += (int32_t)tl_m0_pack((uint32_t *)gradients, from, (uint32_t)n, &pack);
         unpack_x(g, x, oy * g->stride_h - g->pad_top, high, gradients + n);
         add_taps(g, gradients + n, gradients, rows, scratch);
         from += n * pack.from_step;
     }
-    for (int32_t i = 0; i < taps; i++) {
-        scratch[i] -= off;
+    for (int32_t i = 0; i < taps && pairs; i++) {
+        scratch[i] -= g->x_zero * total;
     }
+    scratch[taps] = total;
     return true;
 }
 #endif

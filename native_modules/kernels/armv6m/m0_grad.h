@@ -123,7 +123,8 @@ bool tl_m0_fully_connected_grad_input(
 // Lets most sixteens of a row be passed over, where it is used again and again. sixteens: (n + 15) / 16 words
 void tl_m0_sixteens(tl_row_t *row, uint32_t *sixteens);
 
-// tl_grad_weight of a depthwise convolution's output channel o, into the begin of the scratch
+// tl_grad_weight of a depthwise convolution's output channel o, into the begin of the scratch, and behind it the sum of
+// the gradients
 bool tl_m0_depthwise_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, int32_t *scratch, int32_t bytes);
 

@@ -42,8 +42,9 @@ bytes:
 swapped:
     movs r3, #0
     mov r7, r5
-pairs:
-1:  ldrsb r5, [r1, r7]
+pairs: // two by two, from the middle of the loop where their number is odd
+    .macro PAIR
+    ldrsb r5, [r1, r7]
     ldrsb r6, [r1, r3]
     add r1, r12
     lsls r6, r6, #16
@@ -51,6 +52,12 @@ pairs:
     add lr, r5
     str r5, [r0]
     adds r0, r0, r4
+    .endm
+    lsls r5, r2, #31
+    bne 2f
+1:  PAIR
+    subs r2, r2, #1
+2:  PAIR
     subs r2, r2, #1
     bne 1b
 done:
