@@ -3,6 +3,8 @@
     benchmarks/run.py                       everything; writes benchmarks/results/*.json and docs/benchmarks.md
     benchmarks/run.py --board pico-emulated --only L     one board, names that begin so: prints, writes nothing
     benchmarks/run.py --check               writes nothing; exit code 1 where a committed figure got worse
+    benchmarks/run.py --profile "step scheme" --profile "L4 grad*"    where the cycles go on pico-emulated: prints the
+                                            functions, writes benchmarks/results/profile.json and docs/benchmarks.md
     benchmarks/run.py --table               docs/benchmarks.md from the results; measures nothing
 
 What is measured is what is built: `make bench` builds first. Any answer that is not exact ends in exit code 1.
@@ -17,12 +19,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "host")]
 
+import profile_parts  # noqa: E402
 import results  # noqa: E402
 import table  # noqa: E402
 from tinylearn_host import boards  # noqa: E402
 from tinylearn_host.bench import workloads  # noqa: E402
 from tinylearn_host.bench.measure import Figure, Meter  # noqa: E402
 from tinylearn_host.errors import TinylearnError  # noqa: E402
+
+PROFILED, FUNCTIONS = "pico-emulated", 20  # which board counts by address; how many functions are shown
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,12 +36,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", default="", metavar="PATTERN", help="names that begin so; * and ? as in file names")
     parser.add_argument("--check", action="store_true", help="compare with the committed figures")
     parser.add_argument("--table", action="store_true", help="write docs/benchmarks.md and nothing else")
+    parser.add_argument("--profile", action="append", metavar="PATTERN", help="names that begin so; may be given again")
     options = parser.parse_args(arguments)
     complaints = []
     try:
-        if not options.table:
+        if options.profile:
+            _profile(options.profile)
+        elif not options.table:
             complaints = _measure(options)
-        if options.table or not (options.check or options.only):
+        if options.table or options.profile or not (options.check or options.only):
             table.write()
     except TinylearnError as error:
         print(f"benchmarks/run.py: error: {error}", file=sys.stderr)
@@ -66,6 +74,21 @@ def _measure(options: argparse.Namespace) -> list[str]:
         else:
             results.save("sizes", results.sizes())
     return complaints
+
+
+def _profile(patterns: list[str]) -> None:
+    """Rows of profile.json for the workloads that are named, in the place of those that were there."""
+    rows = {row["name"]: row for row in results.load("profile")}
+    with Meter.opened(PROFILED) as meter:
+        for work in (work for pattern in patterns for work in workloads.choose(pattern)):
+            functions = meter.profile(work)
+            total = functions.total()
+            print(f"{work.name}: {total:,} cycles, {total / work.macs:.2f} per MAC")
+            for name, cycles in functions.most_common(FUNCTIONS):
+                print(f"    {name:48} {cycles:>12,} {cycles / work.macs:8.3f} {cycles / total:7.1%}", flush=True)
+            parts = profile_parts.parts(functions)
+            rows[work.name] = {"name": work.name, "board": PROFILED, "macs": work.macs, "cycles": total, "parts": parts}
+    results.save("profile", list(rows.values()))
 
 
 def _emulated(deterministic: bool) -> list[str]:

@@ -1,0 +1,39 @@
+"""What the functions of the native modules do in a step of training: parts of a profile (bench/profile.py).
+
+A pattern is how "object.function" begins; the longest that fits counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+PARTS = {
+    "products": (
+        *("dot4.lanes_80", "chain.", "taps.", "slide", "spread.", "ring.", "dense_grad."),
+        *("rows.", "fast_fully", "head.", "channel."),
+    ),
+    "packing": (
+        "pack.",
+        "fast_conv2d.",
+        "fast_depthwise",
+        "conv2d_grad.",
+        "depthwise_conv2d_grad.",
+        "elements.tl_fill",
+    ),
+    "requantising the forward": ("requantize.", "fast_conv2d.requantize", "dot4.end", "mean.", "quantize."),
+    "exponents, masks, narrowing": ("elements.", "gradient."),
+    "update": ("update.", "elements.tl_m0_words", "conv2d_grad.take_zero_off", "fully_connected_grad.tl_m0_sixteens"),
+    "plans and loss": ("backward.", "operator", "tlm.", "program.", "loss.", "crc32."),
+    "MicroPython": ("MicroPython",),
+}
+ROUNDING = ("requantising the forward", "exponents, masks, narrowing", "update")  # what has no products
+REST = "rest"
+
+
+def parts(functions: Counter) -> dict[str, int]:
+    """{part: cycles}, in the order of PARTS"""
+    known = sorted(((p, part) for part, patterns in PARTS.items() for p in patterns), key=lambda pair: -len(pair[0]))
+    found = Counter()
+    for name, cycles in functions.items():
+        found[next((part for pattern, part in known if name.startswith(pattern)), REST)] += cycles
+    return {part: found[part] for part in (*PARTS, REST) if found[part]}
