@@ -384,6 +384,7 @@ class Model:
         axis=None,
         criterion=None,
         compute=None,
+        filter=None,
         continual=None,
         hold=None,
     ):
@@ -395,6 +396,7 @@ class Model:
                   "last_layer": from the prototypes, train a linear layer
                   "bias", "scheme", "full": train the network's last layers, too (tuning.py): their biases, what a
                   scheme of the model's file says, or all of them
+                  "tinytrain": what is worth most by the samples' Fisher information (selection.py), see explain()
         steps     of training, each over all examples; None: what the model's card says, else 40
         rate      of last_layer, on features of length 1; 100. Gradients are clipped to a norm of 1. Of "bias" and so
                   on: of plain SGD in real numbers; None: what the model's card says
@@ -410,7 +412,7 @@ class Model:
         head      "auto": whichever method answers best on samples held out in turn; takes as long as all of them five
                   times. What "bias" and so on end with, unless the name of one is given
 
-        Of "bias", "scheme", "full":
+        Of "bias", "scheme", "tinytrain", "full":
 
         layers    how many of the last layers, at most; None: those that do two thirds of the network's work
         scheme    the name of one; None: the largest that fits
@@ -424,6 +426,17 @@ class Model:
         time_budget  seconds; None: any. Less is trained, or fewer steps are made, until it fits; MemoryError and
                   ValueError say what the least would take
 
+        filter    2 or 4: gradients of 1x1 convolutions are summed over patches of 2x2 or 4x4 pixels, which takes less
+                  RAM and time (filtering.py). Off by default: read the patent notice in docs/training.md
+
+        Of "tinytrain":
+
+        ratio     share of a layer's channels that are trained, those worth most; 0.5
+        axis      whose channels: "input" or "output"
+        criterion by which layers are taken: "both" (Fisher information by parameters and by operations), "fisher",
+                  "fisher/memory", "fisher/compute", "l2" (norms of weights), "random"
+        compute   multiply-accumulates that the way back may take, as a share of those of training everything; 0.5
+
         Adapting again adds classes and refines the ones there are; forget(label) and reset() take away.
         """
         if not isinstance(seed, int):
@@ -435,7 +448,8 @@ class Model:
         options.update({"keep": keep, "shrinkage": shrinkage, "more": more, "head": head, "layers": layers})
         options.update({"scheme": scheme, "views": views, "width": width, "augment": augment, "cache": cache})
         options.update({"budget": budget, "time_budget": time_budget, "ratio": ratio, "axis": axis})
-        options.update({"criterion": criterion, "compute": compute, "continual": continual, "hold": hold})
+        options.update({"criterion": criterion, "compute": compute, "filter": filter})
+        options.update({"continual": continual, "hold": hold})
         self.head = teach(self, samples, options)
         if save:
             self.save()

@@ -44,7 +44,7 @@ class Operator:
         self.x, self.x2, self.y, self.w, self.b, self.s = model.operator(index, "<6H", 12)
         self.macs = model.operator(index, "<I", 28)[0]
         self.macs_input, self.macs_weight, self.scratch_input, self.scratch_weight = cost or (0, 0, 0, 0)
-        self.shape = None
+        self.shape, self.share = None, 1  # share: what is left of a gradient's work where it is filtered
         if self.code <= _DENSE:
             o, h, w, i = model.shape(self.w)
             self.shape = (i, h * w, 1) if self.code == _DEPTHWISE else (o, h * w, i)
@@ -281,7 +281,7 @@ class Tail:
                 reads[op.y] = self._time_back(op)
             if self._inspects(op, 1):
                 reads[op.y] = self._time_back(op)
-            if op.index in runs_back and (op.code == _MAX_POOL or self._trains(op, WEIGHTS) or self._inspects(op, 0)):
+            if op.index in runs_back and self._keeps_input(op):
                 reads[op.x] = max(reads[op.x], self._time_back(op))
         self._read_later(reads)
         for op in self.ops:
@@ -292,6 +292,9 @@ class Tail:
             if op.index in runs_back and op.flags & _MASK:
                 bits = self.model.nbytes(op.y)
                 self.blocks["mask", op.index] = _Block((bits + 7) >> 3, now, self._time_back(op))
+
+    def _keeps_input(self, op):
+        return op.code == _MAX_POOL or self._trains(op, WEIGHTS) or self._inspects(op, 0)
 
     def _read_later(self, reads):
         """What else reads activations on the way back: {tensor: step} to raise."""
@@ -406,6 +409,7 @@ class Tail:
             "tables": tables,
             "lists": lists,
             "hold": None,
+            "patches": (),
             "fisher": [
                 (index, t.axis, self.ops[index - self.first].channels(t.axis), self.kept["fisher", index])
                 for index, t in self.choice.items()

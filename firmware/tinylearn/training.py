@@ -123,7 +123,7 @@ class Training:
             support.find(i, view)
             self.params[5] = self.rows[i] - self.first_row
             status = (
-                tl_infer.run(file, arena, layout.first, layout.end, places, layout.masks)
+                self._forward()
                 or self.grad.head_loss(self.params, self.f, self.w, self.b, self.dx, state, self.scratch)
                 or self.grad.backward(file, arena, places, records, state, self.own)
             )
@@ -133,6 +133,19 @@ class Training:
             right += state[6] == self.params[5]
         self.steps += 1
         return loss / (4096 * support.count), right / support.count
+
+    def _forward(self):
+        """The tail with masks, and with the patches of what is filtered: a status."""
+        layout, file, arena = self.layout, self.model.file, self.support.arena
+        at, status = layout.first, 0
+        for params in layout.patches:
+            status = (
+                status
+                or tl_infer.run(file, arena, at, params[0], layout.places, layout.masks)
+                or self.grad.patches(params, file, layout.places, arena)
+            )
+            at = params[0]
+        return status or tl_infer.run(file, arena, at, layout.end, layout.places, layout.masks)
 
     def _shuffle(self):
         order, chance = self.order, self.chance
@@ -177,7 +190,12 @@ def _tune(task, samples):
     looks = module(options["method"], options["criterion"]) == "tl_channels"
     if options["continual"]:  # what was taught stays beside what is new, under the features that it was taught with
         options["more"], options["head"] = "add", options["head"] or "prototype"
-    gradients("tl_channels" if looks or options["continual"] else "tl_grad")  # now: what is free is what is left
+    if looks or options["continual"]:  # now: what is free is what is left
+        gradients("tl_channels")
+    if options["filter"]:
+        gradients("tl_filter")
+    elif not looks:
+        gradients("tl_grad")
     try:
         if count is None or options["method"] == "tinytrain":
             inputs = _room(model, count, options)
@@ -214,7 +232,7 @@ def _tune(task, samples):
 def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
     """What is trained, or inspected before that, and where it lies. The code that finds it does not stay."""
     fields = _plan(task, count, ways, inputs, look, inspect)
-    for name in ("tuning", "holding", "tail", "augment", "selection", "explain"):
+    for name in ("tuning", "holding", "filtering", "tail", "augment", "selection", "explain"):
         unload(name)
     gc.collect()
     return Layout(settled(fields))

@@ -23,6 +23,7 @@ class Settings:
 
     options: of adapt. The card's rate is a number, or {method: number}.
     steps, rate, views, width; augment: params of tl_train.augment or None; layers: at most so many, or None
+    filter: side of the patches that gradients are summed over, or None
     of "tinytrain": ratio, compute, axis (0 input, 1 output channels), criterion
     module: the native one. held: where the samples themselves are kept besides, RAM, FLASH or None. before:
     multiply-accumulates that are made already, and their seconds
@@ -44,6 +45,7 @@ class Settings:
         self.module = module(options.get("method"), options.get("criterion"))
         self.held, self.before, self.seed = None, (0, 0), options.get("seed", 1)
         self._set_selection(options)
+        self.filter = options.get("filter") or None
         self._check()
         if self.continual:
             from .holding import options as hold_options
@@ -61,6 +63,11 @@ class Settings:
         self.criterion = _one_of("criterion", CRITERIA, CRITERIA[0] if criterion is None else criterion)
 
     def _check(self):
+        if self.filter:
+            from .filtering import SIZES
+
+            if self.filter not in SIZES or self.continual:
+                raise ValueError("filter is 2, 4 or None, and None with continual, not %r" % (self.filter,))
         _whole_number("steps", self.steps, 1, 100000)
         _whole_number("views", self.views, 0, 64)
         if isinstance(self.rate, bool) or not isinstance(self.rate, (int, float)) or not 1e-6 <= self.rate <= 1000:
@@ -211,13 +218,18 @@ class Fit:
         fields.update(
             {
                 "patience": PATIENCE,
-                "module": "tl_channels" if settings.hold else settings.module,
+                "module": self._module(),
                 "ratio": settings.ratio,
             }
         )
         fields["hold"] = settings.hold
         fields["macs"] = self.macs()
         return fields
+
+    def _module(self):
+        if self.settings.hold:
+            return "tl_channels"
+        return "tl_filter" if self.settings.filter and self.tail.trained else self.settings.module
 
     def macs(self):
         """Of the whole run."""
@@ -245,7 +257,7 @@ def _seconds(tail, times):
         if t and t.flags & WEIGHTS:
             outputs, inputs = op.chosen(t)
             part += BACK_WEIGHTS * outputs * inputs / (op.shape[0] * op.shape[2])
-        back += times[op.index] * (BACK + part * (WIDER if tail.width == 16 else 1))
+        back += times[op.index] * (BACK + part * op.share * (WIDER if tail.width == 16 else 1))
     return sum(times[: tail.first]), sum(times[tail.first : tail.end]), back
 
 
@@ -330,6 +342,10 @@ def find(model, method, count, ways, settings, available=None, times=None, look=
     else:
         fits = (budgets.fit(choice, width) for choice, width in choices(model, method, settings))
         found = next((fit for fit in fits if fit), None)
+    if found and settings.filter and not found.tail.filtered:
+        from .filtering import NOTHING
+
+        raise ValueError(NOTHING % settings.filter)
     return found or budgets.refuse(method)
 
 
@@ -358,6 +374,10 @@ def axis_of(op, settings):
 
 
 def _tail(model, choice, width, settings):
+    if settings.filter:
+        from .filtering import Filtered
+
+        return Filtered(model, choice, width, settings.filter)
     if not settings.continual:
         return Tail(model, choice, width)
     from .holding import Holding

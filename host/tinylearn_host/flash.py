@@ -34,7 +34,13 @@ PACKAGE = "lib/tinylearn"
 NATIVE = ("tl_infer", "tl_train", "tl_grad", "tl_channels")
 FRONT = "tl_front"  # beside them, for models with a front end
 TRAINING = ("tl_grad", "tail", "support", "training", "tuning", "augment")  # loaded only where the network is trained
-PASSING = ("tl_channels", "selection", "explain")  # in the place of others, or for a moment: heap is not kept for them
+PASSING = (
+    "tl_channels",
+    "tl_filter",
+    "selection",
+    "explain",
+    "filtering",
+)  # in the place of others, or for a moment: heap is not kept for them
 TEMPORARY = ".part"
 SPARE_HEAP = 12 * 1024  # bytes left to the REPL and the user's own program
 
@@ -123,14 +129,14 @@ class Plan:
         }
 
 
-def plan(board: Transport, model: Path, trains: bool = False) -> Plan:
+def plan(board: Transport, model: Path, trains: bool = False, also: tuple[str, ...] = ()) -> Plan:
     """Ask the board and compare. Raises where the model is damaged (11) or no native module suits the board (6).
 
-    trains: heap for training the network is needed, not only for heads.
+    trains: heap for training the network is needed, not only for heads. also: native modules besides
     """
     parsed = tlm.read(model)
     device = ask(board)
-    code, native = native_modules(device, needed(parsed))
+    code, native = native_modules(device, (*needed(parsed), *also))
     files = [*native, *package(), File(MODEL, model.read_bytes())]
     there = dict(zip((f.path for f in files), board.hashes([f.path for f in files]), strict=True))
     send = [file for file in files if there[file.path] != file.sha256]
@@ -147,10 +153,14 @@ def plan(board: Transport, model: Path, trains: bool = False) -> Plan:
 
 
 def flash(
-    board: Transport, model: Path, progress: Progress = lambda what, sent, size: None, trains: bool = False
+    board: Transport,
+    model: Path,
+    progress: Progress = lambda what, sent, size: None,
+    trains: bool = False,
+    also: tuple[str, ...] = (),
 ) -> Plan:
     """Do all of it; gives the plan that was carried out. The board ends freshly reset."""
-    todo = plan(board, model, trains)
+    todo = plan(board, model, trains, also)
     todo.check()
     carry_out(board, todo, progress)
     return todo

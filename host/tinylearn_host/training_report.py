@@ -134,6 +134,8 @@ def _saved(training: Training, op: tlm.OperatorRecord, index: int, back: dict) -
         return 0
     if op.name == ir.MAX_POOL:
         return tensors[op.x].bytes + tensors[op.y].bytes
+    if ("patches", index) in training.tail.blocks:
+        return training.tail.blocks["patches", index].size
     return tensors[op.x].bytes if chosen and chosen.flags & WEIGHTS else 0
 
 
@@ -171,6 +173,7 @@ def memory(training: Training) -> dict[str, int]:
 
 COPIES = ("trained", "copy")  # of tensors, among what a tail keeps
 KINDS = {"activation": "activation", "work": "scratch", "gradient": "gradient", "mask": "mask", "scratch": "scratch"}
+KINDS["patches"] = "activation"  # means of an input over patches, in its place
 
 
 def blocks(training: Training) -> list[dict]:
@@ -200,7 +203,7 @@ def blocks(training: Training) -> list[dict]:
 
 def _name(training: Training, kind: str, index: int) -> str:
     """Of a tensor by the operator that writes it, or of an operator."""
-    if kind in ("mask", "scratch"):
+    if kind in ("mask", "scratch", "patches"):
         return f"{kind} of {training.model.ops[index].name} {index}"
     for i, op in enumerate(training.model.ops):
         if index in (op.y, op.s):

@@ -528,6 +528,24 @@ def check_tinytrain(model):
     sentence(ValueError, model.explain)
 
 
+def check_filter(model):
+    """Filtered gradients: the same bits everywhere, less to keep, and a reason where there is nothing to filter."""
+    samples = close_together(pictures(3, 4))
+    for options in ({"method": "full", "layers": 2}, {"method": "scheme"}, {"method": "bias", "layers": 2}):
+        kept = []
+        for side in (None, 2, 4):
+            trained(model, samples, filter=side, budget=24000, **options)
+            kept.append(model.explain().told.macs_back)
+        assert kept[0] > kept[1] > kept[2], kept
+    trained(model, samples, method="tinytrain", filter=2, criterion="l2", budget=24000)
+    explained(model)
+    before = answers(model, 4), bits(model.head.w), [bits(model.tensor(t)[0]) for t in model.changed]
+    for wrong in ({"filter": 3}, {"filter": 2, "continual": "lightcl"}):
+        sentence(ValueError, model.adapt, samples, method="full", **wrong)
+    assert (answers(model, 4), bits(model.head.w), [bits(model.tensor(t)[0]) for t in model.changed]) == before
+    model.reset()
+
+
 def explained(model):
     said = model.explain()
     print(said.criterion, said.cache, said.told.ram_bytes, said.told.macs_back, said.told.steps)

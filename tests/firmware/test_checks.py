@@ -37,7 +37,7 @@ def test_simulator(simulated):
 
 def test_board_equals_simulator(board_port, small, simulated):
     with transport.connect(board_port, "mpremote") as board:
-        flash.flash(board, small)
+        flash.flash(board, small, also=("tl_filter",))
         text = ""
         for part in (CHECKS, TRAINING):
             board.soft_reset()

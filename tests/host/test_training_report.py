@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from tinylearn_host import boards, digits, errors, paths, tlm, training_report
+from tinylearn_host import boards, digits, errors, partition, paths, tlm, training_report
 from tinylearn_host.cli import main
 from tinylearn_host.training_report import METHODS, Task, Training
 
@@ -167,3 +167,20 @@ def test_a_model_that_was_converted_before_is_prepared(tmp_path):
     result = tinylearn("partition", tmp_path / "old.tlm", "--board", "sim", "--ram", "96K", "-o", tmp_path / "new.tlm")
     assert result.exit_code == 0, result.output
     assert tlm.read(tmp_path / "new.tlm").backward == tlm.read(GLYPH).backward
+
+
+@pytest.mark.parametrize("side", [2, 4])
+def test_filtering_takes_as_many_times_less_as_there_are_pixels_in_a_patch(side):
+    """Of 1x1 convolutions; maps whose side is no multiple of a patch's have a patch more."""
+    model = tlm.read(GLYPH)
+    exact, filtered = (training_report.find(model, "full", Task(), layers=6, filter=f) for f in (None, side))
+    pairs = list(zip(training_report.layers(exact), training_report.layers(filtered), strict=True))
+    changed = [(a, b) for a, b in pairs if a["macs_grad_weight"] != b["macs_grad_weight"]]
+    assert [a["index"] for a, _ in changed] == [6, 8, 10]  # the pointwise ones
+    for a, b in changed:
+        pixels, patches = a["output_shape"][0] ** 2, (-(-a["output_shape"][0] // side)) ** 2
+        assert b["macs_grad_weight"] == a["macs_grad_weight"] * patches // pixels
+        assert b["macs_grad_input"] == a["macs_grad_input"] * patches // pixels
+        assert b["saved_bytes"] == (a["saved_bytes"] * patches // pixels + 3) & ~3
+    least = partition.tail().lower_bound
+    assert least(filtered.tail.live) <= least(exact.tail.live)

@@ -73,6 +73,12 @@ def training_options(command: Callable) -> Callable:
             help="Where what the frozen layers make of the examples is kept. Default: where it fits.",
         ),
         click.option("--layers", type=click.IntRange(1), help="How many of the last layers, at most."),
+        click.option(
+            "--filter",
+            type=click.Choice(["2", "4"]),
+            callback=_number,
+            help="Sum gradients over patches of 2x2 or 4x4 pixels. Read the patent notice in docs/training.md first.",
+        ),
         click.option("--ratio", type=SHARE, help="Share of a layer's channels (method tinytrain, as the following)."),
         click.option("--axis", type=click.Choice(["input", "output"]), help="Whose channels are chosen."),
         click.option("--criterion", type=click.Choice(CRITERIA), help="What makes a layer worth its training."),
@@ -177,7 +183,8 @@ def _tell(outcome: streaming.Outcome, simulated: bool, taught: int, method: str)
 def adapt_on(link, model: Path, support, query, show, **options) -> streaming.Outcome:
     """Flash if needed, then adapt and ask; `show(what, done, total, note)` follows it."""
     if link is not None:
-        flash.flash(link, model, show, trains=options.get("method") in TAILS)
+        also = ("tl_filter",) if options.get("filter") else ()
+        flash.flash(link, model, show, trains=options.get("method") in TAILS, also=also)
     counts = {"before": 0, "taught": 0, "after": 0}
     totals = {"before": len(query), "taught": len(support), "after": len(query)}
     names = {"before": "asking, untaught", "taught": "teaching", "after": "asking"}

@@ -86,7 +86,7 @@ def saved(tail) -> int:
 
 
 def _waits(kind: str, block, loss: int) -> bool:
-    return kind in ("activation", "mask") and block.first < loss < block.last
+    return kind in ("activation", "mask", "patches") and block.first < loss < block.last
 
 
 def delta(runner: Integers, task: Task) -> int:

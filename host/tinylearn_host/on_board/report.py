@@ -34,7 +34,11 @@ def report():
         "block": fs[1] or fs[0] if fs else 0,
         "flash_free": fs[3] * (fs[1] or fs[0]) if fs else 0,
         "flash_total": fs[2] * (fs[1] or fs[0]) if fs else 0,
-        "built_in": [name for name in ("tl_infer", "tl_train", "tl_grad", "tl_channels", "tl_front") if built_in(name)],
+        "built_in": [
+            name
+            for name in ("tl_infer", "tl_train", "tl_grad", "tl_channels", "tl_filter", "tl_front")
+            if built_in(name)
+        ],
     }
 
 
