@@ -167,6 +167,7 @@ def _jobs(setting: bench.Setting, wanted: list[str], numbers: list[str], seed: i
         arithmetic.Job(name, number, seed, {**shared, **own} if arithmetic.trains(name) else own)
         for name, only, own in asked
         for number in arithmetic.of_method(name, only or numbers)
+        if number in arithmetic.WIDTHS or not own.get("filter")  # of which float32 knows nothing
     ]
 
 
