@@ -29,6 +29,7 @@ from tinylearn_host.learning.tasks import Episode
 
 STRATEGIES = ("prototype", "naive", "alone", "replay", "lightcl", "joint")
 METHOD = "full"
+AT_ONCE = 16  # sequences in float32, side by side
 
 
 @dataclass(frozen=True)
@@ -171,19 +172,25 @@ class Memory:
     def _keep(self, new: list, tasks: int, record: int) -> None:
         """What the next task will have beside its own."""
         room = held_bytes(self.model, self.job, tasks, len(new)) // (record + 1)
-        by_row: dict[int, list] = {}
-        for x, row in [*self.kept, *new]:
-            by_row.setdefault(row, []).append((x, row))
-        turns = [group[i] for i in range(max(map(len, by_row.values()))) for group in by_row.values() if i < len(group)]
-        self.kept = turns[:room]
+        self.kept = share_out([*self.kept, *new], room)
+
+
+def share_out(samples: list[tuple[np.ndarray, int]], room: int) -> list[tuple[np.ndarray, int]]:
+    """So many of them, (sample, row), an equal number of each row, the first that came."""
+    by_row: dict[int, list] = {}
+    for x, row in samples:
+        by_row.setdefault(row, []).append((x, row))
+    most = max(map(len, by_row.values()))
+    return [group[i] for i in range(most) for group in by_row.values() if i < len(group)][:room]
 
 
 def held_bytes(model, job: Job, tasks: int, count: int) -> int:
     """Bytes of lightcl's references at their most after so many tasks: when no two of these held the same channel."""
     holding, tuning = board("holding"), board("tuning")
     samples, share, most, _ = holding.options(job.hold)
-    settings = tuning.Settings(model, {"method": METHOD, **job.options, "continual": "lightcl"})
-    choice = next(tuning.choices(model, METHOD, settings))[0]
+    options = {"method": METHOD, **job.options}
+    settings = tuning.Settings(model, {**options, "continual": "lightcl"})
+    choice = next(tuning.choices(model, options["method"], settings))[0]
     total = len(model.f)
     for index in choice:
         y = model.operator(index, "<H", 16)[0]
@@ -238,8 +245,22 @@ def _prepare(setting: Setting) -> None:
     _opened = setting.open()
 
 
-def _work(job: Job, number: int) -> tuple[Job, int, list[list[float]]]:
-    return job, number, Integers(job, *_opened).known(number)
+def _work(job: Job, numbers: list[int]) -> tuple[list[int], list[list[list[float]]]]:
+    if job.arithmetic != "float32":
+        runner = Integers(job, *_opened)
+        return numbers, [runner.known(number) for number in numbers]
+    import torch
+
+    from tinylearn_host.learning.float_continual import Floats
+
+    torch.set_num_threads(1)
+    return numbers, Floats(job, *_opened).known(numbers)
+
+
+def _portions(job: Job, count: int) -> list[list[int]]:
+    """Sequences that are run together."""
+    size = AT_ONCE if job.arithmetic == "float32" else 1
+    return [list(range(a, min(a + size, count))) for a in range(0, count, size)]
 
 
 def run(setting: Setting, jobs: list[Job], count: int, processes: int, show: bench.Show) -> dict:
@@ -248,11 +269,10 @@ def run(setting: Setting, jobs: list[Job], count: int, processes: int, show: ben
     units = [sequences.draw(jobs[0].seed, number)[0].unit for number in range(count)]
     found: dict[int, dict[int, list[list[float]]]] = {i: {} for i in range(len(jobs))}
     with ProcessPoolExecutor(processes, initializer=_prepare, initargs=(setting,)) as pool:
-        waiting = {pool.submit(_work, job, n): i for n in range(count) for i, job in enumerate(jobs)}
-        for done, future in enumerate(as_completed(waiting), 1):
-            _, number, known = future.result()
-            found[waiting[future]][number] = known
-            show("sequences", done, len(waiting))
+        waiting = {pool.submit(_work, job, some): i for i, job in enumerate(jobs) for some in _portions(job, count)}
+        for future in as_completed(waiting):
+            found[waiting[future]].update(zip(*future.result(), strict=True))
+            show("sequences", sum(map(len, found.values())), count * len(jobs))
     spec = sequences.spec
     about = {
         "sequence": spec.name, "title": spec.title, "kind": spec.kind, "tasks": spec.tasks, "way": spec.way,
