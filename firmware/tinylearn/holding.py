@@ -9,7 +9,7 @@ from array import array
 from .tail import Tail
 
 PULL = 64  # of a record of tl_channels' plans, native_modules/kernels/backward.h
-SAMPLES, SHARE, MOST, STRENGTH = 15, 0.15, 0.5, 3.0
+SAMPLES, SHARE, MOST, STRENGTH = 15, 0.15, 0.5, 1.0
 _DEPTHWISE = 2
 
 

@@ -429,6 +429,11 @@ class Model:
         filter    2 or 4: gradients of 1x1 convolutions are summed over patches of 2x2 or 4x4 pixels, which takes less
                   RAM and time (filtering.py). Off by default: read the patent notice in docs/training.md
 
+        continual "lightcl": this is one task of several; what earlier ones taught is kept by holding on to channels
+                  that they used (continual.py), also across save(). A class that is there gets one more prototype
+        hold      of that: a dict of samples, 15, whose maps are kept; share, 0.15 of a map's channels that a task adds
+                  to those held, at most most, 0.5; strength, 1, of the pull
+
         Of "tinytrain":
 
         ratio     share of a layer's channels that are trained, those worth most; 0.5

@@ -60,6 +60,8 @@ def plan(model, method, ways, shots, steps, head=None, options=None):
 
 def _of_tail(model, method, ways, shots, steps, options, code):
     code += _code(_TAIL_MODULES + (("selection",) if method == "tinytrain" else ()))
+    if options.get("continual"):
+        code += _code(("continual", "holding", "tl_channels"))
     from .training import free
     from .tuning import Settings, find
 

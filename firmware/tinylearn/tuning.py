@@ -128,7 +128,9 @@ def choices(model, method, settings):
     """(choice, width) of what a method may train, the most first."""
     if method == "scheme":
         for choice, width in _of_schemes(model, settings):
-            yield choice, width
+            choice = {index: choice[index] for index in choice if index >= settings.freeze}
+            if choice:
+                yield choice, width
         return
     flags = BIAS if method == "bias" else BIAS | WEIGHTS
     layers = inspected(model, settings)

@@ -10,7 +10,7 @@ import click
 from tinylearn_host.commands.cmd_benchmark import _list
 from tinylearn_host.commands.options import json_option, print_json, progress_bar
 from tinylearn_host.errors import USAGE, TinylearnError
-from tinylearn_host.learning import arithmetic, continual, datasets, report, sequences, tasks
+from tinylearn_host.learning import arithmetic, bench, continual, datasets, report, sequences, tasks
 
 
 @click.command("continual")
@@ -43,8 +43,6 @@ def command(name, data, model, strategy, numbers, shot, groups, count, seed, job
 
     Sequences, seeds and samples are the same for every strategy.
     """
-    spec = tasks.SPECS[sequences.SEQUENCES[name].spec]
-    file = data / datasets.FILES[spec.source] if data and data.is_dir() and spec.source in datasets.FILES else data
     hold = {key: given.pop(key) for key in ("strength", "samples", "share", "most")}
     options = {key: value for key, value in given.items() if value is not None}
     wanted = _list(strategy) or list(continual.STRATEGIES)
@@ -52,7 +50,7 @@ def command(name, data, model, strategy, numbers, shot, groups, count, seed, job
         strange = [part for part in one if part not in known]
         if strange:
             raise TinylearnError(f"there is no {strange[0]!r}; known are {', '.join(known)}", USAGE)
-    setting = continual.Setting(name, model, file, shot, tuple(_list(groups)))
+    setting = setting_of(name, data, model, shot, groups)
     rows = [
         continual.Job(one, number, seed, options, {k: v for k, v in hold.items() if v is not None})
         for one in wanted
@@ -66,3 +64,11 @@ def command(name, data, model, strategy, numbers, shot, groups, count, seed, job
         print_json(result)
     else:
         click.echo(continual.text(result))
+
+
+def setting_of(name: str, data: Path | None, model: Path, shot: int | None, groups: str | None) -> continual.Setting:
+    """A sequence by its options."""
+    spec = tasks.SPECS[sequences.SEQUENCES[name].spec]
+    file = data / datasets.FILES[spec.source] if data and data.is_dir() and spec.source in datasets.FILES else data
+    bench.read(model)  # a sentence now, not out of a process later
+    return continual.Setting(name, model, file, shot, tuple(_list(groups)))
