@@ -263,27 +263,40 @@ def _portions(job: Job, count: int) -> list[list[int]]:
     return [list(range(a, min(a + size, count))) for a in range(0, count, size)]
 
 
-def run(setting: Setting, jobs: list[Job], count: int, processes: int, show: bench.Show) -> dict:
-    """The JSON of a run: each job's average accuracy and forgetting of each sequence, with means and intervals."""
+def run(
+    setting: Setting, jobs: list[Job], count: int, processes: int, show: bench.Show, limit: float | None = None
+) -> dict:
+    """The JSON of a run: each job's average accuracy and forgetting of each sequence, with means and intervals.
+
+    limit: seconds, after which no sequence is begun: rows then have the first ones only, those without any are missing.
+    """
     sequences, model = setting.open()
     units = [sequences.draw(jobs[0].seed, number)[0].unit for number in range(count)]
-    found: dict[int, dict[int, list[list[float]]]] = {i: {} for i in range(len(jobs))}
+    found: list[dict[int, list[list[float]]]] = [{} for _ in jobs]
+    order = sorted((some[0], i, some) for i, job in enumerate(jobs) for some in _portions(job, count))
     with ProcessPoolExecutor(processes, initializer=_prepare, initargs=(setting,)) as pool:
-        waiting = {pool.submit(_work, job, some): i for i, job in enumerate(jobs) for some in _portions(job, count)}
-        for future in as_completed(waiting):
-            found[waiting[future]].update(zip(*future.result(), strict=True))
-            show("sequences", sum(map(len, found.values())), count * len(jobs))
+        waiting = {pool.submit(_work, jobs[i], some): i for _, i, some in order}
+        try:
+            for future in as_completed(waiting, limit):
+                found[waiting[future]].update(zip(*future.result(), strict=True))
+                show("sequences", sum(map(len, found)), count * len(jobs))
+        except bench.TimeIsUp:
+            for left in waiting:
+                left.cancel()
     spec = sequences.spec
     about = {
         "sequence": spec.name, "title": spec.title, "kind": spec.kind, "tasks": spec.tasks, "way": spec.way,
-        "shot": spec.shot, "sequences": count, "seed": jobs[0].seed, "groups": list(setting.groups),
+        "shot": spec.shot, "seed": jobs[0].seed, "groups": list(setting.groups),
         "model": {"name": setting.model.name, "sha256": model.sha256.hex()},
         "data": {"name": setting.file.name} if setting.file else None,
     }  # fmt: skip
-    return {
-        "setting": about,
-        "rows": [_row(job, [found[i][n] for n in range(count)], units) for i, job in enumerate(jobs)],
-    }
+    rows = [_row(job, _first(known), units) for job, known in zip(jobs, found, strict=True) if 0 in known]
+    return {"setting": about, "rows": rows}
+
+
+def _first(known: dict[int, list[list[float]]]) -> list[list[list[float]]]:
+    """Those without a gap before them."""
+    return [known[n] for n in range(len(known)) if all(m in known for m in range(n))]
 
 
 def _row(job: Job, known: list[list[list[float]]], units: list[str]) -> dict:
@@ -293,8 +306,8 @@ def _row(job: Job, known: list[list[list[float]]], units: list[str]) -> dict:
         "arithmetic": job.arithmetic,
         "options": job.options,
         "hold": job.hold,
-        "average": bench.interval(averages, units),
-        "forgetting": bench.interval(forgot, units),
+        "average": bench.interval(averages, units[: len(known)]),
+        "forgetting": bench.interval(forgot, units[: len(known)]),
         "after": [round(float(np.mean([np.mean(k[t]) for k in known])), 2) for t in range(len(known[0]))],
         "averages": [round(float(a), 2) for a in averages],
         "forgotten": [round(float(f), 2) for f in forgot],
@@ -305,9 +318,11 @@ def text(result: dict) -> str:
     """For a terminal."""
     setting = result["setting"]
     head = f"{setting['title']}: {setting['tasks']} tasks of {setting['way']} classes, {setting['shot']} shots"
-    lines = [f"{head}; {setting['sequences']} sequences, seed {setting['seed']}, {setting['model']['name']}"]
-    lines.append(f"{'strategy':10}  {'':8}  {'average':>12}  {'forgotten':>12}")
+    lines = [f"{head}; seed {setting['seed']}, {setting['model']['name']}"]
+    lines.append(f"{'strategy':10}  {'':8}  {'average':>12}  {'forgotten':>12}  sequences")
     for row in result["rows"]:
         cells = [f"{row[name]['mean']:.1f} ± {row[name]['interval']:.1f}" for name in ("average", "forgetting")]
-        lines.append(f"{row['strategy']:10}  {row['arithmetic']:8}  {cells[0]:>12}  {cells[1]:>12}")
+        lines.append(
+            f"{row['strategy']:10}  {row['arithmetic']:8}  {cells[0]:>12}  {cells[1]:>12}  {len(row['averages']):9}"
+        )
     return "\n".join(lines)

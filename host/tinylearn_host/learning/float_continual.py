@@ -86,7 +86,7 @@ class Task(FloatTraining):
     def regulated(self) -> list[int]:
         """Outputs of trained convolutions."""
         ops = self.net.model.ops
-        return [ops[i].y for i in self.choice if ops[i].name in (ir.CONV2D, ir.DEPTHWISE_CONV2D)]
+        return [ops[i].y for i in sorted(self.trained) if ops[i].name in (ir.CONV2D, ir.DEPTHWISE_CONV2D)]
 
 
 def _flat(y: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Where continual learning should leave a network as it is: a freeze point, from each layer's plasticity and stability.
 
-LightCL (arXiv 2407.10545) freezes layers that generalise and change little anyway; its measures of that are not known in
-detail. These stand for them, in the board's integers, over pairs of tasks that come one after the other:
+LightCL (arXiv 2407.10545) freezes layers that generalise and change little anyway; its measures of that are not known.
+These stand for them, in the board's integers, over pairs of tasks that come one after the other:
 
     LP(l) = accuracy on the second task with everything before l frozen / the best over all l
     MS(l) = 1 - |F_l after the second task - F_l before it| / |F_l before it|, over samples of the first

@@ -1,0 +1,95 @@
+"""docs/continual.md and its picture, made from benchmarks/results/continual/*.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from learning_docs import markdown
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "benchmarks" / "results" / "continual"
+TARGET, PICTURE = ROOT / "docs" / "continual.md", ROOT / "docs" / "continual.svg"
+ORDER = ("prototype", "naive", "alone", "replay", "lightcl", "joint")
+
+TEXT = """# What boards still know, task after task
+
+Made by `benchmarks/continual.py` from `benchmarks/results/continual/`; do not edit. `tinylearn continual` makes any of
+it again.
+
+- A sequence is some tasks, one after the other; nothing of an earlier one comes back. Average: per cent of the queries
+  of all tasks that are right after the last. Forgotten: points that a task was better at its best than in the end, over
+  all tasks but the last; new classes beside the old ones count in, so it is not 0 where nothing is trained.
+- `prototype`: the network stays as it is. `naive`: `adapt(method="full")` on each task as it comes. `alone`: its loss
+  compares the task's own classes only. `replay`: naive with old samples beside, as int8 activations at the frozen
+  part's end, in as many bytes as `lightcl` takes at its most, shared out evenly among the classes. `lightcl`:
+  `continual="lightcl"`. `joint`: on all tasks at once.
+- All train the last 6 layers for 10 steps at the model's own rate, and end with one prototype per class and task.
+  Intervals are 95 %, over sequences, or over people where they come first in several.
+- int8 is `firmware/tinylearn` on the simulator, to the bit; float32 the same in PyTorch, nothing rounded.
+
+![accuracy after each task](continual.svg)
+
+{shown}
+
+{tables}
+"""
+
+
+def write() -> None:
+    results = [json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))]
+    if results:
+        TARGET.write_text(text(results))
+        picture(results, PICTURE)
+
+
+def text(results: list[dict]) -> str:
+    tables = "\n\n".join(f"## {result['setting']['title']}\n\n{_table(result)}" for result in results)
+    return TEXT.format(shown=_shown(results), tables=tables)
+
+
+def _rows(result: dict) -> list[dict]:
+    return sorted(result["rows"], key=lambda row: (ORDER.index(row["strategy"]), row["arithmetic"] == "float32"))
+
+
+def _table(result: dict) -> str:
+    setting = result["setting"]
+    lines = [["", "arithmetic", "average", "forgotten", "sequences"]]
+    for row in _rows(result):
+        cells = [f"{row[name]['mean']:.1f} ± {row[name]['interval']:.1f}" for name in ("average", "forgetting")]
+        if row["strategy"] == "joint":
+            cells[1] = ""
+        lines.append([row["strategy"], row["arithmetic"], *cells, str(len(row["averages"]))])
+    about = f"{setting['tasks']} tasks of {setting['way']} classes, {setting['shot']} examples of each; "
+    return f"{about}seed {setting['seed']}, `{setting['model']['name']}`.\n\n{markdown(lines)}"
+
+
+def _shown(results: list[dict]) -> str:
+    """Whether it shows what it should: half of naive's forgetting, as accurate as replay with the same bytes."""
+    lines = [["", "arithmetic", "forgotten, of naive's", "average, beside replay", "beside prototypes alone"]]
+    for result in results:
+        for arithmetic in ("int8", "float32"):
+            of = {row["strategy"]: row for row in result["rows"] if row["arithmetic"] == arithmetic}
+            if {"naive", "replay", "lightcl", "prototype"} <= set(of):
+                ours, naive = of["lightcl"], of["naive"]["forgetting"]["mean"]
+                share = f"{100 * ours['forgetting']['mean'] / naive:.0f} %" if naive > 0 else "nothing to forget"
+                beside = [ours["average"]["mean"] - of[name]["average"]["mean"] for name in ("replay", "prototype")]
+                lines.append([result["setting"]["title"], arithmetic, share, *(f"{points:+.1f}" for points in beside)])
+    return f"`lightcl` beside the others:\n\n{markdown(lines)}"
+
+
+def picture(results: list[dict], path: Path) -> None:
+    """Mean accuracy over the tasks so far, after each task, int8; the same results give the same file."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams.update({"svg.hashsalt": "tinylearn", "svg.fonttype": "none"})
+    figure = Figure(figsize=(4.5 * len(results), 3.2), layout="constrained")
+    for axes, result in zip(figure.subplots(1, len(results), squeeze=False).flat, results, strict=True):
+        for row in _rows(result):
+            if row["arithmetic"] == "int8" and row["strategy"] != "joint":
+                axes.plot(range(1, len(row["after"]) + 1), row["after"], marker="o", label=row["strategy"])
+        axes.set_title(result["setting"]["title"], fontsize=9)
+        axes.set(xlabel="tasks learned", ylabel="%", xticks=range(1, result["setting"]["tasks"] + 1))
+    figure.axes[0].legend(fontsize=7)
+    figure.savefig(path, metadata={"Date": None})
