@@ -147,9 +147,14 @@ def plan(board: Transport, model: Path, trains: bool = False, also: tuple[str, .
         send=send,
         same=[file for file in files if file not in send],
         stale=_stale(board, {file.path for file in files}),
-        heap_needed=heap_bytes(files, trains) + parsed.arena + SPARE_HEAP,
+        heap_needed=heap_bytes(files, trains) + working_bytes(parsed) + SPARE_HEAP,
         flash_needed=_most_flash(send, sizes, device.block),
     )
+
+
+def working_bytes(model: tlm.Model) -> int:
+    """What a loaded model works in: its arena, and the scratch of its front end."""
+    return model.arena + (model.front.scratch if model.front else 0)
 
 
 def flash(

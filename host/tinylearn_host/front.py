@@ -136,6 +136,11 @@ class Section:
             return 0
         return HEADER.size + 2 * (self.window + self.fft // 4 + 1) + self.fft
 
+    @property
+    def scratch(self) -> int:
+        """Bytes that a board works in beside the samples; as tl_front_scratch has it."""
+        return 8 * self.bins + 2 * self.fft + 2 * self.frames * self.bins if self.kind == LOG_MEL else 0
+
     def __str__(self) -> str:
         if self.kind == LOG_MEL:
             return f"log-mel of {self.samples} samples of int16 PCM at {self.rate} Hz"

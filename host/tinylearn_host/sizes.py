@@ -22,6 +22,7 @@ class Fit:
     training:         both, of what is loaded only where the network itself is trained
     passing:          both, of what takes flash, but no heap of its own
     model:            the file, on the heap where the filesystem cannot be used in place
+    arena:            what it works in, the scratch of a front end included
     seconds:          of one forward; None where the board's file has no cycle counts
     """
 
@@ -96,7 +97,7 @@ def fit(board: Board, model: tlm.Model) -> Fit:
     (native, *native_more), (package, *package_more) = _parts(modules), _parts(package_bytes())
     training, passing = (a + b for a, b in zip(native_more, package_more, strict=True))
     time = seconds(board, model)
-    return Fit(board, len(model.raw), model.arena, native, package, training, passing, built, time)
+    return Fit(board, len(model.raw), flash.working_bytes(model), native, package, training, passing, built, time)
 
 
 def _parts(modules: dict[str, int]) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from tinylearn_host import boards, flash, simulator
+from tinylearn_host import boards, flash, paths, simulator, tlm
 from tinylearn_host.bench import litert, profile
 from tinylearn_host.bench.workloads import Workload
 from tinylearn_host.errors import BOARD_ERROR, TinylearnError
@@ -118,6 +118,9 @@ class Meter:
         try:
             self.link.put(MODEL, work.model)
             self.link.put(DATA, work.data)
+            if tlm.read(work.model).front:  # its module is not among those of the model that was flashed
+                file = paths.NATIVE / boards.find(self.name).mpy_archs[0] / f"{flash.FRONT}.mpy"
+                self.link.put(f"/lib/{file.name}", file.read_bytes())
             self.link.soft_reset()
             self.link.exec(f"import tinylearn\nmodel = tinylearn.load({MODEL!r}, recall=False)")
             self.link.exec(stopwatch_program or self.stopwatch())

@@ -15,6 +15,7 @@ from tinylearn_host.bench import gradients, kernels, litert, reference_models
 from tinylearn_host.samples import Samples
 
 SHOTS, SEED = 5, 1
+FRONT = "speech, log-mel of a second"
 METHODS = ("prototype", "closed_form", "last_layer")  # those of Model.adapt
 LAST_LAYER_STEPS = 40  # and its default
 TAIL_METHODS = ("bias", "scheme", "full")  # those that train the network
@@ -55,6 +56,7 @@ def _all() -> dict[str, Callable[[], Workload]]:
     made = {layer.name: partial(_layer, layer) for layer in kernels.LAYERS}
     made |= {gradient.name: partial(_gradient, gradient) for gradient in gradients.GRADIENTS}
     made |= {name: partial(_reference_model, name) for name in reference_models.NAMES}
+    made[FRONT] = _front
     zoo = sorted(paths.MODELS.glob("*/*.tlm"))
     made |= {path.stem: partial(_own_model, path) for path in zoo}
     if zoo:
@@ -85,6 +87,15 @@ def _reference_model(name: str) -> Workload:
 
 def _own_model(path: Path) -> Workload:
     return _forward("predict", path.stem, path.read_bytes(), None)
+
+
+def _front() -> Workload:
+    """One second of noise to a log-mel spectrogram. Of its work, the multiplications of window and transform."""
+    raw = (paths.MODELS / "speech" / "speech.tlm").read_bytes()
+    section = tlm.read(raw).front
+    samples = np.random.default_rng(SEED).normal(0, 3000, section.values).astype("<i2")
+    macs = section.frames * (section.window + 2 * section.fft * (section.fft.bit_length() - 1))
+    return Workload(FRONT, "front", macs, raw, samples.tobytes())
 
 
 def _forward(call: str, name: str, raw: bytes, x: np.ndarray | None, tflite: Callable | None = None) -> Workload:

@@ -38,6 +38,14 @@ def predict(measure, model, sample):
     return 0, measure(nothing, x), measure(f, x), result
 
 
+def front(measure, model, samples):
+    """The model's front end alone: from raw samples to its input."""
+    raw = read(samples)
+    model.features(raw)  # loads it; what ran behind it lies over the input now
+    call = measure(model._front.run, raw, model.x)
+    return 0, measure(nothing, raw, model.x), call, bytes(model.x)
+
+
 class Samples:
     """(x, label) of each sample of a file, read one by one: not all of them fit beside a model."""
 
