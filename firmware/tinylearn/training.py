@@ -231,19 +231,45 @@ def _tune(task, samples):
 
 def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
     """What is trained, or inspected before that, and where it lies. The code that finds it does not stay."""
-    fields = _plan(task, count, ways, inputs, look, inspect)
-    for name in ("tuning", "holding", "filtering", "tail", "augment", "selection", "explain"):
-        unload(name)
-    gc.collect()
-    return Layout(settled(fields))
+    piece = None
+    for _ in range(PLANS):
+        fields = _plan(task, count, ways, inputs, look, inspect, piece)
+        for name in ("tuning", "holding", "filtering", "tail", "augment", "selection", "explain"):
+            unload(name)
+        gc.collect()
+        layout, fields = Layout(settled(fields)), None
+        if task.options["budget"] is not None or free() is None:
+            break
+        piece = largest_piece(layout.arena)
+        if piece >= layout.arena:
+            break
+    return layout
 
 
-def _plan(task, count, ways, inputs, look, inspect):
-    """The fields of a Layout."""
+PLANS = 3  # where what is free is not in one piece, and nobody has named a budget
+
+
+def largest_piece(size):
+    """Bytes of RAM that there are in one piece, at most `size`, in steps of an eighth of a kilobyte or so."""
+    low, high = 0, size
+    while high - low > 128:
+        middle = high if low == 0 and high == size else (low + high) // 2
+        try:
+            bytearray(middle)
+            low = middle
+        except MemoryError:
+            high = middle - 1
+        gc.collect()
+    return low
+
+
+def _plan(task, count, ways, inputs, look, inspect, piece):
+    """The fields of a Layout. piece: bytes that its arena may take, or None"""
     model, options, available = task.model, task.options, free()
     from .tuning import Settings, find, find_inspected
 
     settings = Settings(model, options)
+    settings.piece = piece
     if inputs:
         settings.held = FLASH if inputs.file else RAM
         available = available and available + len(inputs.held)

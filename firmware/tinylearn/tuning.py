@@ -23,6 +23,7 @@ class Settings:
 
     options: of adapt. The card's rate is a number, or {method: number}.
     steps, rate, views, width; augment: params of tl_train.augment or None; layers: at most so many, or None
+    piece: bytes of RAM in one piece that an arena may take, or None
     filter: side of the patches that gradients are summed over, or None
     of "tinytrain": ratio, compute, axis (0 input, 1 output channels), criterion
     module: the native one. held: where the samples themselves are kept besides, RAM, FLASH or None. before:
@@ -45,7 +46,7 @@ class Settings:
         self.module = module(options.get("method"), options.get("criterion"))
         self.held, self.before, self.seed = None, (0, 0), options.get("seed", 1)
         self._set_selection(options)
-        self.filter = options.get("filter") or None
+        self.filter, self.piece = options.get("filter") or None, None
         self._check()
         if self.continual:
             from .holding import options as hold_options
@@ -225,7 +226,7 @@ class Fit:
             }
         )
         fields["hold"] = settings.hold
-        fields["macs"] = self.macs()
+        fields["macs"], fields["arena"] = self.macs(), self.arena
         return fields
 
     def _module(self):
@@ -289,6 +290,8 @@ class Budgets:
         if self.least is None or fit.bytes < self.least:
             self.least = fit.bytes
         if self.bytes is not None and fit.bytes > self.bytes:
+            return False
+        if self.settings.piece is not None and fit.arena > self.settings.piece:
             return False
         if fit.flash and self.flash is None:
             self.flash = _free_flash(self.model)
