@@ -76,9 +76,15 @@ def _row(tail, index, axis, flags, score, worth):
 
 
 class Explanation:
-    """method; criterion and cache, or None; told: Story; layers: a Row of each. Printed, it is a table."""
+    """method; criterion and cache, or None; told: Story; layers: a Row of each. Printed, it is a table.
 
-    def __init__(self, model, story):
+    why: what "auto" decided, in words, or None. Where it trained nothing all else is None, and layers are ().
+    """
+
+    def __init__(self, model, story, why=None):
+        self.why, self.method, self.criterion, self.cache, self.told, self.layers = why, None, None, None, None, ()
+        if not story:
+            return
         self.method, self.criterion, self.cache, data = story
         self.told, self.layers = Story(*unpack_from(_STORY, data)), []
         at = calcsize(_STORY)
@@ -94,10 +100,13 @@ class Explanation:
             self.layers.append(Row(op, kind, bool(flags & _TRAINED), axis, channels, of, weights, biases, *why))
 
     def __repr__(self):
+        if not self.told:
+            return "auto: " + self.why
         told, trained = self.told, [row for row in self.layers if row.trained]
         by = " by %r" % self.criterion if self.criterion else ""
         which = "%d of %d layers" % (len(trained), len(self.layers)) if by else "%d layers" % len(trained)
-        lines = ["%s%s: %s; operators %d to %d run for each step" % (self.method, by, which, told.first, told.end - 1)]
+        lines = ["auto: " + self.why] if self.why else []
+        lines += ["%s%s: %s; operators %d to %d run for each step" % (self.method, by, which, told.first, told.end - 1)]
         lines.append(" op  layer      channels           weights  biases" + ("   score  worth" if by else ""))
         for row in self.layers:
             count = row.of if row.channels is None else len(row.channels)

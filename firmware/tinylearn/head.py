@@ -10,11 +10,14 @@ HEADS = "closed_form", "prototype", "last_layer"  # where they are equally good,
 FOLDS = 5  # in which the samples are held out to choose one
 TAILS = "bias", "scheme", "tinytrain", "full"  # methods that train the network's tail, and then one of these
 
+AUTO = "auto"  # whichever of all these the samples say
+
 
 def check_method(method, head):
-    if method not in HEADS and method not in TAILS:
-        raise ValueError("method is one of '%s', not %r" % ("', '".join(HEADS[1:] + HEADS[:1] + TAILS), method))
-    if head not in (None, "auto") and not (method in TAILS and head in HEADS):
+    if method not in HEADS and method not in TAILS and method != AUTO:
+        known = (AUTO,) + HEADS[1:] + HEADS[:1] + TAILS
+        raise ValueError("method is one of '%s', not %r" % ("', '".join(known), method))
+    if head not in (None, "auto") and not (method not in HEADS and head in HEADS):
         raise ValueError(
             "head is 'auto', which chooses by the samples, or None; of a method that trains the network also "
             "the name of a head; not %r" % (head,)
@@ -54,13 +57,20 @@ class Head:
 
     def answer(self, features):
         """(label, confidence) for int8 features: the class of the nearest row; confidence of all its rows together."""
-        owners, p = self.owners, self._p
-        best = owners[self.nearest(features)]
-        status = tl_infer.head_softmax(self._logits, p)
+        best = self.owners[self.nearest(features)]
+        return self.labels[best], self._of(best) / 32768
+
+    def belief(self, features, owner):
+        """(whether int8 features are nearest to a row of a class, its probability: 32768 is 1)."""
+        return self.owners[self.nearest(features)] == owner, self._of(owner)
+
+    def _of(self, owner):
+        """The probability of a class for the features that nearest was asked about."""
+        status = tl_infer.head_softmax(self._logits, self._p)
         if status:
             fail(status, "the head")
         total = 0
-        for row in range(len(p)):
-            if owners[row] == best:
-                total += p[row]
-        return self.labels[best], min(total, 32768) / 32768
+        for row, k in enumerate(self.owners):
+            if k == owner:
+                total += self._p[row]
+        return min(total, 32768)

@@ -134,7 +134,7 @@ class Model:
     in_place: weights change in `file` where it lies, since path has what they came with.
     held: {tensor: a bit for each channel}, the feature maps that continual learning holds, see continual.py.
     head: what was taught; None: the model answers with the classifier that it came with.
-    story: what of the network was trained last, for explain().
+    story, why: what of the network was trained last, and what "auto" made of the samples, for explain().
     operators, tensors: how many; ends: the tensors that are input, output and features.
     """
 
@@ -157,7 +157,7 @@ class Model:
         self.operators, self.tensors = self._sections[b"OPS "][2], self._sections[b"TENS"][2]
         self.ends = unpack_from("<3H", file, 52)
         self.head, self.held = None, {}
-        self.story = None
+        self.story = self.why = None
         self._labels = None
         self._scores = None
         self._front = None
@@ -324,9 +324,10 @@ class Model:
         memoryview(out)[:] = self.y
         return out
 
-    def features(self, x):
-        """What a head reads, for one sample: int8 as bytes, a view that the next run overwrites."""
-        self.take(x)
+    def features(self, x=None):
+        """What a head reads, for one sample, or that in self.x: int8 as bytes, a view that the next run overwrites."""
+        if x is not None:
+            self.take(x)
         self._run(0, self.first_of_head)
         return self.f
 
@@ -361,7 +362,7 @@ class Model:
     def adapt(
         self,
         samples,
-        method="prototype",
+        method="auto",
         steps=None,
         rate=None,
         on_step=None,
@@ -391,7 +392,9 @@ class Model:
         """Teach classes from examples, and give this model. When anything goes wrong it predicts as before.
 
         samples   an iterable of (x, label): a list, a generator, something that reads a sensor. label: int or str
-        method    "prototype": a class is the mean of its examples' features
+        method    "auto": a head, or where the samples say that this is not enough, the network, too; see auto.py, and
+                  explain() for what it found. It trains for 10 steps and 2 minutes at most, unless told otherwise
+                  "prototype": a class is the mean of its examples' features
                   "closed_form": linear discriminant analysis, the nearest mean where distances are whitened
                   "last_layer": from the prototypes, train a linear layer
                   "bias", "scheme", "full": train the network's last layers, too (tuning.py): their biases, what a
@@ -493,19 +496,20 @@ class Model:
             from .delta import save
 
             save(self, None, (), {})
-        self.head, self.held, self.story = None, {}, None
+        self.head, self.held, self.story, self.why = None, {}, None, None
         self.change(())
 
     def explain(self):
-        """What training chose of the network last, why, and what it took: prints as a table, see explain.py.
+        """What "auto" made of the samples, what training chose of the network last, why, and what it took: prints as a
+        table, see explain.py.
 
-        ValueError where nothing has been trained since load().
+        ValueError where there was neither since load().
         """
-        if not self.story:
+        if not self.story and not self.why:
             raise ValueError("nothing of the network has been trained: adapt with method='tinytrain', 'scheme' ...")
         from .explain import Explanation
 
-        return Explanation(self, self.story)
+        return Explanation(self, self.story, self.why)
 
     def plan(self, method="prototype", ways=10, shots=5, steps=None, head=None, **options):
         """What adapt would take for ways classes of shots examples: a named tuple of bytes and seconds, see plan.py.

@@ -20,15 +20,20 @@ Plan = namedtuple(
 )
 
 _CYCLES_PER_MAC = 16  # of the heads on a Cortex-M0+, measured
-_MODULES = ("teaching", "head", "tl_train")
+_MODULES = ("teaching", "head", "auto", "tl_train")
 _TAIL_MODULES = ("tuning", "training", "support", "tail", "augment")
 
 
 def plan(model, method, ways, shots, steps, head=None, options=None):
     code = _code(_MODULES)
-    from .head import FOLDS, HEADS, TAILS, check_method
+    from .head import AUTO, FOLDS, HEADS, TAILS, check_method
 
     check_method(method, head)
+    if method == AUTO:  # what it takes where it trains
+        from . import auto
+
+        trains = model.section(b"BWD ")[2]
+        method, steps = (auto.METHOD, steps or auto.STEPS) if trains else ("closed_form", steps)
     if not (isinstance(ways, int) and isinstance(shots, int) and ways >= 2 and shots >= 1):
         raise ValueError("ways is a whole number from 2 and shots one from 1, not %r and %r" % (ways, shots))
     if method in TAILS:
@@ -62,7 +67,7 @@ def _of_tail(model, method, ways, shots, steps, options, code):
     code += _code(_TAIL_MODULES + (("selection",) if method == "tinytrain" else ()))
     if options.get("continual"):
         code += _code(("continual", "holding", "tl_channels"))
-    from .training import free
+    from .support import free
     from .tuning import Settings, find
 
     settings = Settings(model, dict(options, method=method, steps=steps))

@@ -1,5 +1,6 @@
 """The samples that a network's tail is trained on: what the frozen operators make of them, wherever there is room."""
 
+import gc
 import os
 from array import array
 
@@ -51,11 +52,36 @@ def scarce(model, count, limit):
     return limit is not None and (count is None or 8 * count * len(model.x) > limit)
 
 
+def free():
+    """Bytes of RAM that are free, or None where nobody counts."""
+    if not hasattr(gc, "mem_free"):
+        return None
+    gc.collect()
+    return gc.mem_free()
+
+
+def room(model, count, options):
+    """Inputs for samples that are wanted more than once: a file, where they would take much of the RAM."""
+    limit = options["budget"] if isinstance(options["budget"], int) else free()
+    if options["cache"] != FLASH and (options["cache"] is not None or not scarce(model, count, limit)):
+        try:
+            return Inputs(len(model.x), count or 0)
+        except MemoryError:  # in one piece
+            pass
+    try:
+        return Inputs(len(model.x), name=scratch(model.path or "tinylearn", model.mapped)[1])
+    except OSError:
+        return Inputs(len(model.x), count or 0)
+
+
 class Inputs:
-    """The samples themselves, int8 [room or more, size]: in RAM, or in a file, one of which is read at a time."""
+    """The samples themselves, int8 [room or more, size]: in RAM, or in a file, one of which is read at a time.
+
+    order: indices, where they are wanted in another one than they came in
+    """
 
     def __init__(self, size, room=0, name=None):
-        self.size, self.name = size, name
+        self.size, self.name, self.order = size, name, None
         self.file = open(name, "w+b") if name else None
         self.held = bytearray() if name else allocate(room * size, _SAMPLES)
 
@@ -74,6 +100,8 @@ class Inputs:
 
     def get(self, i, x):
         """Write sample i to x, a buffer of its size."""
+        if self.order:
+            i = self.order[i]
         if self.file:
             self.file.seek(i * self.size)
             self.file.readinto(x)

@@ -9,8 +9,8 @@ from struct import unpack_from
 
 import tl_train
 
-from .head import FOLDS, HEADS, TAILS, Head, check_method, matrix_bytes, training_bytes
-from .model import allocate, fail, float_parts
+from .head import AUTO, FOLDS, HEADS, TAILS, Head, check_method, matrix_bytes, training_bytes
+from .model import allocate, fail, float_parts, unload
 
 STEPS, RATE = 40, 100
 MAX_CLASSES, MAX_SAMPLES, MAX_FEATURES = 256, 16000, 32768
@@ -28,6 +28,8 @@ class Task:
         self.source = None  # rows of the model's own classifier that stay, see _own_rows
         self.held = model.held  # what model.adapt is about to hold, see continual.py
         self.renewed = ()  # rows that what was known of them does not count for: the network has changed
+        self.story = self.why = None  # of what was trained, and of why: for explain()
+        self.verdict = None  # of "auto": auto.Verdict
 
 
 def teach(model, samples, options):
@@ -35,9 +37,19 @@ def teach(model, samples, options):
     if len(model.f) > MAX_FEATURES:
         raise ValueError("a head reads at most %d features and this model has %d" % (MAX_FEATURES, len(model.f)))
     task = Task(model, options)
-    if options["method"] in TAILS:
+    model.why = None
+    if options["method"] == AUTO and options["metric"] != "cosine":
+        options["method"] = "prototype"  # the only one that has another
+    if options["method"] in TAILS or options["method"] == AUTO:
         _check_options(options)
         gc.collect()
+        if options["method"] == AUTO:
+            from .auto import learn
+
+            try:
+                return learn(task, samples)
+            finally:
+                unload("auto")
         from .training import tune
 
         return tune(task, samples)
@@ -46,10 +58,7 @@ def teach(model, samples, options):
     _check_options(options)
     _check_steps(options["steps"], options["rate"])
     features, classes = collect(model, samples, task.labels)
-    task.source = _own_rows(model, task.before, task.labels, options["keep"])
-    if len(task.labels) < 2:
-        raise ValueError("one class only, %r: there is nothing to tell apart, give examples of two" % task.labels[0])
-    rows = _rows_of(task, classes)
+    rows = rows_of(task, classes)
     method = choose(task, features, rows) if options["head"] == "auto" else options["method"]
     return fit(task, method, features, rows, options["on_step"])
 
@@ -67,7 +76,9 @@ def fit(task, method, features, rows, on_step=None):
         return head
     _call(tl_train.class_rows, head.params, head.sums, head.counts, head.w, head.b)
     if method == "last_layer":
-        train(head, *_with_absent(head, features, rows), options["steps"], options["rate"], on_step, options["seed"])
+        of_head = options["method"] in HEADS  # else steps and rate are of training the network
+        steps, rate = (options["steps"], options["rate"]) if of_head else (STEPS, RATE)
+        train(head, *_with_absent(head, features, rows), steps, rate, on_step, options["seed"])
     return head
 
 
@@ -115,12 +126,13 @@ _TOO_MANY = "more than %d samples: adapt in several calls" % MAX_SAMPLES
 # ---- Samples ---------------------------------------------------------------------------------------------------------
 
 
-def collect(model, samples, labels):
-    """(features int8 [samples, n], classes uint8 [samples]) of an iterable of (x, label); labels grows by new ones."""
-    n, count = len(model.f), 0
-    try:
-        room = len(samples)
-    except TypeError:  # a generator
+def collect(model, samples, labels, inputs=None):
+    """(features int8 [samples, n], classes uint8 [samples]) of an iterable of (x, label); labels grows by new ones.
+
+    inputs: support.Inputs that keep the samples, too
+    """
+    n, count, room = len(model.f), 0, length(samples)
+    if room is None:
         room = 16
     if room > MAX_SAMPLES:
         raise ValueError(_TOO_MANY)
@@ -132,7 +144,10 @@ def collect(model, samples, labels):
             classes = _grown(classes, room, "the classes of the samples")
         classes[count] = k
         try:
-            memoryview(cache)[count * n : (count + 1) * n] = model.features(x)
+            model.take(x)
+            if inputs:
+                inputs.put(count, model.x)
+            memoryview(cache)[count * n : (count + 1) * n] = model.features()
         except (TypeError, ValueError) as e:
             raise type(e)("sample %d: %s" % (count, e))
         count += 1
@@ -161,6 +176,14 @@ def each(samples, labels):
             raise type(e)("sample %d: %s" % (count, e))
         yield count, x, k
         count += 1
+
+
+def length(samples):
+    """How many samples there are, or None where nobody can tell."""
+    try:
+        return len(samples)
+    except TypeError:  # a generator
+        return None
 
 
 def _grown(buffer, size, what):
@@ -204,6 +227,14 @@ def _own_rows(model, before, labels, keep):
     for name in own:
         class_of(name, labels)
     return array("h", (-1 if k < taught else own.index(label) for k, label in enumerate(labels)))
+
+
+def rows_of(task, classes):
+    """The row of each sample in the head that is to be; the task knows its other classes now, too."""
+    task.source = _own_rows(task.model, task.before, task.labels, task.options["keep"])
+    if len(task.labels) < 2:
+        raise ValueError("one class only, %r: there is nothing to tell apart, give examples of two" % task.labels[0])
+    return _rows_of(task, classes)
 
 
 def _rows_of(task, classes):
@@ -329,21 +360,33 @@ def _closed_form(head, features, rows, shrinkage):
 # ---- Which head ------------------------------------------------------------------------------------------------------
 
 
-def choose(task, features, rows):
-    """The method of HEADS that answers best on samples that were held out, each once. Reorders the samples.
+def choose(task, features, rows, methods=HEADS):
+    """The method that answers best on samples that were held out, each once. Reorders the samples.
 
     With one sample of each class there are none to hold out: "prototype".
     """
-    n, folds = len(task.model.f), _folds(rows)
-    right = [0] * len(HEADS)
-    for fold in range(min(folds), FOLDS):
-        count = _hold_out(features, rows, folds, fold)
-        for i, method in enumerate(HEADS):
+    asked, _, right, _ = held_out(task, features, rows, methods)
+    return methods[right.index(max(right))] if asked else "prototype"
+
+
+def held_out(task, features, rows, methods, order=None):
+    """Hold out the samples in turn, the first of each class in the end: (how many were, how many of them then, how many
+    each method answers right, the probabilities that it gives to their classes, 32768 for 1, added up).
+
+    Reorders the samples, and order with them: those that were held out in the end are the last.
+    """
+    n, folds, asked, count = len(task.model.f), _folds(rows), 0, len(rows)
+    right, sure = [0] * len(methods), [0] * len(methods)
+    for fold in range(FOLDS - 1, -1, -1):
+        count = _hold_out(features, rows, folds, fold, order)
+        asked += len(rows) - count
+        for i, method in enumerate(methods if count < len(rows) else ()):
             head = fit(task, method, features[: count * n], rows[:count])
             for j in range(count, len(rows)):
-                row = head.nearest(features[j * n : (j + 1) * n])
-                right[i] += head.owners[row] == head.owners[rows[j]]
-    return HEADS[right.index(max(right))] if min(folds) < FOLDS else "prototype"
+                best, p = head.belief(features[j * n : (j + 1) * n], head.owners[rows[j]])
+                right[i] += best
+                sure[i] += p
+    return asked, len(rows) - count, right, sure
 
 
 def _folds(rows):
@@ -359,7 +402,7 @@ def _folds(rows):
     return folds
 
 
-def _hold_out(features, rows, folds, fold):
+def _hold_out(features, rows, folds, fold, order=None):
     """Move the samples of one fold behind all others; gives the number of those."""
     n, i, end = len(features) // len(rows), 0, len(rows)
     while i < end:
@@ -373,6 +416,8 @@ def _hold_out(features, rows, folds, fold):
         there[:] = kept
         rows[i], rows[end] = rows[end], rows[i]
         folds[i], folds[end] = folds[end], folds[i]
+        if order:
+            order[i], order[end] = order[end], order[i]
     return end
 
 

@@ -17,11 +17,9 @@ import tl_infer
 import tl_train
 
 from .head import HEADS
-from .model import allocate, fail, scratch, unload
-from .support import ALL, FLASH, RAM, Inputs, Layout, Support, module, scarce, settled
-from .teaching import RATE as HEAD_RATE
-from .teaching import STEPS as HEAD_STEPS
-from .teaching import _add_own_classes, _new_head, _own_rows, _rows_of, choose, each, fit, forget_rows
+from .model import allocate, fail, unload
+from .support import ALL, FLASH, RAM, Layout, Support, free, module, room, settled
+from .teaching import _add_own_classes, _new_head, choose, each, fit, forget_rows, length, rows_of
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
 
@@ -59,7 +57,7 @@ class Training:
         self.w, self.b = memoryview(head.w)[2 * n * self.first_row :], memoryview(head.b)[4 * self.first_row :]
         self.scratch = allocate(4 * (n + 2 * self.params[1]), "the loss")
         self.start_from_head()
-        self.order = array("h", range(support.count))
+        self.hold_out(0)
         self.chance = seed % 65536
         self.steps = 0
         self.hold = None  # continual.Hold
@@ -79,6 +77,13 @@ class Training:
         """Take the head's rows as they are but for the samples' classes: those were made by other weights."""
         forget_rows(self.head, set(self.rows))
         self.sums, self.counts = bytes(self.head.sums), array("i", self.head.counts)
+
+    def hold_out(self, count, view=0):
+        """Train without so many of the samples, the last ones, or without the last of the views: they can watch()."""
+        support, taught = self.support, self.support.count - count
+        self.order = array("h", range(taught))
+        self.taught = support.features[: taught * support.n], memoryview(self.rows)[:taught]
+        self.views = support.views - view
 
     def prototypes(self):
         """The head's rows, from the clean samples and the weights as they are."""
@@ -105,19 +110,23 @@ class Training:
         places[self.features] = self.f_at
         head.sums[ALL] = self.sums
         head.counts[ALL] = self.counts
-        status = tl_train.class_sums(head.params, support.features, self.rows, head.sums, head.counts)
+        status = tl_train.class_sums(head.params, self.taught[0], self.taught[1], head.sums, head.counts)
         if status:
             fail(status, "training")
 
     def step(self):
         """(mean loss, share of pseudo-queries that were right) of one step over all samples."""
+        self.prototypes()
+        return self.sweep()
+
+    def sweep(self):
+        """The same by the head's rows as they are."""
         support, layout, state = self.support, self.layout, self.state
         file, arena, places = self.model.file, support.arena, layout.places
-        self.prototypes()
         self._shuffle()
         loss = right = 0
         for i in self.order:
-            view, records = 1 + (self.steps + i) % support.views if support.views else 0, layout.records
+            view, records = 1 + (self.steps + i) % self.views if self.views else 0, layout.records
             if self.hold and i < layout.samples:
                 view, records = self.hold.view, self.hold.plan(i)
             support.find(i, view)
@@ -132,7 +141,28 @@ class Training:
             loss += state[5] >> 4
             right += state[6] == self.params[5]
         self.steps += 1
-        return loss / (4096 * support.count), right / support.count
+        return loss / (4096 * len(self.order)), right / len(self.order)
+
+    def watch(self):
+        """Loss, summed, 12 fractional bits, of what is held out, by the head's rows as they are."""
+        support, head, layout, state = self.support, self.head, self.layout, self.state
+        file, arena, places, loss = self.model.file, support.arena, layout.places, 0
+        first = len(self.order) if len(self.order) < support.count else 0
+        for i in range(first, support.count):
+            f = self.f
+            if first:
+                f = support.features[i * support.n : (i + 1) * support.n]
+            else:
+                support.find(i, support.views)
+                status = tl_infer.run(file, arena, layout.first, layout.end, places)
+                if status:
+                    fail(status, "the model")
+            self.params[5] = self.rows[i]
+            status = self.grad.head_loss(self.params, f, head.w, head.b, self.dx, state, self.scratch)
+            if status:
+                fail(status, "training")
+            loss += state[5] >> 4
+        return loss
 
     def _forward(self):
         """The tail with masks, and with the patches of what is filtered: a status."""
@@ -172,22 +202,27 @@ class Training:
 # ---- Adapting --------------------------------------------------------------------------------------------------------
 
 
-def tune(task, samples):
-    """The head that model.adapt is about to have, the model's weights changed with it. task: teaching.Task"""
+class Unfit(Exception):
+    """Why what was asked for cannot be trained."""
+
+
+def tune(task, samples, taken=None):
+    """The head that model.adapt is about to have, the model's weights changed with it. task: teaching.Task
+
+    taken: of "auto": (Inputs, the row of each sample, auto.Verdict). Then Unfit is raised where it does not fit.
+    """
     if hasattr(gc, "threshold"):  # else what lives lies scattered over the heap, and no large piece is left
         gc.threshold(4096)
     try:
-        return _tune(task, samples)
+        return _tune(task, samples, taken)
     finally:
         if hasattr(gc, "threshold"):
             gc.threshold(-1)
 
 
-def _tune(task, samples):
-    model, options = task.model, task.options
-    inputs, count, ways, rows, found = None, _length(samples), _ways(samples, task.labels), None, None
-    start = clock()
-    looks = module(options["method"], options["criterion"]) == "tl_channels"
+def _tune(task, samples, taken):
+    model, options, start = task.model, task.options, clock()
+    inputs, rows, looks = None, None, module(options["method"], options["criterion"]) == "tl_channels"
     if options["continual"]:  # what was taught stays beside what is new, under the features that it was taught with
         options["more"], options["head"] = "add", options["head"] or "prototype"
     if looks or options["continual"]:  # now: what is free is what is left
@@ -197,12 +232,42 @@ def _tune(task, samples):
     elif not looks:
         gradients("tl_grad")
     try:
-        if count is None or options["method"] == "tinytrain":
-            inputs = _room(model, count, options)
-            rows = _rows(task, _gather(model, inputs, samples, task.labels))
+        if taken:
+            inputs, rows, task.verdict = taken
+            task.renewed = bytearray(set(rows))
+            count, ways = len(rows), len(task.labels)
+        else:
+            count, ways = length(samples), _ways(samples, task.labels)
+        if count is None or (options["method"] == "tinytrain" and not taken):
+            inputs = room(model, count, options)
+            rows = renewed(task, _gather(model, inputs, samples, task.labels))
             count, ways = len(rows), len(task.labels)
         if count == 0:
             raise ValueError("there are no samples: give at least one (x, label) of each class")
+        support, looking = _ready(task, count, ways, inputs, rows, looks, start)
+        try:
+            if inputs:
+                support.fill(inputs)
+            else:
+                rows = renewed(task, _fill(model, support, samples, task.labels))
+            if inputs and support.inputs is not inputs:
+                inputs.close()
+            head, steps = _train(task, support, rows)
+        finally:
+            support.close()
+    finally:
+        if inputs and not taken:
+            inputs.close()
+    story = support.layout.story
+    pack_into("<ffH", story[3], 0, seconds_since(start), looking, steps)  # explain.Story
+    model.story, model.why = story, task.why
+    return head
+
+
+def _ready(task, count, ways, inputs, rows, looks, start):
+    """(room for the samples and for training, seconds that it took to find what to train)."""
+    found = None
+    try:
         if looks:
             from .selection import look
 
@@ -210,23 +275,15 @@ def _tune(task, samples):
         looking = seconds_since(start)
         layout = lay_out(task, count, ways, inputs, found)
         found = None  # and the code that made it
-        support = Support(model, layout, options["seed"], inputs)
-        try:
-            if inputs:
-                support.fill(inputs)
-            else:
-                rows = _rows(task, _fill(model, support, samples, task.labels))
-            if inputs and support.inputs is not inputs:
-                inputs.close()
-            head, steps = _train(task, support, rows)
-        finally:
-            support.close()
-    finally:
-        if inputs:
-            inputs.close()
-    pack_into("<ffH", layout.story[3], 0, seconds_since(start), looking, steps)  # explain.Story
-    model.story = layout.story
-    return head
+        return Support(task.model, layout, task.options["seed"], inputs), looking
+    except (ValueError, MemoryError, OSError) as e:
+        if task.verdict:
+            raise Unfit(str(e))
+        raise
+
+
+TOLD = 5  # seconds from which on "auto" says so before
+_TOLD = "tinylearn: %s, so the network is trained: about %.0f s. time_budget= and method='prototype' take less"
 
 
 def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
@@ -281,6 +338,8 @@ def _plan(task, count, ways, inputs, look, inspect, piece):
         from .explain import story_of
 
         story = story_of(found, options["method"], settings)
+        if task.verdict and found.seconds and found.seconds >= TOLD:
+            print(_TOLD % (task.verdict.why, found.seconds))
     fields = found.layout()
     fields["story"] = story
     found.forget()
@@ -304,21 +363,6 @@ def clock():
 
 def seconds_since(start):
     return time.ticks_diff(time.ticks_ms(), start) / 1000 if hasattr(time, "ticks_ms") else time.perf_counter() - start
-
-
-def free():
-    """Bytes of RAM that are free, or None where nobody counts."""
-    if not hasattr(gc, "mem_free"):
-        return None
-    gc.collect()
-    return gc.mem_free()
-
-
-def _length(samples):
-    try:
-        return len(samples)
-    except TypeError:  # a generator
-        return None
 
 
 def _ways(samples, known):
@@ -352,17 +396,6 @@ def _take(model, i, x):
         raise type(e)("sample %d: %s" % (i, e))
 
 
-def _room(model, count, options):
-    """Inputs for samples that are wanted more than once: a file, where they would take much of the RAM."""
-    limit = options["budget"] if isinstance(options["budget"], int) else free()
-    if options["cache"] == FLASH or (options["cache"] is None and scarce(model, count, limit)):
-        try:
-            return Inputs(len(model.x), name=scratch(model.path or "tinylearn", model.mapped)[1])
-        except OSError:
-            pass
-    return Inputs(len(model.x), count or 0)
-
-
 def _gather(model, inputs, samples, labels):
     """Take all samples; then: the class of each."""
     classes = bytearray()
@@ -373,14 +406,9 @@ def _gather(model, inputs, samples, labels):
     return classes
 
 
-def _rows(task, classes):
-    """The row of each sample in the head that is to be; the task knows its other classes now, too."""
-    if not classes:
-        return classes
-    task.source = _own_rows(task.model, task.before, task.labels, task.options["keep"])
-    if len(task.labels) < 2:
-        raise ValueError("one class only, %r: there is nothing to tell apart, give examples of two" % task.labels[0])
-    rows = _rows_of(task, classes)
+def renewed(task, classes):
+    """The row of each sample in the head that is to be, which forgets what was known of these rows."""
+    rows = rows_of(task, classes) if classes else classes
     task.renewed = bytearray(set(rows))
     return rows
 
@@ -396,16 +424,24 @@ def started(task, support, rows):
 
 
 def _train(task, support, rows):
-    model, options, layout = task.model, task.options, support.layout
+    """(the head, steps that were made)"""
+    model, options, layout, verdict = task.model, task.options, support.layout, task.verdict
     before = [(t, bytes(model.tensor(t)[0])) for t in model.changed]
     changed = sorted(set(model.changed) | {t for t, _ in layout.trained})
     try:
         if model.in_place:
             model.mark(changed)
         training = started(task, support, rows)
-        now = _steps(training, task)
-        options["steps"], options["rate"] = HEAD_STEPS, HEAD_RATE  # of a last layer
-        method = options["head"] if options["head"] in HEADS else choose(task, support.features, rows)
+        if not verdict:
+            _steps(training, task)
+        elif not _watched(training, task):
+            _undo(training, before)
+            task.renewed = ()
+            return fit(task, verdict.head, support.features, rows), training.steps
+        now = None if model.in_place else [(t, bytes(training.weights[i])) for i, (t, _) in enumerate(layout.trained)]
+        method = verdict.head if verdict else options["head"]
+        if method not in HEADS:
+            method = choose(task, support.features, rows)
         head = fit(task, method, support.features, rows)
         support.close()
         if not model.in_place:
@@ -425,11 +461,20 @@ def _put(model, contents):
         model.tensor(t)[0][ALL] = content
 
 
-def _steps(training, task):
-    """Train until the loss has not fallen for a while. Leaves the weights of the lowest, and their features.
+def _undo(training, before):
+    """Weights and features as they were before."""
+    model = training.model
+    if model.in_place:
+        model.change([t for t, _ in before])
+        _put(model, before)
+    else:
+        for i, (t, _) in enumerate(training.layout.trained):
+            training.weights[i][ALL] = model.tensor(t)[0]
+    training.add_up()
 
-    Gives [(tensor, bytes)] of them, where they do not lie in the model.
-    """
+
+def _steps(training, task):
+    """Train until the loss has not fallen for a while. Leaves the weights of the lowest, and their features."""
     best, since, layout = None, 0, training.layout
     weights = allocate(layout.best, "the best weights") if layout.best else None
     if layout.hold and layout.samples:
@@ -455,7 +500,43 @@ def _steps(training, task):
         from .continual import held_after
 
         task.held = held_after(training, layout.hold[1], layout.hold[2])
-    if training.model.in_place:
-        return None
-    weights = None
-    return [(t, bytes(training.weights[i])) for i, (t, _) in enumerate(layout.trained)]
+
+
+def _watched(training, task):
+    """Train as long as those who watch gain from it. Leaves the weights of their lowest loss and all features; whether
+    it has become lower at all."""
+    layout, verdict, best, at = training.layout, task.verdict, None, 0
+    weights = allocate(layout.best, "the best weights") if layout.best else None
+    training.hold_out(verdict.watching, view=not verdict.watching)
+    for step in range(layout.steps + 1):
+        training.prototypes()
+        loss = training.watch()
+        if step == 0:
+            first = best = loss
+        elif loss < best:
+            best, at = loss, step
+            if weights:
+                training.copy(weights, True)
+        elif step - at == WATCHED:
+            break
+        if step < layout.steps:
+            mean, accuracy = training.sweep()
+            if task.options["on_step"]:
+                task.options["on_step"](step + 1, mean, accuracy)
+    if not weights:
+        at, best = (step, loss) if loss < first else (0, first)
+    elif 0 < at < step:
+        training.copy(weights, False)
+        training.add_up()
+    count = 4096 * (verdict.watching or training.support.count)
+    task.why = "%s, so the network is trained; what watches goes from a loss of %.2f to one of %.2f in %d steps" % (
+        verdict.why,
+        first / count,
+        best / count,
+        at,
+    )
+    task.why += ("" if at else ": nothing is gained, so it stays as it is") + "; head: " + verdict.head
+    return at > 0
+
+
+WATCHED = 3  # steps without a lower loss of those who watch after which training ends

@@ -24,6 +24,7 @@ PATIENCE = 600  # seconds that a board may be silent over one sample or one step
 Watch = Callable[[dict], None]  # called with every event: on_board/adapt.py
 REFUSALS = ("MemoryError", "TypeError", "ValueError")  # what the board's own checks raise, with a sentence
 STEPS = 40  # of training, where neither options nor the model's file say
+AUTO, AUTO_STEPS = "auto", 10  # the board's default method, and its steps at most
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Outcome:
     before, after:     predicted label of each query; `before` is empty where the model does not know the classes
     confidence:        0..1 per query, after
     steps:             of training: {"step", "loss", "accuracy"} of each; accuracy is that on what is being taught
+    why:               what method "auto" decided, in words
     trained, layers:   of the network: what was chosen and what it took (firmware/tinylearn/explain.py: Story, Rows)
     chance:            accuracy of guessing: what `accuracy_before` is then
     peak_heap_bytes:   most of the board's heap in use at a time, by everything; None in the simulator
@@ -52,6 +54,7 @@ class Outcome:
     arena_bytes: int = 0
     peak_heap_bytes: int | None = None
     code_heap_bytes: int | None = None
+    why: str | None = None
 
     @property
     def accuracy_before(self) -> float:
@@ -74,6 +77,7 @@ class Outcome:
             "arena_bytes": self.arena_bytes,
             "peak_heap_bytes": self.peak_heap_bytes,
             "code_heap_bytes": self.code_heap_bytes,
+            "why": self.why,
             "steps": [{key: round(value, 6) for key, value in step.items()} for step in self.steps],
             "trained": self.trained,
             "layers": self.layers,
@@ -140,7 +144,7 @@ def adapt(
     options = {name: value for name, value in options.items() if value is not None}
     before = knows(model, classes)
     labels = bytes(classes.index(y) for y in support.y)
-    steps = options.get("steps") or _card(model).get("steps", STEPS)
+    steps = options.get("steps") or _steps(model, options.get("method", AUTO))
     arguments = (support.typecode, support.x[0].nbytes, before, classes, labels, len(query), options, steps)
     rows = _rows(support, query, before)
     outcome = Outcome(query, 1 / len(classes))
@@ -157,10 +161,10 @@ def adapt(
     return outcome
 
 
-def _card(model: tlm.Model) -> dict:
-    """What the model's file says of how to train it."""
-    train = model.meta.get("train")
-    return train if isinstance(train, dict) else {}
+def _steps(model: tlm.Model, method: str) -> int:
+    """The most that are made where nobody says."""
+    card = model.meta.get("train")
+    return AUTO_STEPS if method == AUTO else (card if isinstance(card, dict) else {}).get("steps", STEPS)
 
 
 def _rows(support: Samples, query: Samples, before: bool) -> Iterator[bytes]:
@@ -181,7 +185,7 @@ def _note(outcome: Outcome, said: dict) -> None:
         outcome.confidence.append(said["confidence"])
         outcome.predict_seconds += said["us"] / 1e6
     elif event == "adapted":
-        outcome.seconds, outcome.arena_bytes = said["us"] / 1e6, said["arena"]
+        outcome.seconds, outcome.arena_bytes, outcome.why = said["us"] / 1e6, said["arena"], said["why"]
     elif event == "trained":
         outcome.trained = {key: value for key, value in said.items() if key != "event"}
     elif event == "layer":

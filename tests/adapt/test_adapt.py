@@ -107,7 +107,7 @@ def test_more_examples_than_the_board_has_ram_for(board_port, tmp_path):
         flash.flash(board, backbone)
         free = board.eval("gc.mem_free()", "import gc\ngc.collect()")
         assert support.x.nbytes > 1.2 * free
-        outcome = streaming.adapt(board, backbone, flash.MODEL, support, query)
+        outcome = streaming.adapt(board, backbone, flash.MODEL, support, query, method="prototype")
     assert outcome.accuracy_after > 0.8
 
 
@@ -157,7 +157,7 @@ def test_losses_of_all_steps_are_in_the_json(backbone, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--plot", "x.png"), "method prototype has none"),
+        (("--method", "prototype", "--plot", "x.png"), "method prototype has none"),
         (("--method", "last_layer", "--plot", "x.jpeg"), ".png, .svg, .pdf, not x.jpeg"),
         (("--budget", "48Q"), "'48Q' is no number of bytes"),
         (("--augment", "shift"), "not kind=amount"),
@@ -227,9 +227,9 @@ def test_the_command(board_name, board_port, backbone, tmp_path):
     board, sim = reports
     assert set(KEYS) <= set(board)
     assert board["board"] == board_name
-    assert board["method"] == "prototype"
+    assert board["method"] == "auto" and "held out in turn" in board["why"]
     assert board["before"] == "chance"
-    for key in ("accuracy_before", "accuracy_after", "arena_bytes", "predictions", "confidences"):
+    for key in ("why", "accuracy_before", "accuracy_after", "arena_bytes", "predictions", "confidences"):
         assert board[key] == sim[key]
 
 

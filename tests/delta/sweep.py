@@ -24,7 +24,7 @@ def samples(size, version):
             yield bytes((i * (k + 3) * (version + 2) + 7 * shot) & 255 for i in range(size)), "c%d" % k if k % 2 else k
 def teach(model, version):
     model.head = None
-    model.adapt(samples(len(model.x), version))
+    model.adapt(samples(len(model.x), version), "prototype")
     return model
 """
 RUN = PROGRAM + "m = tinylearn.load()\nprint(repr(state(m)))\nteach(m, {version})\nm.save()\nprint('saved')\n"

@@ -17,9 +17,9 @@ def flashed(flash, models):
     flash.files[PATH] = bytearray(models[0])
 
 
-def taught(classes: int = 3, **options):
+def taught(classes: int = 3, method: str = "prototype", **options):
     model = tinylearn.load(PATH)
-    return model.adapt(((x, f"class {k}") for x, k in pictures(classes, 2, seed=classes)), **options)
+    return model.adapt(((x, f"class {k}") for x, k in pictures(classes, 2, seed=classes)), method, **options)
 
 
 def labels():
@@ -78,7 +78,7 @@ def test_rollback_goes_as_far_as_the_flash_keeps(flash):
     model = tinylearn.load(PATH)
     for k in (2, 3, 4):
         model.head = None
-        model.adapt(pictures(k, 1), save=True)
+        model.adapt(pictures(k, 1), "prototype", save=True)
     model.rollback()
     assert model.labels == labels() == [0, 1, 2]
     with pytest.raises(ValueError, match="not kept any more; reset"):
@@ -115,7 +115,7 @@ def test_a_full_flash(flash):
     model = taught(3, save=True)
     flash.room = len(flash.files[PATH]) + 900
     with pytest.raises(OSError, match=r"could not be saved in model.tld.1: it takes \d+ bytes; is the file .* full"):
-        model.adapt(pictures(5, 1), save=True)
+        model.adapt(pictures(5, 1), "prototype", save=True)
     assert len(model.labels) == 8
     assert labels() == ["class 0", "class 1", "class 2"]
     assert "model.tld.1" not in flash.files
@@ -148,13 +148,13 @@ def test_a_model_without_a_file_has_no_place(models):
 
 @pytest.mark.parametrize("names", [["", "Ünïcode 🦉"], [-5, 2**70], ["a" * 255, 0], ["1\n2", "\0"]])
 def test_labels_of_all_kinds(names):
-    tinylearn.load(PATH).adapt(((x, names[k]) for x, k in pictures(2, 1)), save=True)
+    tinylearn.load(PATH).adapt(((x, names[k]) for x, k in pictures(2, 1)), "prototype", save=True)
     assert labels() == names
 
 
 def test_a_label_that_is_too_long(flash):
     with pytest.raises(ValueError, match="more than 255 bytes"):
-        tinylearn.load(PATH).adapt(((x, "ä" * 128 + str(k)) for x, k in pictures(2, 1)), save=True)
+        tinylearn.load(PATH).adapt(((x, "ä" * 128 + str(k)) for x, k in pictures(2, 1)), "prototype", save=True)
     assert list(flash.files) == [PATH]
 
 
@@ -184,7 +184,7 @@ def test_changed_weights_and_biases_come_back(flash):
     model = changed(tinylearn.load(PATH))
     features = bytes(model.features(x))
     assert features != before
-    model.adapt(pictures(3, 2), save=True)
+    model.adapt(pictures(3, 2), "prototype", save=True)
     again = tinylearn.load(PATH)
     assert again.changed == model.changed
     assert bytes(again.features(x)) == features

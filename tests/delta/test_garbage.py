@@ -19,7 +19,11 @@ def deltas(tmp_path_factory):
     """(the model on the board, the same for the host, whole deltas of it)."""
     path = small_model.write(tmp_path_factory.mktemp("model") / "model.tlm")
     model, found = tinylearn.load(str(path)), []
-    for classes, options in ((2, {}), (4, {"metric": "euclidean"}), (3, {"method": "last_layer", "steps": 2})):
+    for classes, options in (
+        (2, {"method": "prototype"}),
+        (4, {"metric": "euclidean"}),
+        (3, {"method": "last_layer", "steps": 2}),
+    ):
         model.head = None
         model.adapt(((x, k if k % 2 else f"class {k}") for x, k in pictures(classes, 2)), **options)
         w, b = model.operator(0, "<HH", 18)

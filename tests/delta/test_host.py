@@ -12,7 +12,7 @@ from tinylearn_host.transport import connect
 TEACH = """
 import tinylearn
 m = tinylearn.load()
-m.adapt([(bytes([90 * n + s] * 64), {}) for n in range(2) for s in range(2)])
+m.adapt([(bytes([90 * n + s] * 64), {}) for n in range(2) for s in range(2)], "prototype")
 m.save()
 """
 KNOWS = ("tinylearn.load().labels", "import tinylearn")

@@ -18,7 +18,7 @@ def teach(model, version: int) -> None:
     if version not in HEADS:
         model.head = None
         samples = pictures(2 + version % 3, 2, seed=1000 * version)
-        HEADS[version] = model.adapt((x, f"class {k}" if k % 2 else k) for x, k in samples).head
+        HEADS[version] = model.adapt(((x, f"class {k}" if k % 2 else k) for x, k in samples), "prototype").head
     model.head = HEADS[version]
 
 

@@ -16,7 +16,7 @@ def taught(flash, models):
     """A model with five rows of three classes, saved."""
     flash.files[PATH] = bytearray(models[0])
     model = tinylearn.load(PATH)
-    model.adapt(pictures(3, 2))
+    model.adapt(pictures(3, 2), "prototype")
     model.adapt(pictures(2, 2, seed=900), more="add", method="closed_form")
     model.save()
     return model
@@ -34,7 +34,7 @@ def test_it_comes_back(taught, flash):
     head = tld.read(bytes(delta_of(flash))).head
     assert (head.labels, head.owners.tolist(), head.k) == ([0, 1, 2], [0, 1, 2, 0, 1], 5)
     assert (head.mult, head.shift) == tuple(taught.head.params[3:])
-    again.adapt(pictures(1, 1, seed=5))  # the newest row of class 0 is refined
+    again.adapt(pictures(1, 1, seed=5), "prototype")  # the newest row of class 0 is refined
     assert list(again.head.counts) == [2, 2, 2, 3, 2]
 
 

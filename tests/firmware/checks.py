@@ -135,7 +135,7 @@ def check_little_memory(model):
         return
     many = [(bytes(64), k % 2) for k in range(3)] * 100
     hogs = fill(8000)
-    assert "samples needs" in sentence(MemoryError, model.adapt, many, say="#")
+    assert "samples needs" in sentence(MemoryError, model.adapt, many, "prototype", say="#")
     hogs = hogs, fill(2400)
     assert "model.tlm needs" in sentence(MemoryError, tinylearn.load, "model.tlm", say="#")
     hogs = None
@@ -204,11 +204,12 @@ def check_inputs_agree(model):
 
 def check_prototype(model):
     samples = list(pictures(5, 3))
-    model.adapt(samples)
+    model.adapt(samples, "prototype")
     print(model.labels, bits(model.head.w), answers(model, 5))
-    model.adapt((x, "class " + str(k)) for x, k in pictures(12, 2, 5) if k >= 5)  # more classes, from a generator
+    more = ((x, "class " + str(k)) for x, k in pictures(12, 2, 5) if k >= 5)  # from a generator
+    model.adapt(more, "prototype")
     print(model.labels, list(model.head.counts), bits(model.head.w), answers(model, 12))
-    model.adapt(pictures(2, 2, 9))  # more examples of two of them
+    model.adapt(pictures(2, 2, 9), "prototype")  # more examples of two of them
     print(list(model.head.counts), bits(model.head.w))
     model.forget("class 7")
     print(model.labels, bits(model.head.w), bits(model.head.sums), answers(model, 12))
@@ -248,13 +249,13 @@ def check_closed_form(model):
 
 def check_several_prototypes(model):
     """A second session adds prototypes, so both are known; forgetting a class takes all of its away."""
-    model.adapt(pictures(3, 2))
+    model.adapt(pictures(3, 2), "prototype")
     moved = [(bytes(255 - v for v in x), k) for x, k in pictures(4, 2, 8)]
     for method in ("prototype", "closed_form", "last_layer"):
         model.adapt(moved, method=method, more="add", steps=3)
         print(model.labels, list(model.head.owners), list(model.head.counts), bits(model.head.w))
         print([model.predict(x)[0] for x, _ in moved[::2]], answers(model, 3))
-    model.adapt(moved[:1])  # refines the newest
+    model.adapt(moved[:1], "prototype")  # refines the newest
     print(list(model.head.counts))
     model.forget(1)
     print(model.labels, list(model.head.owners), list(model.head.counts), bits(model.head.sums), answers(model, 3))
@@ -266,22 +267,24 @@ def check_several_prototypes(model):
 
 def check_chosen_head(model):
     for shots in (1, 4):
-        model.adapt(list(pictures(4, shots)), head="auto", steps=3)
+        model.adapt(list(pictures(4, shots)), "prototype", head="auto", steps=3)
         print(list(model.head.params), list(model.head.counts), bits(model.head.w), answers(model, 4))
         model.reset()
 
 
 def check_own_classes(model):
     """Labels of the model's own extend it; wholly new ones are a new task, unless keep says otherwise."""
-    model.adapt((x, ("two", "new", "newer")[k]) for x, k in pictures(3, 3))
+    model.adapt(((x, ("two", "new", "newer")[k]) for x, k in pictures(3, 3)), "prototype")
     print(model.labels, list(model.head.counts), bits(model.head.sums), bits(model.head.w), answers(model, 6))
-    model.adapt(((x, "four") for x, k in pictures(1, 2)))  # a pseudo-prototype makes room for the real thing
+    model.adapt(
+        ((x, "four") for x, k in pictures(1, 2)), "prototype"
+    )  # a pseudo-prototype makes room for the real thing
     print(list(model.head.counts), bits(model.head.sums))
     model.reset()
     model.adapt(pictures(2, 1), keep=True, method="last_layer", steps=5)
     print(model.labels, bits(model.head.w))
     model.reset()
-    model.adapt(pictures(2, 1))
+    model.adapt(pictures(2, 1), "prototype")
     print(model.labels)
     model.reset()
 
@@ -298,7 +301,7 @@ def check_plan(model):
 def check_bad_samples(model):
     """A sentence for each, and the model predicts as before."""
     good = list(pictures(3, 2))
-    model.adapt(good)
+    model.adapt(good, "prototype")
     before = answers(model, 3)
     x = good[0][0]
 
@@ -325,8 +328,8 @@ def check_bad_samples(model):
     sentence(OSError, model.adapt, breaks())
     sentence(KeyboardInterrupt, model.adapt, stops())
     sentence(ValueError, model.adapt, good, method="magic")
-    sentence(ValueError, model.adapt, good, steps=0)
-    sentence(ValueError, model.adapt, good, rate=-1)
+    sentence(ValueError, model.adapt, good, "last_layer", steps=0)
+    sentence(ValueError, model.adapt, good, "last_layer", rate=-1)
     sentence(ValueError, model.adapt, good, metric="manhattan")
     sentence(TypeError, model.adapt, good, on_step=3)
     sentence(ValueError, model.adapt, good, method="closed_form", shrinkage=1)
@@ -370,7 +373,7 @@ def check_heap(model):
     x = next(pictures(1, 1))[0]
     for _ in range(2):
         assert growth(model, x) == 0
-        model.adapt(list(pictures(3, 2)))
+        model.adapt(list(pictures(3, 2)), "prototype")
     if MICROPYTHON:
         training(model, 1)  # imports
         assert training(model, 45) - training(model, 5) < 40 * 8, "a step allocates"
@@ -379,7 +382,7 @@ def check_heap(model):
 
 def check_module(model):
     """The functions of the package itself, on the model that was flashed."""
-    tinylearn.adapt(pictures(2, 2))
+    tinylearn.adapt(pictures(2, 2), method="prototype")
     print(tinylearn.adapt(((x, k + 1) for x, k in pictures(2, 1)), method="last_layer", steps=2).labels)
     x, _ = next(pictures(1, 1))
     print(tinylearn.predict(x)[0])
@@ -440,7 +443,7 @@ def check_tail(model):
     tinylearn.load(model.path)
     assert not any(name.endswith(".tmp") for name in os.listdir(".")), "the file of the samples stays"
     model.adapt(samples, method="bias", layers=2, steps=2)
-    model.adapt((x, k + 1) for x, k in pictures(3, 2, 9))  # a head alone, over what was trained
+    model.adapt(((x, k + 1) for x, k in pictures(3, 2, 9)), "prototype")  # a head alone, over what was trained
     print(model.labels, list(model.head.counts), answers(model, 4))
     trained(model, (pair for pair in samples), method="full", layers=3, keep=True)
     mistakes(model, samples)
@@ -606,6 +609,66 @@ def remembered(model):
     known = held, [bits(model.tensor(t)[0]) for t in model.changed], bits(model.head.w), answers(model, 6)
     print(known)
     return known
+
+
+def check_auto(model):
+    """The samples say whether to train: the same decision everywhere, in words, and nothing half done."""
+    views = {"augment": {"shift": 1, "gain": 0.2}, "steps": 4}
+    for classes, shots in ((3, 4), (6, 2), (4, 1)):
+        model.reset()
+        model.adapt(close_together(pictures(classes, shots)), **views)
+        print(model.why)
+        print(list(model.changed), bits(model.head.w), answers(model, classes))
+        assert model.why in repr(model.explain())
+    model.reset()
+    model.adapt((pair for pair in close_together(pictures(3, 3))), cache="flash", head="prototype", **views)
+    print(model.why, bits(model.head.w))
+    model.adapt(((x, k + 2) for x, k in pictures(2, 3, 9)), **views)  # one class of before, and one more
+    print(model.why, model.labels, bits(model.head.w))
+    model.adapt(close_together(pictures(4, 1)), augment=False)
+    print(model.why)
+    samples = close_together(pictures(4, 3))
+    model.adapt(samples, budget=1000)
+    print(model.why)
+    model.adapt(samples, metric="euclidean")
+    assert model.why is None
+    mistakes_of_auto(model, samples)
+
+
+def mistakes_of_auto(model, samples):
+    model.adapt(samples, "full", layers=2, steps=2, views=0)
+    before = answers(model, 4), bits(model.head.w), [bits(model.tensor(t)[0]) for t in model.changed]
+    x = samples[0][0]
+    short, nan, nobody = [(x[:-1], 1)], [(x, 1), (array("f", [float("nan")] * 64), 1)], [(x, None)]
+
+    def interrupts(step, loss, accuracy):
+        raise KeyboardInterrupt
+
+    def breaks():
+        yield samples[0]
+        raise OSError("the sensor is gone")
+
+    def stops():
+        yield samples[0]
+        raise KeyboardInterrupt
+
+    sentence(KeyboardInterrupt, model.adapt, samples, on_step=interrupts)
+    sentence(OSError, model.adapt, breaks())
+    sentence(OSError, model.adapt, breaks(), cache="flash")
+    sentence(KeyboardInterrupt, model.adapt, stops())
+    sentence(ValueError, model.adapt, [])
+    sentence(ValueError, model.adapt, samples + short)
+    sentence(ValueError, model.adapt, samples + nan)
+    sentence(TypeError, model.adapt, samples + nobody)
+    sentence(ValueError, model.adapt, samples, head="best")
+    sentence(ValueError, model.adapt, samples, steps=0)
+    sentence(ValueError, model.adapt, samples, augment={"blur": 1})
+    sentence(ValueError, model.adapt, samples, time_budget=-1)
+    assert (answers(model, 4), bits(model.head.w), [bits(model.tensor(t)[0]) for t in model.changed]) == before
+    model.reset()
+    sentence(ValueError, model.adapt, [(x, "only")] * 3)
+    assert model.head is None and not model.changed
+    assert not any(name.endswith(".tmp") for name in os.listdir(".")), "a file of the samples stays"
 
 
 def check_tail_plan(model):

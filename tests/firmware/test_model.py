@@ -23,7 +23,7 @@ def test_a_model_without_a_classifier_must_be_taught_first(tmp_path):
     assert m.labels == []
     with pytest.raises(ValueError, match="no classes yet: teach it first"):
         m.predict(bytes(64))
-    m.adapt(pictures(3, 2))
+    m.adapt(pictures(3, 2), "prototype")
     assert [label for label, _ in answers(m, 3)] == [0, 0, 1, 1, 2, 2]
 
 
@@ -31,7 +31,7 @@ def test_a_classifier_without_names_counts_its_classes(tmp_path):
     m = model(tmp_path, labels=None)
     assert m.labels == list(range(6))
     assert m.predict(bytes(64))[0] in m.labels
-    m.adapt(((x, k + 4) for x, k in pictures(3, 2)))  # 4 and 5 are new classes here: nameless ones are not extended
+    m.adapt(((x, k + 4) for x, k in pictures(3, 2)), "prototype")  # 4 and 5 are new here: nameless ones do not stay
     assert m.labels == [4, 5, 6]
 
 
@@ -63,8 +63,8 @@ def test_a_model_off_its_place_is_copied_once(small, capsys):
 def test_numpy_samples_and_labels(small):
     m, plain = tinylearn.load(str(small)), tinylearn.load(str(small))
     x = np.array([np.frombuffer(picture, np.uint8) for picture, _ in pictures(3, 2)]).reshape(-1, 8, 8, 1)
-    m.adapt(zip(x, np.repeat(np.arange(3), 2), strict=True))
-    plain.adapt(pictures(3, 2))
+    m.adapt(zip(x, np.repeat(np.arange(3), 2), strict=True), "prototype")
+    plain.adapt(pictures(3, 2), "prototype")
     assert m.labels == [0, 1, 2]
     assert all(type(label) is int for label in m.labels)
     assert bytes(m.head.w) == bytes(plain.head.w)

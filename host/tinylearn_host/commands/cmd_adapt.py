@@ -26,7 +26,8 @@ HEADS = ("prototype", "closed_form", "last_layer")
 TAILS = ("bias", "scheme", "tinytrain", "full")  # methods that train weights of the network
 CRITERIA = ("both", "fisher", "fisher/memory", "fisher/compute", "l2", "random")
 SHARE = click.FloatRange(0, 1, min_open=True)
-STEPWISE = ("last_layer", *TAILS)
+AUTO = "auto"
+STEPWISE = ("last_layer", AUTO, *TAILS)
 
 
 class Augment(click.ParamType):
@@ -102,10 +103,10 @@ def _number(ctx, param, value: str | None) -> int | None:
 )
 @click.option(
     "--method",
-    type=click.Choice((*HEADS, *TAILS)),
-    default="prototype",
+    type=click.Choice((AUTO, *HEADS, *TAILS)),
+    default=AUTO,
     show_default=True,
-    help="How the board learns: a head, or parts of the network and a head.",
+    help="How the board learns: a head, or parts of the network and a head; auto: as its examples say.",
 )
 @training_options
 @click.option("--save", is_flag=True, help="Keep it on the board, where it is still known after a power cut.")
@@ -142,7 +143,9 @@ def command(model, board, port, transport, support, query, method, save, plot, r
     _check_training(tlm.read(model), model, method, options["scheme"])
     with open_board(board, port, transport) as link, progress_bar() as show:
         outcome = adapt_on(link, model, taught, asked, show, method=method, save=save or None, **options)
-    if plot:
+    if plot and not outcome.steps:
+        click.echo(f"Nothing was trained, so there is nothing for {plot}.", err=True)
+    elif plot:
         curves.save(outcome.steps, plot, f"{model.name}, {method}, {len(taught)} examples")
     if report:
         adapt_report.save_html(report, outcome, tlm.read(model).name or model.name, board)
@@ -169,6 +172,8 @@ def _tell(outcome: streaming.Outcome, simulated: bool, taught: int, method: str)
     print(f"accuracy after    {outcome.accuracy_after:7.1%}  of {queries} queries")
     where = "in the simulator" if simulated else "on the board"
     print(f"adapting          {outcome.seconds:7.3f} s {where}, {taught} examples, {method}")
+    if outcome.why:
+        print(f"auto              {outcome.why}")
     if outcome.steps:
         losses = [step["loss"] for step in outcome.steps]
         print(

@@ -22,6 +22,7 @@ WIDTHS = {"int8": 8, "int16": 16}  # of gradients
 ARITHMETIC = (*WIDTHS, "float32")
 NONE = "none"
 WITHOUT_NETWORK = ("whitened", "lda")
+LONG = 1e6  # seconds
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,16 @@ ORDER = ("prototype", "closed_form", "last_layer", "bias", "scheme", "tinytrain"
 def methods(model: tlm.Model) -> tuple[str, ...]:
     """What the package on the board can do with a model, and no adaptation."""
     head = _firmware("head")
-    known = set(head.HEADS) | (set(head.TAILS) if model.backward else set())
+    known = set(head.HEADS) | {head.AUTO} | (set(head.TAILS) if model.backward else set())
     if not model.schemes:
         known.discard("scheme")
     return (NONE, *sorted(known, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)))
 
 
 def trains(method: str) -> bool:
-    """Whether weights of the network change."""
-    return method in _firmware("head").TAILS
+    """Whether weights of the network change, or may."""
+    head = _firmware("head")
+    return method in head.TAILS or method == head.AUTO
 
 
 def of_method(method: str, numbers: list[str]) -> list[str]:
@@ -61,6 +63,8 @@ def of_method(method: str, numbers: list[str]) -> list[str]:
         return ["int8"]
     if method in WITHOUT_NETWORK:
         return ["float64"]
+    if method == "auto":  # its decisions are the board's: nothing in float32 makes the same
+        numbers = [name for name in numbers if name in WIDTHS]
     integers = [name for name in numbers if name in WIDTHS]
     return [name for name in numbers if trains(method) or name not in WIDTHS or name == integers[0]]
 
@@ -124,6 +128,8 @@ class Integers(Runner):
         options = {"method": job.method, "seed": seed_of(job.seed, number), "keep": False}
         if trains(job.method):
             options["width"] = WIDTHS[job.arithmetic]
+            if job.method == "auto":
+                options["time_budget"] = LONG  # a limit in seconds would make the answer this machine's
             options.update(job.options)
         elif "head" in job.options and job.options["head"] == "auto":
             options["head"] = "auto"
@@ -226,18 +232,20 @@ class Floats(Runner):
 def fit(
     model: tlm.Model, job: Job, count: int, ways: int, seed: int = 1, look: object = None, inspect: bool = False
 ) -> tuple:
-    """(settings, Fit) of firmware/tinylearn/tuning.py. inspect: that of TinyTrain's pass over the samples."""
-    tuning, support = _firmware("tuning"), _firmware("support")
+    """(settings, Fit) of firmware/tinylearn/tuning.py; of "auto" where it trains. inspect: that of TinyTrain's pass
+    over the samples."""
+    tuning, support, auto = _firmware("tuning"), _firmware("support"), _firmware("auto")
+    method, usual = (auto.METHOD, {"steps": auto.STEPS}) if job.method == "auto" else (job.method, {})
     board = _firmware("model").Model(np.frombuffer(model.raw, np.uint8).copy())
     board.in_place = True  # as what load() gives
-    asked = {"method": job.method, "width": WIDTHS.get(job.arithmetic), "seed": seed, **job.options}
+    asked = {"method": method, "width": WIDTHS.get(job.arithmetic), "seed": seed, **usual, **job.options}
     settings = tuning.Settings(board, asked)
     if look or inspect:  # the samples are there already
         scarce = settings.cache is None and support.scarce(board, count, settings.budget)
         settings.held = support.FLASH if scarce else support.RAM
     if inspect:
         return settings, tuning.find_inspected(board, count, ways, settings)
-    return settings, tuning.find(board, job.method, count, ways, settings, look=look)
+    return settings, tuning.find(board, method, count, ways, settings, look=look)
 
 
 class WithoutNetwork(Runner):

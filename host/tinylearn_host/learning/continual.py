@@ -149,7 +149,7 @@ class Memory:
         options = {**_defaults(model), **options}
         task = teaching.Task(model, options)
         classes = bytearray(k for _, _, k in teaching.each(samples, task.labels))
-        rows = training._rows(task, classes)
+        rows = training.renewed(task, classes)
         layout = training.lay_out(task, len(samples) + len(self.kept), len(task.labels))
         support = board("support").Support(model, layout, options["seed"])
         for i, (x, _) in enumerate([*samples, *self.kept]):
@@ -212,13 +212,13 @@ def _with_old(training: type, fresh: int) -> type:
 
     class Replaying(training):
         def add_up(self):
-            support, rows = self.support, self.rows
-            count, features = support.count, support.features
-            support.count, support.features, self.rows = fresh, features[: fresh * support.n], rows[:fresh]
+            support = self.support
+            count, support.count = support.count, fresh
+            self.taught = support.features[: fresh * support.n], memoryview(self.rows)[:fresh]
             try:
                 super().add_up()
             finally:
-                support.count, support.features, self.rows = count, features, rows
+                support.count = count
 
     return Replaying
 

@@ -1,9 +1,9 @@
 """Teach a model with samples from the host, then answer queries. Also runs on CPython, over the simulator.
 
 `read(buffer)` fills a bytearray with the next sample, `say(event, **values)` tells the host something: lines.py.
-Events: taught (n), step (step, steps, loss, accuracy), before and after (label, confidence, us), adapted (us, arena),
-heap (peak, code); where the network was trained also trained (method, criterion, cache, what explain.py calls a Story)
-and layer (a Row) for each of them. us: microseconds.
+Events: taught (n), step (step, steps, loss, accuracy), before and after (label, confidence, us), adapted (us, arena,
+why: what method "auto" decided, or None), heap (peak, code); where the network was trained also trained (method,
+criterion, cache, what explain.py calls a Story) and layer (a Row) for each of them. us: microseconds.
 """
 
 import gc
@@ -53,7 +53,7 @@ class Session:
         self.model.adapt(Support(self, classes, labels), on_step=self.on_step, **options)
         microseconds = since(now_us(), start) - self.outside
         self.look()
-        self.say("adapted", us=microseconds, arena=len(self.model.arena))
+        self.say("adapted", us=microseconds, arena=len(self.model.arena), why=self.model.why)
 
     def explain(self):
         """What was trained, and why."""

@@ -1,0 +1,172 @@
+"""method="auto": whether the network is trained at all, and which head, found out from the samples alone.
+
+Each sample is held out in turn and heads are asked about it that were made of the others; where there is one sample of
+each class they are asked about a view of it. Where prototypes give the right class a high probability the features tell
+the classes apart, and a head is all it takes. Else the network is trained, while samples (or views) that it is not
+trained on watch: only what they gain from is kept (training.py). The head is the one that held-out samples chose before
+that: once trained on, samples say little of heads. What is compared are integers, so every board decides the same.
+"""
+
+from array import array
+
+import tl_train
+
+from .head import HEADS
+from .model import fail, unload
+from .support import room
+from .teaching import MAX_MATRIX, collect, fit, held_out, length, rows_of
+
+METHOD = "full"  # of training
+STEPS, SECONDS = 10, 120  # that training may take where nobody says: most of what 40 steps bring
+SURE, SURE_OF_VIEWS = 26870, 19661  # 0.82 and 0.6, mean probabilities from which on nothing is trained
+FEWEST = 3  # samples of each class, of which one may be held out while the network is trained
+FROZEN = "closed_form", "prototype"  # heads; where they are equally good, the first
+
+
+def learn(task, samples):
+    """The head that model.adapt is about to have; what of the network changes is in the model. task: teaching.Task"""
+    model, options = task.model, task.options
+    _check(model, options)
+    inputs = room(model, length(samples), options) if model.section(b"BWD ")[2] else None
+    try:
+        features, classes = collect(model, samples, task.labels, inputs)
+        rows = rows_of(task, classes)
+        order = array("h", range(len(rows)))
+        verdict = Verdict(task, features, rows, order, inputs)
+        if not verdict.trains:
+            return _frozen(task, verdict, features, rows)
+        features = None  # training wants the room
+        inputs.order = order
+        head = _trained(task, verdict, inputs, rows)
+        return head or _frozen(task, verdict, _again(model, inputs, len(rows)), rows)
+    finally:
+        if inputs:
+            inputs.close()
+
+
+_OF_TRAINING = "steps", "rate", "layers", "views", "width", "augment", "cache", "budget", "time_budget"
+
+
+def _check(model, options):
+    """ValueError where an option of training is wrong, though it may not come to that."""
+    if model.section(b"BWD ")[2] and any(options[name] is not None for name in _OF_TRAINING):
+        from .tuning import Settings
+
+        Settings(model, dict(options, method=METHOD))
+        for name in ("tuning", "tail", "augment"):
+            unload(name)
+
+
+def _frozen(task, verdict, features, rows):
+    """The head for the network as it is."""
+    head = fit(task, verdict.head, features, rows)
+    task.model.why, task.model.story = "%s; head: %s" % (verdict.why, verdict.head), None
+    return head
+
+
+def _again(model, inputs, count):
+    """Features of all samples, once more."""
+    n = len(model.f)
+    features = bytearray(count * n)
+    for i in range(count):
+        inputs.get(i, model.x)
+        memoryview(features)[i * n : (i + 1) * n] = model.features()
+    return memoryview(features)
+
+
+def _trained(task, verdict, inputs, rows):
+    """The head over a network that was trained, or over the same as before where it gained nothing; None where there is
+    no room or time to train."""
+    options = task.options
+    options["method"] = METHOD
+    for name, usual in (("steps", STEPS), ("time_budget", SECONDS)):
+        if options[name] is None:
+            options[name] = usual
+    from .training import Unfit, tune
+
+    try:
+        return tune(task, None, (inputs, rows, verdict))
+    except Unfit as e:
+        verdict.why += ", but the network is not trained: %s" % e
+        return None
+
+
+# ---- Judging ---------------------------------------------------------------------------------------------------------
+
+
+class Verdict:
+    """trains: whether the network is to be trained. head: the best for the network as it is. why: in words.
+
+    watching: how many of the samples, the last ones, are held out while it is trained; 0: a view of each watches
+    """
+
+    def __init__(self, task, features, rows, order, inputs):
+        self.trains, self.watching, heads = False, 0, _heads(task, len(rows))
+        asked, last, right, sure = held_out(task, features, rows, heads + ("prototype",), order)
+        enough, what = SURE, "samples held out in turn"
+        views = _views(task.model, task.options) if inputs else None
+        if asked:
+            self.head = heads[right.index(max(right[:-1]))]
+            if views is None or len(rows) >= FEWEST * len(set(rows)):
+                self.watching = last
+        else:
+            self.head = heads[0] if len(heads) == 1 else _of_one(task.model)
+            if views is None:
+                self.why = "one sample of each class, of which no views are known"
+                return
+            enough, what = SURE_OF_VIEWS, "views of the samples"
+            asked, right, sure = _of_views(task, inputs, features, rows, views)
+        self.why = "%d of %d %s are right, and %.2f sure" % (max(right), asked, what, sure[-1] / (32768 * asked))
+        if sure[-1] >= enough * asked:
+            self.why += ": the features tell the classes apart"
+        elif not inputs:
+            self.why += "; the model's file does not say how to train it"
+        elif len(set(rows)) < len(task.owners) or task.source:
+            self.why += "; but classes without samples here rest on the network as it is"
+        else:
+            self.trains = True
+
+
+def _heads(task, count):
+    asked = task.options["head"]
+    if asked in HEADS:
+        return (asked,)
+    return FROZEN if min(len(task.model.f), count) <= MAX_MATRIX else ("prototype",)
+
+
+def _of_one(model):
+    """The head for one sample of each class, where nothing can be held out: what the model's card says, else by what
+    its features were trained for. Lengths count (closed_form) where a classifier read them, not where prototypes did.
+    """
+    card = model.meta.get("train")
+    head = card.get("head") if isinstance(card, dict) else None
+    if head in FROZEN:
+        return head
+    return "closed_form" if model.first_of_head < model.operators else "prototype"
+
+
+def _views(model, options):
+    """params of tl_train.augment, or None."""
+    if options["augment"] is False or options["views"] == 0:
+        return None
+    from .augment import parameters
+
+    params = parameters(model, options["augment"])
+    unload("augment")
+    return params if any(params[5:]) else None
+
+
+def _of_views(task, inputs, features, rows, views):
+    """As teaching.held_out, of a view of each sample, whose class knows the sample itself."""
+    model, head = task.model, fit(task, "prototype", features, rows)
+    sample, state = bytearray(len(model.x)), array("i", (task.options["seed"] * 40503 & 0x3FFFFFFF | 1,))
+    right = sure = 0
+    for i in range(len(rows)):
+        inputs.get(i, sample)
+        status = tl_train.augment(views, sample, model.x, state)
+        if status:
+            fail(status, "augmenting")
+        best, p = head.belief(model.features(), head.owners[rows[i]])
+        right += best
+        sure += p
+    return len(rows), [right], [sure]
