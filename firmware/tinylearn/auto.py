@@ -86,7 +86,9 @@ def _trained(task, verdict, inputs, rows):
 
     try:
         return tune(task, None, (inputs, rows, verdict))
-    except Unfit as e:
+    except (Unfit, MemoryError) as e:
+        if inputs.held is None:  # and cannot be asked for their features again
+            raise
         verdict.why += ", but the network is not trained: %s" % e
         return None
 

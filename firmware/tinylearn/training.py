@@ -250,7 +250,7 @@ def _tune(task, samples, taken):
                 support.fill(inputs)
             else:
                 rows = renewed(task, _fill(model, support, samples, task.labels))
-            if inputs and support.inputs is not inputs:
+            if inputs and support.inputs is not inputs and not (taken and inputs.file):
                 inputs.close()
             head, steps = _train(task, support, rows)
         finally:
