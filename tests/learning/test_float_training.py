@@ -173,7 +173,9 @@ def test_heads_are_chosen_as_on_the_board():
     for noise in (5, 30, 60):
         classes = np.tile(np.arange(4), 6)
         x = np.clip(centres[classes] + random.normal(0, noise, (24, 32)), -128, 127).astype(np.int8)
-        board = teaching.Task(type("M", (), {"f": bytes(32), "f_zero": 0, "head": None}), {"steps": 40, "rate": 100.0})
+        board = teaching.Task(
+            type("M", (), {"f": bytes(32), "f_zero": 0, "head": None, "held": None}), {"steps": 40, "rate": 100.0}
+        )
         board.options.update(metric="cosine", seed=1, shrinkage=None, more="refine")
         board.labels = [0, 1, 2, 3]
         rows = teaching._rows_of(board, bytearray(classes.astype(np.uint8)))
