@@ -176,7 +176,7 @@ def test_heads_are_chosen_as_on_the_board():
         board = teaching.Task(
             type("M", (), {"f": bytes(32), "f_zero": 0, "head": None, "held": None}), {"steps": 40, "rate": 100.0}
         )
-        board.options.update(metric="cosine", seed=1, shrinkage=None, more="refine")
+        board.options.update(method="full", metric="cosine", seed=1, shrinkage=None, more="refine")
         board.labels = [0, 1, 2, 3]
         rows = teaching._rows_of(board, bytearray(classes.astype(np.uint8)))
         chosen = teaching.choose(board, memoryview(bytearray(x.tobytes())), memoryview(rows))
