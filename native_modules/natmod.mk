@@ -3,11 +3,11 @@
 
 # Assembly of other processors makes empty objects, which mpy_ld.py does not read.
 ASSEMBLY = $(if $(filter armv6m,$(ARCH)),armv6m)$(if $(filter armv7em%,$(ARCH)),armv7em)
-SRC = mod$(MOD).c $(filter-out $(foreach other,$(filter-out $(ASSEMBLY),armv6m armv7em),$(other)/%),$(shell cat $(MODULE_DIR)/kernels.txt))
+SOURCES = mod$(MOD).c $(filter-out $(foreach other,$(filter-out $(ASSEMBLY),armv6m armv7em),$(other)/%),$(shell cat $(MODULE_DIR)/kernels.txt))
 BUILD = $(MOD).objects
 
 # Kernels for speed (native modules are built with -Os otherwise); what runs once per operator for size.
-CFLAGS_EXTRA = -O2 -I$(MODULE_DIR)/.. -I$(MODULE_DIR)/../kernels
+CFLAGS_EXTRA := -O2 -I$(MODULE_DIR)/.. -I$(MODULE_DIR)/../kernels
 # Records that kernels/backward.c knows in each of the modules that have it
 RECORDS_tl_grad = 0
 RECORDS_tl_channels = TL_FISHER|TL_PULL
@@ -25,14 +25,28 @@ SMALL += head
 endif
 # The speed of the Cortex-M0+ is in its assembly.
 ifneq ($(filter tl_infer-armv6m tl_grad-armv6m tl_channels-armv6m tl_filter-armv6m,$(MOD)-$(ARCH)),)
-SMALL = $(basename $(SRC))
-$(SMALL:%=$(BUILD)/%.o): CFLAGS += -fno-tree-loop-optimize -fno-inline-small-functions -fno-move-loop-invariants -fno-tree-dominator-opts # another 500 bytes
+SMALL = $(basename $(SOURCES))
+$(SMALL:%=$(BUILD)/%.o): CFLAGS += -fno-tree-loop-optimize -fno-inline-small-functions -fno-move-loop-invariants -fno-tree-dominator-opts -fno-tree-loop-im -fno-tree-ch # another 600 bytes
 endif
 $(SMALL:%=$(BUILD)/%.o): CFLAGS += -Os
 
 VPATH = $(MODULE_DIR) $(MODULE_DIR)/../kernels
+OBJECTS = $(patsubst %,$(BUILD)/%.o,$(basename $(SOURCES)))
+ifneq ($(filter arm%,$(ARCH)),)
+CFLAGS_EXTRA += -ffunction-sections
+SRC_O = $(BUILD)/$(MOD).o # without what nobody calls, which mpy_ld.py would keep
+else
+SRC_O = $(OBJECTS)
+endif
 include $(MPY_DIR)/py/dynruntime.mk
-$(SRC_O): $(wildcard $(MODULE_DIR)/../*.h $(MODULE_DIR)/../kernels/*.h $(MODULE_DIR)/../kernels/*/*.h $(MODULE_DIR)/../kernels/*/*.inc) $(MODULE_DIR)/../natmod.mk
+
+$(CONFIG_H): mod$(MOD).c
+$(OBJECTS): $(CONFIG_H) | $(sort $(dir $(OBJECTS)))
+$(sort $(filter-out $(BUILD_DIRS),$(dir $(OBJECTS)))):
+	$(Q)$(MKDIR) -p $@
+$(BUILD)/$(MOD).o: $(OBJECTS)
+	$(Q)$(CROSS)gcc $(CFLAGS) -r -nostdlib -Wl,--gc-sections,--entry=mpy_init -o $@ $^
+$(OBJECTS): $(wildcard $(MODULE_DIR)/../*.h $(MODULE_DIR)/../kernels/*.h $(MODULE_DIR)/../kernels/*/*.h $(MODULE_DIR)/../kernels/*/*.inc) $(MODULE_DIR)/../natmod.mk
 
 # A division shorter than libgcc's, as an archive in front of it: the linker takes the first that has a symbol.
 ifneq ($(filter tl_infer-armv6m tl_grad-armv6m tl_channels-armv6m tl_filter-armv6m,$(MOD)-$(ARCH)),)

@@ -20,7 +20,7 @@ RECORDS = {b"TENS": TENSOR.size, b"OPS ": OPERATOR.size}
 ELEMENTWISE = {ir.ADD, ir.CLAMP, ir.RESHAPE}
 SHIFTS = range(-31, 31)
 MOST_CLASSES = 4095  # a softmax over more may overflow
-MOST_PIXELS = 1 << 23  # a mean over more may overflow its int32 sum
+MOST_PIXELS = (1 << 23) - 1  # a mean over more may overflow its int32 sum
 
 
 def parse(raw: bytes, name: str) -> tlm.Model:

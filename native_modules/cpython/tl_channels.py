@@ -1,15 +1,23 @@
 """tl_channels for CPython: the native module's functions (native_modules/tl_channels/modtl_channels.c) on the same C.
 
-All of tl_grad, and what methods that look at channels want: kernels/fisher.h and pull.h.
+All of tl_grad, and what methods that look at channels want: kernels/fisher.h and pull.h; and the loss of a model's own
+logits: kernels/backward.h.
 """
 
 from tinylearn_library import SPANS, Spans, after, function
-from tl_grad import backward, head_loss, rates, softmax_loss
+from tl_grad import backward, head_loss, rates
 
 __all__ = ["activity", "backward", "channel_maps", "head_loss", "rates", "softmax_loss"]
 
+_softmax_loss = function("tl_softmax_loss", SPANS, SPANS)
 _activity = function("tl_activity", SPANS, SPANS)
 _channel_maps = function("tl_channel_maps", SPANS, SPANS)
+
+
+def softmax_loss(params, x, dx, state, scratch):
+    """Softmax cross-entropy of the model's own logits, and its gradient to them."""
+    with Spans(read=(params, x), write=(dx, state, scratch)) as spans:
+        return _softmax_loss(spans, after(spans, 1))
 
 
 def activity(params, y, sums):

@@ -4,9 +4,9 @@ All of tl_grad, and records with filtered gradients: kernels/filter.h.
 """
 
 from tinylearn_library import SPANS, Spans, after, function
-from tl_grad import backward, head_loss, rates, softmax_loss
+from tl_grad import backward, head_loss, rates
 
-__all__ = ["backward", "head_loss", "patches", "rates", "softmax_loss"]
+__all__ = ["backward", "head_loss", "patches", "rates"]
 
 _patches = function("tl_patches", SPANS, SPANS)
 

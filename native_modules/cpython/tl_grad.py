@@ -7,7 +7,6 @@ from tinylearn_library import SPANS, Span, Spans, after, function
 
 _rates = function("tl_rates", SPANS, SPANS)
 _head_loss = function("tl_head_loss", SPANS, SPANS)
-_softmax_loss = function("tl_softmax_loss", SPANS, SPANS)
 _backward = function("tl_backward", SPANS)
 
 
@@ -21,12 +20,6 @@ def head_loss(params, x, w, b, dx, state, scratch):
     """Softmax cross-entropy of a head, and its gradient to the features."""
     with Spans(read=(params, x, w, b), write=(dx, state, scratch)) as spans:
         return _head_loss(spans, after(spans, 1))
-
-
-def softmax_loss(params, x, dx, state, scratch):
-    """Softmax cross-entropy of the model's own logits, and its gradient to them."""
-    with Spans(read=(params, x), write=(dx, state, scratch)) as spans:
-        return _softmax_loss(spans, after(spans, 1))
 
 
 def backward(model, arena, places, plan, state, weights=None):

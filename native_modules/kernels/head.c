@@ -99,7 +99,7 @@ static uint32_t exp_q16(int32_t x) {
 }
 
 // ln(v / 65536) for v >= 65536, 16 fractional bits: the logarithm to base 2 by squaring, then one product
-static int32_t log_q16(uint32_t v) {
+int32_t tl_log(uint32_t v) {
     uint32_t bits = 0, one = 65536;
     while (v >= 2 * one) {
         v >>= 1; // what falls out is below the result's last bit
@@ -118,7 +118,7 @@ static int32_t log_q16(uint32_t v) {
     return (int32_t)(((uint64_t)bits * 45426) >> 16);
 }
 
-int32_t tl_softmax(const int32_t *logits, int32_t k, int32_t *p) {
+uint32_t tl_softmax(const int32_t *logits, int32_t k, int32_t *p) {
     int32_t top = logits[0];
     for (int32_t i = 1; i < k; i++) {
         top = logits[i] > top ? logits[i] : top;
@@ -132,7 +132,7 @@ int32_t tl_softmax(const int32_t *logits, int32_t k, int32_t *p) {
     for (int32_t i = 0; i < k; i++) {
         p[i] = (int32_t)((((uint32_t)p[i] << 15) + sum / 2) / sum);
     }
-    return log_q16(sum);
+    return sum;
 }
 
 tl_status_t tl_head_scores(const tl_span_t *params, const tl_span_t spans[4]) {

@@ -89,7 +89,7 @@ static int64_t errors(step_t *s, int32_t *right) {
             best = logits[c] > logits[best] ? c : best;
         }
         *right += best == y;
-        loss += (int64_t)logits[best] - logits[y] + tl_softmax(logits, k, s->p);
+        loss += (int64_t)logits[best] - logits[y] + tl_log(tl_softmax(logits, k, s->p));
         s->e[i] = length.inv ? length.e : -1;
         for (int32_t c = 0; c < k; c++) {
             int32_t error = s->p[c] - (c == y ? TL_HEAD_ONE : 0);

@@ -52,10 +52,10 @@ tl_status_t tl_head_span(const tl_span_t *span, size_t count, size_t size, int32
 tl_length_t tl_head_length(const tl_head_t *h, const int8_t *x);
 void tl_head_logits(
     const tl_head_t *h, tl_length_t length, const int8_t *x, const int16_t *w, const int32_t *b, int32_t *logits);
-int32_t tl_softmax(
-    const int32_t *logits, int32_t k, int32_t *p); // gives log sum exp(logit - largest), 16 fractional bits
-uint32_t tl_isqrt(uint64_t v);                     // to nearest
-int64_t tl_divide(int64_t a, int64_t b);           // to nearest, b > 0; head_prototype.c
+uint32_t tl_softmax(const int32_t *logits, int32_t k, int32_t *p); // gives sum exp(logit - largest), 16 bits
+int32_t tl_log(uint32_t v);                                        // of such a sum, 16 fractional bits
+uint32_t tl_isqrt(uint64_t v);                                     // to nearest
+int64_t tl_divide(int64_t a, int64_t b);                           // to nearest, b > 0; head_prototype.c
 
 // ---- head_prototype.c: class means ----------------------------------------------------------------------------------
 

@@ -7,18 +7,18 @@ static void cross_entropy(const int32_t *logits, int32_t k, int32_t label, int32
     for (int32_t c = 1; c < k; c++) {
         best = logits[c] > logits[best] ? c : best;
     }
-    const int64_t loss = (int64_t)logits[best] - logits[label] + tl_softmax(logits, k, p);
+    const int64_t loss = (int64_t)logits[best] - logits[label] + tl_log(tl_softmax(logits, k, p));
     state->loss = loss > INT32_MAX ? INT32_MAX : (int32_t)loss;
     state->best = best;
     p[label] -= TL_HEAD_ONE;
 }
 
-static int32_t clamp_int32(int64_t v) {
+static __attribute__((noinline)) int32_t clamp_int32(int64_t v) {
     return v < -INT32_MAX ? -INT32_MAX : v > INT32_MAX ? INT32_MAX : (int32_t)v;
 }
 
-// v / 2^by to nearest
-static int64_t shift_right(int64_t v, int32_t by) {
+// v / 2^by to nearest. Code is RAM: 64-bit shifts once.
+static __attribute__((noinline)) int64_t shift_right(int64_t v, int32_t by) {
     return by > 62 ? 0 : by ? (v + ((int64_t)1 << (by - 1))) >> by : v;
 }
 

@@ -6,50 +6,126 @@
 
 enum { DIM, WINDOW, PAD, BEFORE, INT8, MAX, MULT, SHIFT, LEFT, UP, ROW, PIXELS, COUNT };
 
-static const int32_t range[][2] = {
-    [DIM] = {1, 65535},
-    [WINDOW] = {1, 255}, // kernel, stride, dilation
-    [PAD] = {0, 255},
-    [BEFORE] = {0, 65535},
-    [INT8] = {-128, 127},
-    [MAX] = {-128, 127}, // and not below the field before it
-    [MULT] = {0, INT32_MAX},
+// The least, and the most: itself, or 2^k - 1 as POWER + k. Small tables, since they lie in a board's RAM.
+enum { POWER = 64 };
+static const int8_t range[][2] = {
+    [DIM] = {1, POWER + 16},
+    [WINDOW] = {1, POWER + 8}, // kernel, stride, dilation
+    [PAD] = {0, POWER + 8},
+    [BEFORE] = {0, POWER + 16},
+    [INT8] = {-128, POWER + 7},
+    [MAX] = {-128, POWER + 7}, // and not below the field before it
+    [MULT] = {0, POWER + 31},
     [SHIFT] = {-31, 30},
     [LEFT] = {0, 22},
     [UP] = {0, 31},
-    [ROW] = {1, 4095}, // of a softmax
-    [PIXELS] = {1, 1 << 23},
-    [COUNT] = {1, INT32_MAX},
+    [ROW] = {1, POWER + 12}, // of a softmax
+    [PIXELS] = {1, POWER + 23},
+    [COUNT] = {1, POWER + 31},
 };
 
-#define WINDOW_FIELDS                                                                                                  \
-    18, DIM, DIM, DIM, DIM, DIM, DIM, WINDOW, WINDOW, WINDOW, WINDOW, WINDOW, WINDOW, PAD, PAD, INT8, INT8, INT8, MAX
+// The ranges of the fields in the order of each geometry's struct
+static const uint8_t kinds[] = {
+#define WINDOW_FIELDS 0, 18
+    DIM,
+    DIM,
+    DIM,
+    DIM,
+    DIM,
+    DIM,
+    WINDOW,
+    WINDOW,
+    WINDOW,
+    WINDOW,
+    WINDOW,
+    WINDOW,
+    PAD,
+    PAD,
+    INT8,
+    INT8,
+    INT8,
+    MAX,
+#define DENSE_FIELDS 18, 6
+    DIM,
+    DIM,
+    INT8,
+    INT8,
+    INT8,
+    MAX,
+#define MEAN_FIELDS 24, 6
+    PIXELS,
+    DIM,
+    INT8,
+    INT8,
+    MULT,
+    SHIFT,
+#define ADD_FIELDS 30, 13
+    COUNT,
+    INT8,
+    INT8,
+    INT8,
+    INT8,
+    MAX,
+    LEFT,
+    MULT,
+    SHIFT,
+    MULT,
+    SHIFT,
+    MULT,
+    SHIFT,
+#define PAD_FIELDS 43, 10
+    DIM,
+    DIM,
+    DIM,
+    DIM,
+    DIM,
+    DIM,
+    BEFORE,
+    BEFORE,
+    BEFORE,
+    INT8,
+#define CLAMP_FIELDS 53, 7
+    COUNT,
+    INT8,
+    INT8,
+    INT8,
+    MAX,
+    MULT,
+    SHIFT,
+#define SOFTMAX_FIELDS 60, 4
+    COUNT,
+    ROW,
+    MULT,
+    UP,
+#define RESHAPE_FIELDS 53, 1
+};
 
-// Per code: how many fields, and the range of each, in the order of the geometry's struct.
-static const uint8_t geometry[TL_CODES][1 + TL_MAX_FIELDS] = {
+// Per code: where its kinds begin, and how many they are.
+static const uint8_t geometry[TL_CODES][2] = {
     [TL_CONV2D] = {WINDOW_FIELDS},
     [TL_DEPTHWISE_CONV2D] = {WINDOW_FIELDS},
-    [TL_FULLY_CONNECTED] = {6, DIM, DIM, INT8, INT8, INT8, MAX},
+    [TL_FULLY_CONNECTED] = {DENSE_FIELDS},
     [TL_AVG_POOL] = {WINDOW_FIELDS},
     [TL_MAX_POOL] = {WINDOW_FIELDS},
-    [TL_MEAN] = {6, PIXELS, DIM, INT8, INT8, MULT, SHIFT},
-    [TL_ADD] = {13, COUNT, INT8, INT8, INT8, INT8, MAX, LEFT, MULT, SHIFT, MULT, SHIFT, MULT, SHIFT},
-    [TL_PAD] = {10, DIM, DIM, DIM, DIM, DIM, DIM, BEFORE, BEFORE, BEFORE, INT8},
-    [TL_CLAMP] = {7, COUNT, INT8, INT8, INT8, MAX, MULT, SHIFT},
-    [TL_SOFTMAX] = {4, COUNT, ROW, MULT, UP},
-    [TL_RESHAPE] = {1, COUNT},
+    [TL_MEAN] = {MEAN_FIELDS},
+    [TL_ADD] = {ADD_FIELDS},
+    [TL_PAD] = {PAD_FIELDS},
+    [TL_CLAMP] = {CLAMP_FIELDS},
+    [TL_SOFTMAX] = {SOFTMAX_FIELDS},
+    [TL_RESHAPE] = {RESHAPE_FIELDS},
 };
 
 int32_t tl_call_fields(int32_t code) {
-    return code > 0 && code < TL_CODES ? geometry[code][0] : 0;
+    return code > 0 && code < TL_CODES ? geometry[code][1] : 0;
 }
 
 static bool in_range(const tl_call_t *call) {
-    const uint8_t *kind = geometry[call->code];
+    const uint8_t *kind = kinds + geometry[call->code][0];
     const int32_t *field = call->g.fields;
-    for (int i = 0; i < kind[0]; i++) {
-        const int32_t *r = range[kind[1 + i]];
-        if (field[i] < r[0] || field[i] > r[1] || (kind[1 + i] == MAX && field[i] < field[i - 1])) {
+    for (int32_t i = geometry[call->code][1]; i > 0; i--, kind++, field++) {
+        const int32_t least = range[*kind][0], most = range[*kind][1];
+        if (*field < least || *field > (most < POWER ? most : (int32_t)((1u << (most - POWER)) - 1)) ||
+            (*kind == MAX && *field < field[-1])) {
             return false;
         }
     }

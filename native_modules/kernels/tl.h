@@ -41,7 +41,7 @@ typedef struct {
     int32_t x1_mult, x1_shift, x2_mult, x2_shift, y_mult, y_shift;
 } tl_add_t;
 
-// y (c) = mean over n pixels of x (n, c); 1/n is part of the multiplier. n is at most 2^23, or the sum overflows.
+// y (c) = mean over n pixels of x (n, c); 1/n is part of the multiplier. n is below 2^23, or the sum overflows.
 typedef struct {
     int32_t n, c;
     int32_t x_zero, y_zero;

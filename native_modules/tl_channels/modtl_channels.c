@@ -1,16 +1,16 @@
 // tl_channels: all of tl_grad, and what methods that look at channels want: Fisher information (kernels/fisher.h),
-// activity, maps and pulling towards them (kernels/pull.h). Who needs it loads it in tl_grad's place.
-// native_modules/cpython/tl_channels.py is its twin on CPython, with the same names.
+// activity, maps and pulling towards them (kernels/pull.h); and the loss of a model's own logits (kernels/loss.c). Who
+// needs it loads it in tl_grad's place. native_modules/cpython/tl_channels.py is its twin on CPython, with the same
+// names.
 
 #include "../tl_grad/gradients.h"
 #include "pull.h"
 
+// softmax_loss(params, x, dx, state, scratch) -> status
+TL_FUNCTION(tl_channels_softmax_loss, tl_softmax_loss, 4, 1);
+
 // activity(params, y, sums) -> status
-static mp_obj_t tl_channels_activity(mp_obj_t params, mp_obj_t y, mp_obj_t sums) {
-    const mp_obj_t args[3] = {params, y, sums};
-    return tl_call(tl_activity, args, 2, 1);
-}
-static MP_DEFINE_CONST_FUN_OBJ_3(tl_channels_activity_obj, tl_channels_activity);
+TL_FUNCTION(tl_channels_activity, tl_activity, 2, 1);
 
 // channel_maps(params, y, channels, reference) -> status
 TL_FUNCTION(tl_channels_maps, tl_channel_maps, 3, 2);
@@ -18,7 +18,7 @@ TL_FUNCTION(tl_channels_maps, tl_channel_maps, 3, 2);
 #define TL_CHANNELS_NAMES(ROW)                                                                                         \
     ROW(MP_QSTR_rates, tl_grad_rates_obj)                                                                              \
     ROW(MP_QSTR_head_loss, tl_grad_head_loss_obj)                                                                      \
-    ROW(MP_QSTR_softmax_loss, tl_grad_softmax_loss_obj)                                                                \
+    ROW(MP_QSTR_softmax_loss, tl_channels_softmax_loss_obj)                                                            \
     ROW(MP_QSTR_backward, tl_grad_backward_obj)                                                                        \
     ROW(MP_QSTR_activity, tl_channels_activity_obj)                                                                    \
     ROW(MP_QSTR_channel_maps, tl_channels_maps_obj)

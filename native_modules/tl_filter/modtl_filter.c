@@ -11,7 +11,6 @@ TL_FUNCTION(tl_filter_patches, tl_patches, 3, 2);
 #define TL_FILTER_NAMES(ROW)                                                                                           \
     ROW(MP_QSTR_rates, tl_grad_rates_obj)                                                                              \
     ROW(MP_QSTR_head_loss, tl_grad_head_loss_obj)                                                                      \
-    ROW(MP_QSTR_softmax_loss, tl_grad_softmax_loss_obj)                                                                \
     ROW(MP_QSTR_backward, tl_grad_backward_obj)                                                                        \
     ROW(MP_QSTR_patches, tl_filter_patches_obj)
 

@@ -8,17 +8,10 @@
 #include "binding.h"
 
 // rates(params, model, table) -> status
-static mp_obj_t tl_grad_rates(mp_obj_t params, mp_obj_t model, mp_obj_t table) {
-    const mp_obj_t args[3] = {params, model, table};
-    return tl_call(tl_rates, args, 2, 1);
-}
-static MP_DEFINE_CONST_FUN_OBJ_3(tl_grad_rates_obj, tl_grad_rates);
+TL_FUNCTION(tl_grad_rates, tl_rates, 2, 1);
 
 // head_loss(params, x, w, b, dx, state, scratch) -> status
 TL_FUNCTION(tl_grad_head_loss, tl_head_loss, 6, 3);
-
-// softmax_loss(params, x, dx, state, scratch) -> status
-TL_FUNCTION(tl_grad_softmax_loss, tl_softmax_loss, 4, 1);
 
 // backward(model, arena, places, plan, state, weights=None) -> status; weights: the model again, where they are trained
 static mp_obj_t tl_grad_backward(size_t n_args, const mp_obj_t *args) {

@@ -6,7 +6,6 @@
 #define TL_GRAD_NAMES(ROW)                                                                                             \
     ROW(MP_QSTR_rates, tl_grad_rates_obj)                                                                              \
     ROW(MP_QSTR_head_loss, tl_grad_head_loss_obj)                                                                      \
-    ROW(MP_QSTR_softmax_loss, tl_grad_softmax_loss_obj)                                                                \
     ROW(MP_QSTR_backward, tl_grad_backward_obj)
 
 #if MICROPY_ENABLE_DYNRUNTIME

@@ -23,16 +23,7 @@ static mp_obj_t tl_infer_run(size_t n_args, const mp_obj_t *args) {
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_run_obj, 4, 6, tl_infer_run);
 
 // op(params, x, x2, w, b, requant, y, scratch) -> status. None where the operator has no such buffer.
-static mp_obj_t tl_infer_op(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    tl_span_t params = tl_span(args[0], MP_BUFFER_READ);
-    tl_span_t spans[TL_SPANS];
-    for (int i = 0; i < TL_SPANS; i++) {
-        spans[i] = tl_span(args[1 + i], i >= TL_Y ? MP_BUFFER_RW : MP_BUFFER_READ);
-    }
-    return MP_OBJ_NEW_SMALL_INT(tl_op(&params, spans));
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_op_obj, 8, 8, tl_infer_op);
+TL_FUNCTION(tl_infer_op, tl_op, TL_SPANS, TL_Y);
 
 // quantize(dst, src, scale, zero_point) -> status. dst int8 [n], src float32 [n], scale float32 [1]
 static mp_obj_t tl_infer_quantize(size_t n_args, const mp_obj_t *args) {
@@ -61,15 +52,7 @@ static mp_obj_t tl_infer_crc32(size_t n_args, const mp_obj_t *args) {
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_crc32_obj, 1, 2, tl_infer_crc32);
 
 // head_scores(params, x, w, b, logits) -> status (kernels/heads.h)
-static mp_obj_t tl_infer_head_scores(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    tl_span_t params = tl_span(args[0], MP_BUFFER_READ), spans[4];
-    for (int i = 0; i < 4; i++) {
-        spans[i] = tl_span(args[1 + i], i == 3 ? MP_BUFFER_RW : MP_BUFFER_READ);
-    }
-    return MP_OBJ_NEW_SMALL_INT(tl_head_scores(&params, spans));
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_head_scores_obj, 5, 5, tl_infer_head_scores);
+TL_FUNCTION(tl_infer_head_scores, tl_head_scores, 4, 3);
 
 // head_softmax(logits, probabilities) -> status
 static mp_obj_t tl_infer_head_softmax(mp_obj_t logits_in, mp_obj_t probabilities_in) {

@@ -60,7 +60,7 @@ def replay(record):
         if kind == 1:
             status = tl_grad.head_loss(params, x, w, b, arena, state, scratch)
         elif kind == 2:
-            status = tl_grad.softmax_loss(params, x, arena, state, scratch)
+            status = tl_channels.softmax_loss(params, x, arena, state, scratch)
         elif kind == 3:
             status = tl_train.augment(params, x, arena, state)
         elif kind == 4:

@@ -128,13 +128,13 @@ def losses() -> list[bytes]:
 
 
 def loss(which: int, params, x, w, b, scratch: int, kind) -> bytes:
-    import tl_grad
+    import tl_channels
 
     before, dx, state = np.zeros(STATE, np.int32), np.zeros(x.size, kind), np.zeros(STATE, np.int32)
     if which == HEAD_LOSS:
-        status = tl_grad.head_loss(params, x, w, b, dx, state, bytearray(scratch))
+        status = tl_channels.head_loss(params, x, w, b, dx, state, bytearray(scratch))
     else:
-        status = tl_grad.softmax_loss(params, x, dx, state, bytearray(scratch))
+        status = tl_channels.softmax_loss(params, x, dx, state, bytearray(scratch))
     assert status == 0
     return record(which, params, x, w, b, np.array([scratch], np.uint32), before, dx, state)
 

@@ -26,6 +26,7 @@ from tail import ACCUMULATE, APPLY, BIAS, MOMENTUM, SGD, WEIGHTS, Reference, Tai
 from tinylearn_host import ir, simulator
 
 simulator.on_path()
+import tl_channels  # noqa: E402
 import tl_grad  # noqa: E402
 
 SEED = st.integers(0, 2**32 - 1)
@@ -653,7 +654,7 @@ def test_softmax_loss(seed, width, n, scale):
     zero, label = int(rng.integers(-128, 128)), int(rng.integers(n))
     params = np.array([zero, int(mantissa * 32767), 15 - exponent, label], np.int32)
     dx, state = np.zeros(n, np.int8 if width == 8 else np.int16), np.zeros(8, np.int32)
-    assert tl_grad.softmax_loss(params, x, dx, state, np.zeros(2 * n, np.int32)) == 0
+    assert tl_channels.softmax_loss(params, x, dx, state, np.zeros(2 * n, np.int32)) == 0
     real = torch.tensor(x.astype(np.float64), requires_grad=True)
     logits = (real - zero) * (params[1] * 2.0 ** -params[2])
     loss = torch.nn.functional.cross_entropy(logits[None], torch.tensor([label]))
@@ -675,12 +676,12 @@ def test_losses_refuse_what_does_not_fit():
         assert tl_grad.head_loss(np.array([6, 3, 0, 0, 0, label], np.int32), *good[1:]) == LABEL
     assert tl_grad.head_loss(np.array([6, 3, 0, 0, 0], np.int32), *good[1:]) == PARAMS
     good = [np.array([0, 16384, 15, 1], np.int32), x, dx, state, scratch]
-    assert tl_grad.softmax_loss(*good) == 0
+    assert tl_channels.softmax_loss(*good) == 0
     for i in range(2, 5):
-        assert tl_grad.softmax_loss(*good[:i], good[i][:-1].copy(), *good[i + 1 :]) == 52 + 256 * (i - 1)
+        assert tl_channels.softmax_loss(*good[:i], good[i][:-1].copy(), *good[i + 1 :]) == 52 + 256 * (i - 1)
     for wrong in ([0, 0, 15, 1], [200, 1, 15, 1], [0, 1, 41, 1], [0, 40000, 15, 1]):
-        assert tl_grad.softmax_loss(np.array(wrong, np.int32), *good[1:]) == PARAMS
-    assert tl_grad.softmax_loss(np.array([0, 1, 15, 6], np.int32), *good[1:]) == LABEL
+        assert tl_channels.softmax_loss(np.array(wrong, np.int32), *good[1:]) == PARAMS
+    assert tl_channels.softmax_loss(np.array([0, 1, 15, 6], np.int32), *good[1:]) == LABEL
 
 
 # ---- A whole network ------------------------------------------------------------------------------------------------
