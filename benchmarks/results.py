@@ -28,10 +28,22 @@ def save(name: str, rows: list[dict]) -> None:
     os.replace(temporary, FOLDER / f"{name}.json")
 
 
+def merge(before: list[dict], after: list[dict], names: list[str]) -> list[dict]:
+    """The rows of `before` with those of `after` in their place; order: that of the workloads' names."""
+    rows = {row["name"]: row for row in (*before, *after)}
+    rank = {name: i for i, name in enumerate(names)}
+    return sorted(rows.values(), key=lambda row: rank.get(row["name"].split(", ")[0], len(rank)))
+
+
 def sizes() -> list[dict]:
     """Bytes of the native modules that are built, which a board holds in RAM."""
     modules = sorted(paths.NATIVE.glob("*/*.mpy"))
     return [{"name": m.stem, "board": m.parent.name, "bytes": m.stat().st_size} for m in modules]
+
+
+def refused(row: dict | None) -> bool:
+    """Whether a board has too little RAM for a workload."""
+    return bool(row) and "does_not_fit" in row
 
 
 def value(row: dict) -> tuple[str, float]:
@@ -42,7 +54,9 @@ def value(row: dict) -> tuple[str, float]:
 
 def change(before: dict | None, after: dict) -> float | None:
     """By how much a figure has grown, as a fraction; None where there was none."""
-    return value(after)[1] / value(before)[1] - 1 if before else None
+    if not before or refused(before) or refused(after):
+        return None
+    return value(after)[1] / value(before)[1] - 1
 
 
 def inexact(rows: list[dict]) -> list[str]:
@@ -50,7 +64,7 @@ def inexact(rows: list[dict]) -> list[str]:
     return [
         f"{row['name']} on {row['board']}: the answer is not that of the simulator"
         for row in rows
-        if not row["exact"] and "LiteRT" not in row["name"]
+        if not row.get("exact", True) and "LiteRT" not in row["name"]
     ]
 
 
@@ -59,6 +73,8 @@ def worse(before: list[dict], after: list[dict]) -> list[str]:
     now = {(row["name"], row["board"]): row for row in after}
     sentences = []
     for row in before:
+        if refused(row):
+            continue
         unit, old = value(row)
         if unit not in EXACT_UNITS:
             continue
@@ -66,6 +82,8 @@ def worse(before: list[dict], after: list[dict]) -> list[str]:
         found = now.get((row["name"], row["board"]))
         if not found:
             sentences.append(f"{where}: {old} {unit} are committed, and now it is not measured")
+        elif refused(found):
+            sentences.append(f"{where}: {old} {unit} are committed, and now it does not fit: {found['does_not_fit']}")
         elif value(found)[1] > old * (1 + ALLOWED):
             sentences.append(f"{where}: {old} {unit} are committed, now {value(found)[1]} ({change(row, found):+.1%})")
     return sentences

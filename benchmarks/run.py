@@ -2,6 +2,7 @@
 
     benchmarks/run.py                       everything; writes benchmarks/results/*.json and docs/benchmarks.md
     benchmarks/run.py --board pico-emulated --only L     one board, names that begin so: prints, writes nothing
+    benchmarks/run.py --board qemu-m3 --only "adapt*" --save     the same, and puts them into benchmarks/results
     benchmarks/run.py --check               writes nothing; exit code 1 where a committed figure got worse
     benchmarks/run.py --profile "step scheme" --profile "L4 grad*"    where the cycles go on pico-emulated: prints the
                                             functions, writes benchmarks/results/profile.json and docs/benchmarks.md
@@ -34,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--board", action="append", metavar="B", help="may be given again; default: all emulated ones")
     parser.add_argument("--only", default="", metavar="PATTERN", help="names that begin so; * and ? as in file names")
+    parser.add_argument("--save", action="store_true", help="with --only: put these figures among the committed ones")
     parser.add_argument("--check", action="store_true", help="compare with the committed figures")
     parser.add_argument("--table", action="store_true", help="write docs/benchmarks.md and nothing else")
     parser.add_argument("--profile", action="append", metavar="PATTERN", help="names that begin so; may be given again")
@@ -68,6 +70,8 @@ def _measure(options: argparse.Namespace) -> list[str]:
             complaints += results.worse([row for row in before if row["name"] in {w.name for w in chosen}], after)
         elif not options.only:
             results.save(name, after)
+        elif options.save:
+            results.save(name, results.merge(before, after, workloads.names()))
     if not options.only and not options.board:
         if options.check:
             complaints += results.worse(results.load("sizes"), results.sizes())

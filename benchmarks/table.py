@@ -27,7 +27,9 @@ simulator's, and is the same to the bit. `benchmarks/run.py --check` fails where
 
 ## Layers
 
-Per multiply-accumulate. Weights span the whole int8 range, and every channel has its own scale.
+Per multiply-accumulate. Weights span the whole int8 range, and every channel has its own scale. Convolutions: L1 3x3
+16x16x8->16, L2 3x3 stride 2 28x28x1->16, L4 1x1 14x14x32->64, L5 1x1 7x7x64->128. Depthwise: L3 3x3 14x14x32, L7 3x3
+stride 2 28x28x32, L8 5x5 14x14x32. L6 is dense, 256->64.
 
 {layers}
 
@@ -48,8 +50,9 @@ From the call of `model.predict` to its return (`glyph`, which has no classes of
 ## Learning
 
 On `glyph`: `model.adapt` from beginning to end, and one step of its training alone. Heads: ten classes by five
-examples each. Training the network (`bias`, `scheme`, `full`): five by five, within 48,000 bytes; `adapt scheme` is
-40 steps.
+examples each. Training the network (`bias`, `scheme`, `full`, `tinytrain`): five by five, within 48,000 bytes; `adapt`
+is five steps of it, with the first forward runs and, for `tinytrain`, the choice of what to train, which is not among
+the MACs.
 
 {learning}
 
@@ -112,7 +115,7 @@ def _table(columns: dict[str, dict], names: list[str], units: dict[str, tuple[fl
     for name in names:
         macs = next(rows[name]["macs"] for rows in columns.values() if name in rows)
         cells = [_cell(rows.get(name), units) for rows in columns.values()]
-        times = [_number(results.value(columns[board][name])[1] / hz * 1e3) for board, hz in clocks.items()]
+        times = [_time(columns[board].get(name), hz) for board, hz in clocks.items()]
         lines.append([name, f"{macs:,}", *cells, *times])
     return _markdown(lines)
 
@@ -124,8 +127,14 @@ def _unit(rows: dict[str, dict]) -> str:
 def _cell(row: dict | None, units: dict[str, tuple[float, str]]) -> str:
     if row is None:
         return ""
+    if results.refused(row):
+        return "does not fit"
     unit, value = results.value(row)
     return _number((row["per_mac"] if units is EACH else value) / units[unit][0])
+
+
+def _time(row: dict | None, hz: float) -> str:
+    return "" if row is None or results.refused(row) else _number(results.value(row)[1] / hz * 1e3)
 
 
 def _number(value: float) -> str:

@@ -1,8 +1,10 @@
-// Depthwise convolutions. 3x3 with stride 1 slides down the columns of the image as it lies. All others: a ring of rows
-// of one channel, padded, each word of it a pixel and the one that the next tap meets.
+// Depthwise convolutions. 3x3 with stride 1 slides down the columns of the image as it lies. All others: on the
+// Cortex-M0+ a list of taps, else a ring of rows of one channel, padded, each word of it a pixel and the one that the
+// next tap meets.
 
 #include "fast.h"
 #include "micro.h"
+#include "window.h"
 #include "work.h"
 
 // A function of its own has all registers for itself.
@@ -64,6 +66,99 @@ ALONE void slide(const channel_t *c) {
 
 // ---- Any window -----------------------------------------------------------------------------------------------------
 
+#ifdef __ARM_ARCH_6M__
+enum { MAX_TAPS = 25, PART = 8 };
+
+// The taps of the columns that lie inside, row by row
+ALONE int32_t list_taps(const channel_t *c, const tl_taps_t *columns, tl_tap_t *to) {
+    const tl_window_t *g = c->g;
+    const int8_t *w = c->w;
+    int32_t row = 0;
+    for (int32_t i = 0; i < g->k_h; i++, row += g->dilation_h * g->in_w * g->in_c) {
+        for (int32_t j = 0, at = row; j < g->k_w; j++, w += g->out_c) {
+            if (j >= columns->first && j < columns->last) {
+                *to++ = (tl_tap_t){at, *w};
+                at += g->dilation_w * g->in_c;
+            }
+        }
+    }
+    return columns->last - columns->first;
+}
+
+// Those of the rows that lie inside, `each` to a row
+ALONE void choose_rows(const channel_t *c, const tl_tap_t *list, const tl_taps_t *rows, int32_t each, tl_taps_of_t *d) {
+    const tl_tap_t *tap = list + rows->first * each;
+    int32_t sum = 0, left = (rows->last - rows->first) * each;
+    d->begin = tap;
+    d->end = tap + left;
+    while (tap < d->end) {
+        sum += tap++->w;
+    }
+    while (left > 0) {
+        left -= 3;
+    }
+    d->skip = -14 * left;
+    d->start = c->bias - c->g->x_zero * sum;
+}
+
+// By way of their sums
+ALONE void put_sums(const channel_t *c, const int8_t *x, int8_t *y, int32_t n, const tl_taps_of_t *d) {
+    int32_t sums[PART];
+    for (int32_t part; n > 0; n -= part, x += part * d->x_step) {
+        part = tl_least(n, PART);
+        tl_tapped(x, sums, (uint32_t)part, d);
+        for (int32_t i = 0; i < part; i++, y += c->g->out_c) {
+            *y = tl_clamp(tl_requantize(sums[i], c->mult, c->shift), c->g->y_zero, -128, 127);
+        }
+    }
+}
+
+// Which taps of a window at `start` lie inside, without a search where all do
+ALONE tl_taps_t inside(int32_t start, int32_t in, int32_t k, int32_t dilation) {
+    if (start >= 0 && start + (k - 1) * dilation < in) {
+        return (tl_taps_t){0, k, start, true};
+    }
+    return tl_taps(start, in, k, dilation);
+}
+
+// Outputs that see the same columns, row by row; the next ones are those of other columns.
+ALONE void any_window(const channel_t *c, tl_tap_t *list, bool small) {
+    const tl_window_t *g = c->g;
+    tl_taps_of_t d = {.x_step = g->stride_w * g->in_c, .y_step = small ? g->out_c : 4, .raw = !small};
+    if (small) {
+        tl_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
+    }
+    for (int32_t ox = 0, left = -g->pad_left, n; ox < g->out_w; ox += n) {
+        const tl_taps_t columns = inside(left, g->in_w, g->k_w, g->dilation_w);
+        const int8_t *x = c->x + (columns.start - g->pad_top * g->in_w) * g->in_c;
+        int8_t *y = c->y + ox * g->out_c;
+        tl_taps_t next;
+        n = 0;
+        do {
+            n++;
+            left += g->stride_w;
+            next = inside(left, g->in_w, g->k_w, g->dilation_w);
+        } while (ox + n < g->out_w && next.first == columns.first && next.last == columns.last);
+        const int32_t each = list_taps(c, &columns, list);
+        int32_t first = -1, last = -1;
+        for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy++, top += g->stride_h) {
+            const tl_taps_t rows = inside(top, g->in_h, g->k_h, g->dilation_h);
+            if (rows.first != first || rows.last != last) {
+                choose_rows(c, list, &rows, each, &d);
+                first = rows.first;
+                last = rows.last;
+            }
+            if (small) {
+                tl_tapped(x, y, (uint32_t)n, &d);
+            } else {
+                put_sums(c, x, y, n, &d);
+            }
+            x += g->stride_h * g->in_w * g->in_c;
+            y += g->out_w * g->out_c;
+        }
+    }
+}
+#else
 // n words: a pixel and the one `other` bytes on
 ALONE uint32_t *fill_pairs(uint32_t *row, const int8_t *x, int32_t n, int32_t step, int32_t other) {
     for (; n > 0; n--, x += step) {
@@ -138,13 +233,21 @@ ALONE void ring(const channel_t *c, uint32_t *scratch, bool small) {
         at -= at >= d.end ? height * width : 0;
     }
 }
+#endif
 
 bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
     const int32_t *mult, const int8_t *shift, int8_t *y, const tl_work_t *work) {
     bool slides = work->variant == TL_FAST_SMALL && tl_depthwise_slides(g);
+#ifdef __ARM_ARCH_6M__
+    tl_tap_t few[MAX_TAPS], *list = g->k_h * g->k_w <= MAX_TAPS ? few : work->at;
+    if (!slides && list != few && work->bytes < (uint32_t)(g->k_h * g->k_w) * sizeof(tl_tap_t)) {
+        return false;
+    }
+#else
     if (!slides && work->bytes < tl_depthwise_scratch(g)) {
         return false;
     }
+#endif
     const int32_t multiplier = (int32_t)((uint32_t)g->out_c / (uint32_t)g->in_c);
     for (int32_t o = 0, next = multiplier; o < g->out_c; o++) {
         if (o == next) {
@@ -155,7 +258,11 @@ bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_
         if (slides) {
             slide(&c);
         } else {
+#ifdef __ARM_ARCH_6M__
+            any_window(&c, list, work->variant == TL_FAST_SMALL);
+#else
             ring(&c, work->at, work->variant == TL_FAST_SMALL);
+#endif
         }
     }
     tl_fast_clamp(g, y);

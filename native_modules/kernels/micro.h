@@ -150,6 +150,24 @@ typedef struct {
 // x: the leftmost pixel that the window meets in the first row
 void tl_slide(const int8_t *x, const tl_slide_t *d);
 
+#ifdef __ARM_ARCH_6M__
+// Depthwise with any window, straight on NHWC: outputs of one channel that see the same taps, two at a time.
+typedef struct {
+    int32_t offset, w; // bytes from the window's corner
+} tl_tap_t;
+
+typedef struct {
+    const tl_tap_t *begin, *end; // at least one
+    int32_t skip;                // 0, 1 or 2: how many taps a multiple of 3 has more, times 14
+    int32_t start;               // sum that an output begins with
+    int32_t x_step, y_step;      // bytes from one output's window to the next, from one output to the next
+    uint32_t raw;                // 1: y is int32, sums
+    tl_requant_t requant;
+} tl_taps_of_t;
+
+// n outputs, the first with its window's corner at x
+void tl_tapped(const int8_t *x, void *y, uint32_t n, const tl_taps_of_t *d);
+#else
 // Depthwise with any window: one row of outputs of one channel, from a ring of rows of pixel pairs.
 typedef struct {
     const uint32_t *w, *w_end; // per row of the window: two weights each, the second of an odd last one 0
@@ -167,6 +185,7 @@ typedef struct {
 
 // n outputs, the first with its window at `at` in the ring
 void tl_ring(const uint32_t *at, void *y, uint32_t n, const tl_ring_t *d);
+#endif
 
 #ifdef __ARM_ARCH_6M__
 enum { TL_ROW = 32 }; // bytes of a row in one call

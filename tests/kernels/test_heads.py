@@ -118,7 +118,7 @@ def test_euclidean_scores(task, scale):
 def test_softmax(values):
     logits, p = np.array(values, np.int32), np.zeros(len(values), np.int32)
     assert tl_infer.head_softmax(logits, p) == 0
-    assert np.abs(p / 32768 - softmax(logits / ONE)).max() <= 2**-14
+    assert np.abs(p / 32768 - softmax(logits / ONE)).max() <= 2**-14 + 2**-16  # and half a unit of p
     assert abs(int(p.sum()) - 32768) <= len(values)
 
 

@@ -32,6 +32,8 @@ LAYERS = (
     Layer("L4 forward", ir.CONV2D, (14, 14, 32), 64),
     Layer("L5 forward", ir.CONV2D, (7, 7, 64), 128),
     Layer("L6 forward", ir.FULLY_CONNECTED, (1, 1, 256), 64),
+    Layer("L7 forward", ir.DEPTHWISE_CONV2D, (28, 28, 32), 32, side=3, stride=2),
+    Layer("L8 forward", ir.DEPTHWISE_CONV2D, (14, 14, 32), 32, side=5),
 )
 
 

@@ -17,7 +17,7 @@ from tinylearn_host.bench import litert, profile
 from tinylearn_host.bench.workloads import Workload
 from tinylearn_host.errors import BOARD_ERROR, TinylearnError
 from tinylearn_host.on_board import source, stopwatch
-from tinylearn_host.transport import Transport, connect
+from tinylearn_host.transport import BoardError, Transport, connect
 
 MODEL, DATA = "bench.tlm", "bench.bin"
 PATIENCE = 600  # seconds that one measurement may take
@@ -65,6 +65,22 @@ class Figure:
         return f"{self.board:14} {self.name:42} {cost:>28}  {per_mac:>9} per MAC  {exact}"
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A workload for which a board has too little RAM."""
+
+    name: str
+    board: str
+    macs: int
+    why: str
+
+    def as_json(self) -> dict:
+        return {"name": self.name, "board": self.board, "macs": self.macs, "does_not_fit": self.why}
+
+    def line(self) -> str:
+        return f"{self.board:14} {self.name:42} does not fit: {self.why}"
+
+
 def _short(value: float) -> float:
     """Seconds are not known to more than four digits; counts are."""
     return value if isinstance(value, int) else float(f"{value:.4g}")
@@ -89,10 +105,15 @@ class Meter:
             flash.flash(link, flash.default_model())
             yield cls(name, counter, link)
 
-    def figures(self, work: Workload) -> list[Figure]:
+    def figures(self, work: Workload) -> list[Figure | Refusal]:
         """What the workload costs on the board, and, where the board is this machine, in LiteRT."""
         expected = _simulate(work, lambda f, *args: (f(*args), 1))[3]
-        status, empty, call, result = self._run(work)
+        try:
+            status, empty, call, result = self._run(work)
+        except BoardError as error:
+            if not error.exception.startswith("MemoryError"):
+                raise
+            return [Refusal(work.name, self.name, work.macs, error.exception.partition(": ")[2])]
         if status:
             raise TinylearnError(f"{work.name} does not run on {self.name}: {simulator.explain(status)}", BOARD_ERROR)
         overhead = self.value(empty)
