@@ -68,11 +68,15 @@ void tl_depthwise_conv2d_scatter(const tl_back_t *back, int32_t y, int32_t oy, i
         const int8_t *w = back->w + (tap * g->k_w + taps.first) * g->out_c;
         int32_t *at = row + taps.start * g->in_c;
         for (int32_t t = taps.first; t < taps.last; t++, at += g->dilation_w * g->in_c, w += g->out_c) {
+#ifdef __ARM_ARCH_6M__ // where fast kernels have the speed, and code is RAM
+            add_channels(g, dy->at, dy->width, from, w, at);
+#else
             if (dy->width == 8) {
                 add_channels(g, dy->at, 8, from, w, at);
             } else {
                 add_channels(g, dy->at, 16, from, w, at);
             }
+#endif
         }
     }
 }

@@ -67,7 +67,7 @@ ALONE void slide(const channel_t *c) {
 // ---- Any window -----------------------------------------------------------------------------------------------------
 
 #ifdef __ARM_ARCH_6M__
-enum { MAX_TAPS = 25, PART = 8 };
+enum { MAX_TAPS = 25 };
 
 // The taps of the columns that lie inside, row by row
 ALONE int32_t list_taps(const channel_t *c, const tl_taps_t *columns, tl_tap_t *to) {
@@ -98,18 +98,15 @@ ALONE void choose_rows(const channel_t *c, const tl_tap_t *list, const tl_taps_t
         left -= 3;
     }
     d->skip = -14 * left;
-    d->start = c->bias - c->g->x_zero * sum;
+    d->start = c->bias - c->g->x_zero * sum + (d->raw ? 0 : tl_lift(c->shift));
 }
 
 // By way of their sums
 ALONE void put_sums(const channel_t *c, const int8_t *x, int8_t *y, int32_t n, const tl_taps_of_t *d) {
-    int32_t sums[PART];
-    for (int32_t part; n > 0; n -= part, x += part * d->x_step) {
-        part = tl_least(n, PART);
-        tl_tapped(x, sums, (uint32_t)part, d);
-        for (int32_t i = 0; i < part; i++, y += c->g->out_c) {
-            *y = tl_clamp(tl_requantize(sums[i], c->mult, c->shift), c->g->y_zero, -128, 127);
-        }
+    for (; n > 0; n--, x += d->x_step, y += d->y_step) {
+        int32_t sum;
+        tl_tapped(x, &sum, 1, d);
+        *y = tl_clamp(tl_requantize(sum, c->mult, c->shift), c->g->y_zero, -128, 127);
     }
 }
 
@@ -124,7 +121,8 @@ ALONE tl_taps_t inside(int32_t start, int32_t in, int32_t k, int32_t dilation) {
 // Outputs that see the same columns, row by row; the next ones are those of other columns.
 ALONE void any_window(const channel_t *c, tl_tap_t *list, bool small) {
     const tl_window_t *g = c->g;
-    tl_taps_of_t d = {.x_step = g->stride_w * g->in_c, .y_step = small ? g->out_c : 4, .raw = !small};
+    const int32_t down = g->stride_h * g->in_w * g->in_c;
+    tl_taps_of_t d = {.raw = !small};
     if (small) {
         tl_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
     }
@@ -141,20 +139,28 @@ ALONE void any_window(const channel_t *c, tl_tap_t *list, bool small) {
         } while (ox + n < g->out_w && next.first == columns.first && next.last == columns.last);
         const int32_t each = list_taps(c, &columns, list);
         int32_t first = -1, last = -1;
-        for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy++, top += g->stride_h) {
-            const tl_taps_t rows = inside(top, g->in_h, g->k_h, g->dilation_h);
+        d.x_step = n == 1 ? down : g->stride_w * g->in_c;
+        d.y_step = n == 1 ? g->out_w * g->out_c : g->out_c;
+        tl_taps_t rows = inside(-g->pad_top, g->in_h, g->k_h, g->dilation_h);
+        for (int32_t oy = 0, m, top = -g->pad_top; oy < g->out_h; oy += m) {
             if (rows.first != first || rows.last != last) {
                 choose_rows(c, list, &rows, each, &d);
                 first = rows.first;
                 last = rows.last;
             }
+            m = 0;
+            do { // a single column goes down the rows that see the same
+                m++;
+                top += g->stride_h;
+                rows = inside(top, g->in_h, g->k_h, g->dilation_h);
+            } while (n == 1 && oy + m < g->out_h && rows.first == first && rows.last == last);
             if (small) {
-                tl_tapped(x, y, (uint32_t)n, &d);
+                tl_tapped(x, y, (uint32_t)(n * m), &d);
             } else {
-                put_sums(c, x, y, n, &d);
+                put_sums(c, x, y, n * m, &d);
             }
-            x += g->stride_h * g->in_w * g->in_c;
-            y += g->out_w * g->out_c;
+            x += m * down;
+            y += m * g->out_w * g->out_c;
         }
     }
 }

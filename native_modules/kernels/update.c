@@ -128,6 +128,11 @@ void tl_update_bias(
         *buffer = u->mode == TL_APPLY ? 0 : move;
         move = u->mode == TL_ACCUMULATE ? 0 : move;
     }
-    const int64_t to = (int64_t)*b - move;
-    *b = to > limit ? limit : to < -limit ? -limit : (int32_t)to;
+    if (move > 0 && *b < move - limit) {
+        *b = -limit;
+    } else if (move < 0 && *b > move + limit) {
+        *b = limit;
+    } else {
+        *b = within(*b - move, limit);
+    }
 }

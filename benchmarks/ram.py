@@ -1,0 +1,100 @@
+"""How little RAM adapting needs beyond the loaded model and code: the zoo on a board whose heap is filled up.
+
+    benchmarks/ram.py [--board unix] [--method bias,scheme] [--steps 2] [--output FILE]
+
+A ballast fills the heap from its beginning but for so many bytes, and the smallest with which adapt() ends without a
+MemoryError is found by bisection, to 1 KB. The budget that adapt is given is the limit that the method is held to, and
+the model lies in a memory-mapped flash where the board has one. On `unix` objects are twice the size of a board's, so
+its figures are upper bounds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "host"))
+
+from tinylearn_host import boards, flash, paths, tlm
+from tinylearn_host.errors import NOT_ENOUGH_RAM
+from tinylearn_host.transport import connect
+
+LIMITS = {"bias": 48 * 1024, "scheme": 96 * 1024}  # bytes
+WAYS, SHOTS = 5, 5
+PROGRAM = """
+import gc, tinylearn
+model = tinylearn.load(recall=False)
+class Samples:
+    def __len__(self):
+        return len(LABELS)
+    def __iter__(self):
+        with open("samples.bin", "rb") as f:
+            for label in LABELS:
+                yield f.read(len(model.x)), label
+def ends(free):
+    gc.collect()
+    ballast = [None] * 1024
+    for i in range(len(ballast) if free else 0):
+        if gc.mem_free() < free + 1024:
+            break
+        ballast[i] = bytearray(1024)
+    try:
+        model.reset()
+        model.adapt(Samples(), head="prototype", **OPTIONS)
+        return True
+    except MemoryError as error:
+        return False
+ends(0)  # loads the code
+least, most = 0, 4 * LIMIT
+while most - least > 1024:
+    middle = (least + most) // 2
+    if ends(middle):
+        most = middle
+    else:
+        least = middle
+print(most if ends(most) else -1)
+"""
+
+
+@click.command()
+@click.option("--board", default="unix", show_default=True)
+@click.option("--method", default="bias,scheme", show_default=True)
+@click.option("--steps", default=2, show_default=True)
+@click.option("--output", type=Path, help="also as JSON: rows of name, method, limit, bytes")
+def main(board: str, method: str, steps: int, output: Path | None) -> None:
+    rows = []
+    for path in sorted(paths.MODELS.glob("*/*.tlm")):
+        for name in method.split(","):
+            row = {"name": path.stem, "method": name, "board": board, "limit": LIMITS[name]}
+            row["bytes"] = least(board, path, name, steps)
+            rows.append(row)
+            print(f"{board:14} {path.stem:8} {name:7} {row['bytes']:7,} of {row['limit']:,} bytes", flush=True)
+    if output:
+        temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+        temporary.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+        os.replace(temporary, output)
+    sys.exit(0 if all(0 < row["bytes"] <= row["limit"] for row in rows) else NOT_ENOUGH_RAM)
+
+
+def least(board: str, path: Path, method: str, steps: int) -> int:
+    """Bytes, or -1 where not even four times the limit is enough."""
+    size = int(np.prod(tlm.read(path.read_bytes()).input_shape()))
+    samples = np.random.default_rng(1).integers(-128, 128, (WAYS * SHOTS, size)).astype(np.int8)
+    given = {"LABELS": [i % WAYS for i in range(len(samples))], "LIMIT": LIMITS[method]}
+    given["OPTIONS"] = {"method": method, "steps": steps, "budget": LIMITS[method]}
+    os.environ["TINYLEARN_STATE"] = tempfile.mkdtemp()
+    with boards.opened(board) as port, connect(port, "mpremote") as link:
+        flash.flash(link, path, trains=True)
+        link.put("samples.bin", samples.tobytes())
+        link.soft_reset()
+        return int(link.exec("".join(f"{k} = {v!r}\n" for k, v in given.items()) + PROGRAM, 600).split()[-1])
+
+
+if __name__ == "__main__":
+    main()
