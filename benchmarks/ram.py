@@ -58,7 +58,9 @@ while most - least > 1024:
         most = middle
     else:
         least = middle
-print(most if ends(most) else -1)
+while most < 4 * LIMIT and not (ends(most) and ends(most)):  # what is free lies otherwise from time to time
+    most += 1024
+print(most if most < 4 * LIMIT else -1)
 """
 
 

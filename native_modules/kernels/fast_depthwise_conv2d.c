@@ -246,7 +246,9 @@ bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_
     bool slides = work->variant == TL_FAST_SMALL && tl_depthwise_slides(g);
 #ifdef __ARM_ARCH_6M__
     tl_tap_t few[MAX_TAPS], *list = g->k_h * g->k_w <= MAX_TAPS ? few : work->at;
-    if (!slides && list != few && work->bytes < (uint32_t)(g->k_h * g->k_w) * sizeof(tl_tap_t)) {
+    const bool fits = list == few || work->bytes >= (uint32_t)(g->k_h * g->k_w) * sizeof(tl_tap_t);
+    const bool dilated = g->dilation_h > 1 || g->dilation_w > 1; // may fall between the pixels, and see none
+    if (!slides && (dilated || !fits)) {
         return false;
     }
 #else
