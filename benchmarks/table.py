@@ -56,7 +56,6 @@ the MACs.
 
 {learning}
 
-<<<<<<< HEAD
 ## Where the cycles go
 
 On `pico-emulated`, per cent of the cycles, by what a function does (`benchmarks/run.py --profile NAME` prints the
@@ -65,14 +64,13 @@ exponents, masks, narrowing, and the update. Loops of products take 2.5 cycles p
 layers where two int8 gradients share a multiplication, and 4.0 where an int16 has one to itself.
 
 {profile}
-=======
+
 ## RAM
 
 The least free heap, beyond the loaded model and code, with which `model.adapt` ends, given the method's limit as its
 budget: `benchmarks/ram.py`, to 1 KB. On `unix` Python's objects are twice the size of a board's.
 
 {ram}
->>>>>>> 2154c39 (How little RAM adapting needs is measured; dilated depthwise windows, which may see no pixel, keep the plain kernel on the Cortex-M0+)
 
 ## Beside LiteRT
 
@@ -105,11 +103,8 @@ def text() -> str:
         gradients=_table(columns, [name for name in GRADIENTS if name in names], EACH),
         models=_table(columns, models, TOTAL),
         learning=_table(columns, learning, TOTAL),
-<<<<<<< HEAD
         profile=_profile(results.load("profile")),
-=======
         ram=_ram(results.load("ram")),
->>>>>>> 2154c39 (How little RAM adapting needs is measured; dilated depthwise windows, which may see no pixel, keep the plain kernel on the Cortex-M0+)
         litert=_litert(columns.get("unix", {})),
         sizes=_sizes(results.load("sizes")),
     )
