@@ -148,3 +148,24 @@ def test_the_seed_of_the_board_belongs_to_the_episode(file):
     runner = Integers(Job("full", "int8", 1, {"steps": 2, "layers": 3}), task, model)
     once, again, other = (bytes(runner.adapted(task.episode(1, 0), n).arena) for n in (0, 0, 1))
     assert once == again and once != other
+
+
+def test_a_method_without_room_leaves_the_others(file):
+    options = (
+        "--dataset",
+        file,
+        "--way",
+        3,
+        "--shot",
+        2,
+        "--episodes",
+        2,
+        "--jobs",
+        1,
+        "--arithmetic",
+        "int8",
+        "--json",
+    )
+    found = json.loads(run(*options, "--method", "prototype,full:budget=3000").stdout)
+    assert [row["method"] for row in found["rows"]] == ["prototype"]
+    assert "takes at least" in found["setting"]["refused"]["full int8"]

@@ -54,6 +54,8 @@ def run(
     limit: seconds, after which no episode is begun: rows then have the first ones only, those without any are missing.
     """
     task, model = _open(setting)
+    refused = {job.name: why for job in jobs if (why := _refusal(job, task, model))}
+    jobs = [job for job in jobs if job.name not in refused] or jobs
     units = [task.episode(jobs[0].seed, number).unit for number in range(episodes)]
     journals = [Journal(setting, model, job) for job in jobs]
     with Workers(setting, processes, any(job.arithmetic == "float32" for job in jobs)) as workers:
@@ -65,7 +67,18 @@ def run(
         found = journal.first(episodes)
         if found:
             rows.append({**_row(job, found, units[: len(found)]), "costs": cost})
-    return {"setting": _about(setting, task, model, jobs[0].seed, episodes), "rows": rows}
+    return {"setting": {**_about(setting, task, model, jobs[0].seed, episodes), "refused": refused}, "rows": rows}
+
+
+def _refusal(job: Job, task: tasks.Task, model: tlm.Model) -> str | None:
+    """Why a method cannot train so many samples in the RAM that it may take: then the task has no such row."""
+    if job.method == "auto" or not arithmetic.trains(job.method):
+        return None
+    try:
+        arithmetic.fit(model, job, task.way * task.shot, task.way)
+    except MemoryError as error:
+        return str(error)
+    return None
 
 
 def _about(setting: Setting, task: tasks.Task, model: tlm.Model, seed: int, episodes: int) -> dict:

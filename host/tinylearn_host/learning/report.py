@@ -33,7 +33,7 @@ def merged(result: dict, path: Path) -> dict:
 
 
 def _same(setting: dict) -> dict:
-    return {name: value for name, value in setting.items() if name != "episodes"}
+    return {name: value for name, value in setting.items() if name not in ("episodes", "refused")}
 
 
 def _name(row: dict) -> str:
