@@ -441,7 +441,7 @@ class Model:
 
         ratio     share of a layer's channels that are trained, those worth most; 0.5
         axis      whose channels: "input" or "output"
-        criterion by which layers are taken: "both" (Fisher information by parameters and by operations), "fisher",
+        criterion by which layers are taken: "fisher" (information), "both" (that by parameters and operations),
                   "fisher/memory", "fisher/compute", "l2" (norms of weights), "random"
         compute   multiply-accumulates that the way back may take, as a share of those of training everything; 0.5
 

@@ -1,9 +1,10 @@
 """TinyTrain's choice of what to train (arXiv 2307.09988, algorithm 1): made on the board, from the samples.
 
 One pass over the samples adds up the Fisher information Delta of each channel (equation 2; native_modules/kernels/
-fisher.h), and P of a layer is its channels' sum. A layer's score is P / (parameters * multiply-accumulates), both as
-shares of the largest layer's (equation 3). Layers are taken by their score as long as budgets allow, and of each those
-channels whose Delta is largest. What is compared are integers, so every board chooses the same.
+fisher.h), and P of a layer is its channels' sum, and its score; by the criterion "both", P / (parameters *
+multiply-accumulates), both as shares of the largest layer's (equation 3). Layers are taken by their score as long as
+budgets allow, and of each those channels whose Delta is largest. What is compared are integers, so every board chooses
+the same.
 """
 
 import gc
@@ -161,13 +162,11 @@ def select(budgets, found):
     for hurry in (False, True):
         chosen, best = {}, None
         for _, layer in order:
-            count = len(layer.channels) if layer.channels else 0
-            part = Trained(ops[layer.op].flags & 3, layer.axis, 0, count, layer.channels)
-            trial = dict(chosen)
-            trial[layer.op] = part
-            fit = budgets.fit(trial, settings.width, hurry) if macs_back(ops, trial) <= most else None
-            if fit:
-                chosen, best = trial, fit
+            for trial in _trials(chosen, layer, ops[layer.op].flags & 3):
+                fit = budgets.fit(trial, settings.width, hurry) if macs_back(ops, trial) <= most else None
+                if fit:
+                    chosen, best = trial, fit
+                    break
         if best:
             best.order = order
             return best
@@ -178,6 +177,20 @@ def select(budgets, found):
             % (settings.compute, most, least)
         )
     return None
+
+
+def _trials(chosen, layer, flags):
+    """A choice with the chosen channels of one layer more; or with all channels of all its layers, which take no lists:
+    where RAM ends, these bytes may be what is missing.
+    """
+    from .tail import Trained, whole
+
+    count = len(layer.channels) if layer.channels else 0
+    trial = dict(chosen)
+    trial[layer.op] = Trained(flags, layer.axis, 0, count, layer.channels)
+    yield trial
+    if any(part.list for part in trial.values()):
+        yield {op: whole(part.flags) for op, part in trial.items()}
 
 
 def macs_back(ops, choice):

@@ -11,7 +11,7 @@ from .tail import BIAS, FISHER, INPUT, WEIGHTS, Tail, Trained, schemes, trainabl
 STEPS, VIEWS, WIDTH = 40, 4, 8
 RATE, RATES = 0.01, {"bias": 0.1}  # biases alone want larger steps: docs/training.md
 RATIO, COMPUTE = 0.5, 0.5  # of "tinytrain": share of a layer's channels, and of the work of going back all the way
-CRITERIA = "both", "fisher", "fisher/memory", "fisher/compute", "l2", "random"
+CRITERIA = "fisher", "both", "fisher/memory", "fisher/compute", "l2", "random"  # the first: where nobody says
 AXES = "input", "output"
 PATIENCE = 10  # steps without a lower loss after which training ends
 LEAST_STEPS = 5  # that a time budget leaves

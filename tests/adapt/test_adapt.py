@@ -310,7 +310,7 @@ def test_a_page_tells_what_was_trained_and_why(backbone, tmp_path):
     result = CliRunner().invoke(cli.main, [str(a) for a in (*arguments, "--method", "tinytrain")])
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
-    assert said["trained"]["steps"] == 4 and said["trained"]["criterion"] == "both"
+    assert said["trained"]["steps"] == 4 and said["trained"]["criterion"] == "fisher"
     assert any(row["trained"] for row in said["layers"])
     text = page.read_text()
     for row in said["layers"]:

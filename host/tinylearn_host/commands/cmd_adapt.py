@@ -24,7 +24,7 @@ from tinylearn_host.errors import BAD_MODEL, USAGE, TinylearnError
 
 HEADS = ("prototype", "closed_form", "last_layer")
 TAILS = ("bias", "scheme", "tinytrain", "full")  # methods that train weights of the network
-CRITERIA = ("both", "fisher", "fisher/memory", "fisher/compute", "l2", "random")
+CRITERIA = ("fisher", "both", "fisher/memory", "fisher/compute", "l2", "random")
 SHARE = click.FloatRange(0, 1, min_open=True)
 AUTO = "auto"
 STEPWISE = ("last_layer", AUTO, *TAILS)
