@@ -502,6 +502,9 @@ def mistakes(model, samples):
     assert model.head is None and not model.changed
 
 
+# ---- Checks of methods that look at channels or patches --------------------------------------------------------------
+
+
 def check_tinytrain(model):
     """What is chosen is the same everywhere, by whatever criterion, and what of it goes wrong changes nothing."""
     samples = close_together(pictures(3, 4))
@@ -557,6 +560,9 @@ def explained(model):
     print("#", repr(said).replace("\n", "; "))
 
 
+# ---- Checks of task after task ---------------------------------------------------------------------------------------
+
+
 def check_continual(model):
     """Task after task the same bits everywhere, also where the power goes in between; what does not fit is refused."""
     tasks = [close_together((x, k + 2 * t) for x, k in pictures(2, 3, 9 * t + 1)) for t in range(3)]
@@ -609,6 +615,9 @@ def remembered(model):
     known = held, [bits(model.tensor(t)[0]) for t in model.changed], bits(model.head.w), answers(model, 6)
     print(known)
     return known
+
+
+# ---- Checks of what decides by itself --------------------------------------------------------------------------------
 
 
 def check_auto(model):
@@ -669,6 +678,9 @@ def mistakes_of_auto(model, samples):
     sentence(ValueError, model.adapt, [(x, "only")] * 3)
     assert model.head is None and not model.changed
     assert not any(name.endswith(".tmp") for name in os.listdir(".")), "a file of the samples stays"
+
+
+# ---- Checks of the tail's plan and steps -----------------------------------------------------------------------------
 
 
 def check_tail_plan(model):

@@ -9,7 +9,7 @@ import pytest
 from tinylearn_host import flash, transport
 
 # A board's RAM does not hold all of it at once.
-TOOLS, CHECKS, TRAINING, RUNNING = Path(checks.__file__).read_text().split("# ----")
+TOOLS, *PARTS, RUNNING = Path(checks.__file__).read_text().split("# ----")
 
 
 def facts(text: str) -> list[str]:
@@ -39,7 +39,7 @@ def test_board_equals_simulator(board_port, small, simulated):
     with transport.connect(board_port, "mpremote") as board:
         flash.flash(board, small, also=("tl_filter",))
         text = ""
-        for part in (CHECKS, TRAINING):
+        for part in PARTS:
             board.soft_reset()
             text += board.exec(f"{TOOLS}# ----{part}# ----{RUNNING}\nrun()\n", timeout=300) + "\n"
     print(text)  # the measurements, where pytest shows output
