@@ -45,7 +45,9 @@ def integer_answers(episode: Episode, method: str, zero: int) -> np.ndarray:
     support, classes, queries, _ = episode
     options = {"metric": "euclidean" if method == "euclidean" else "cosine", "seed": 1}
     options.update({"steps": float_heads.STEPS, "rate": float_heads.RATE, "shrinkage": None, "more": "refine"})
-    model = SimpleNamespace(f=bytes(support.shape[1]), f_zero=zero, f_scale=np.float32(1 / 64).tobytes(), head=None)
+    model = SimpleNamespace(
+        f=bytes(support.shape[1]), f_zero=zero, f_scale=np.float32(1 / 64).tobytes(), head=None, held={}
+    )
     task = teaching.Task(model, options)
     task.labels = list(range(int(classes.max()) + 1))
     features = memoryview(bytearray(support.tobytes()))

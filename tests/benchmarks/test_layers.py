@@ -15,6 +15,8 @@ MACS = {
     "L4 forward": 14 * 14 * 32 * 64,
     "L5 forward": 7 * 7 * 64 * 128,
     "L6 forward": 256 * 64,
+    "L7 forward": 14 * 14 * 32 * 9,
+    "L8 forward": 14 * 14 * 32 * 25,
 }
 
 

@@ -88,6 +88,34 @@ def sentence(kind, function, *arguments, say="  ", **options):
         raise AssertionError("no " + kind.__name__)
 
 
+def close_together(samples):
+    """A list of them. Pictures leave so much garbage that otherwise one would lie here and one there on the heap."""
+    found = []
+    for pair in samples:
+        found.append(pair)
+        gc.collect()
+    return found
+
+
+def trained(model, samples, **options):
+    history = []
+    model.reset()
+    model.adapt(
+        samples, steps=3, augment={"shift": 1, "gain": 0.2}, on_step=lambda *step: history.append(step), **options
+    )
+    weights = [bits(model.tensor(t)[0]) for t in model.changed]
+    losses = [int(loss * 4096 + 0.5) for _, loss, _ in history]
+    print(sorted(options.items()), losses, list(model.changed), weights, bits(model.head.w), answers(model, 3))
+
+
+def explained(model):
+    said = model.explain()
+    print(said.criterion, said.cache, said.told.ram_bytes, said.told.macs_back, said.told.steps)
+    for row in said.layers:
+        print(row[:8], int(row.score * 1000 + 0.5), int(row.worth * 1000 + 0.5) if said.criterion[0] == "f" else "")
+    print("#", repr(said).replace("\n", "; "))
+
+
 # ---- Checks ----------------------------------------------------------------------------------------------------------
 
 
@@ -134,7 +162,7 @@ def check_little_memory(model):
     if not MICROPYTHON:
         return
     many = [(bytes(64), k % 2) for k in range(3)] * 100
-    hogs = fill(8000)
+    hogs = fill(12000)
     assert "samples needs" in sentence(MemoryError, model.adapt, many, "prototype", say="#")
     hogs = hogs, fill(2400)
     assert "model.tlm needs" in sentence(MemoryError, tinylearn.load, "model.tlm", say="#")
@@ -449,26 +477,6 @@ def check_tail(model):
     mistakes(model, samples)
 
 
-def close_together(samples):
-    """A list of them. Pictures leave so much garbage that otherwise one would lie here and one there on the heap."""
-    found = []
-    for pair in samples:
-        found.append(pair)
-        gc.collect()
-    return found
-
-
-def trained(model, samples, **options):
-    history = []
-    model.reset()
-    model.adapt(
-        samples, steps=3, augment={"shift": 1, "gain": 0.2}, on_step=lambda *step: history.append(step), **options
-    )
-    weights = [bits(model.tensor(t)[0]) for t in model.changed]
-    losses = [int(loss * 4096 + 0.5) for _, loss, _ in history]
-    print(sorted(options.items()), losses, list(model.changed), weights, bits(model.head.w), answers(model, 3))
-
-
 def mistakes(model, samples):
     """A sentence for each, and the model predicts as before."""
     before = answers(model, 4), bits(model.head.w), [bits(model.tensor(t)[0]) for t in model.changed]
@@ -502,7 +510,7 @@ def mistakes(model, samples):
     assert model.head is None and not model.changed
 
 
-# ---- Checks of methods that look at channels or patches --------------------------------------------------------------
+# ---- Checks of TinyTrain ---------------------------------------------------------------------------------------------
 
 
 def check_tinytrain(model):
@@ -534,6 +542,9 @@ def check_tinytrain(model):
     sentence(ValueError, model.explain)
 
 
+# ---- Checks of filtered gradients ------------------------------------------------------------------------------------
+
+
 def check_filter(model):
     """Filtered gradients: the same bits everywhere, less to keep, and a reason where there is nothing to filter."""
     samples = close_together(pictures(3, 4))
@@ -550,14 +561,6 @@ def check_filter(model):
         sentence(ValueError, model.adapt, samples, method="full", **wrong)
     assert (answers(model, 4), bits(model.head.w), [bits(model.tensor(t)[0]) for t in model.changed]) == before
     model.reset()
-
-
-def explained(model):
-    said = model.explain()
-    print(said.criterion, said.cache, said.told.ram_bytes, said.told.macs_back, said.told.steps)
-    for row in said.layers:
-        print(row[:8], int(row.score * 1000 + 0.5), int(row.worth * 1000 + 0.5) if said.criterion[0] == "f" else "")
-    print("#", repr(said).replace("\n", "; "))
 
 
 # ---- Checks of task after task ---------------------------------------------------------------------------------------

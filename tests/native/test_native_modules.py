@@ -41,6 +41,12 @@ def test_simulator(simulated):
     assert "quantize 0 [-3, -3, -2, 0, -8, 61, -128, -3, 127, -2, -2]" in lines
 
 
+def afresh(board):
+    board.exit_raw_repl()
+    board.enter_raw_repl(soft_reset=True)
+    board.exec("import sys; sys.path.insert(0, '/')")
+
+
 @pytest.fixture
 def loaded(board, modules, model):
     """Gives loaded(arch): the board, freshly reset, with the modules of that architecture and the tests' files in /."""
@@ -48,10 +54,7 @@ def loaded(board, modules, model):
     def load(arch):
         for module in MODULES:
             board.load_native(module, arch)
-        board.exit_raw_repl()
-        board.enter_raw_repl(soft_reset=True)
-        board.exec("import sys; sys.path.insert(0, '/')")
-        return board
+        afresh(board)
 
     golden = ("replay.py", "forward.bin", "replay_backward.py", "backward.bin")
     files = {"native.tlm": model, **{name: GOLDEN / name for name in golden}}
@@ -72,6 +75,7 @@ def test_board_equals_simulator_and_litert(loaded, board, call, simulated):
         assert board.run(source + call.format(path="/native.tlm")) == simulated, arch
         count, wrong = board.eval("__import__('replay').run('/forward.bin')")  # what LiteRT answered
         assert count > 100 and wrong == [], arch
+        afresh(board)
         count, wrong = board.eval("__import__('replay_backward').run('/backward.bin')")
         assert count > 40 and wrong == [], arch
 
