@@ -43,7 +43,7 @@ Episode = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # support, its 
 def integer_answers(episode: Episode, method: str, zero: int) -> np.ndarray:
     """The classes that the board's head gives the queries."""
     support, classes, queries, _ = episode
-    options = {"metric": "euclidean" if method == "euclidean" else "cosine", "seed": 1}
+    options = {"method": "last_layer", "metric": "euclidean" if method == "euclidean" else "cosine", "seed": 1}
     options.update({"steps": float_heads.STEPS, "rate": float_heads.RATE, "shrinkage": None, "more": "refine"})
     model = SimpleNamespace(
         f=bytes(support.shape[1]), f_zero=zero, f_scale=np.float32(1 / 64).tobytes(), head=None, held={}
