@@ -46,7 +46,8 @@ def story_of(fit, method, settings):
     best = order[0][0] if order else 0
     for score, layer in order or ():
         worth = ldexp(layer.worth, layer.exponent) / (2 * fit.count if settings.module == "tl_channels" else 1)
-        parts.append(_row(tail, layer.op, layer.axis, _SCORED, score / best if best else 0, worth))
+        share = (score << 24) // best if best else 0  # these integers are more than a board's float can hold
+        parts.append(_row(tail, layer.op, layer.axis, _SCORED, share / (1 << 24), worth))
     for op in () if order else sorted(tail.choice, reverse=True):
         parts.append(_row(tail, op, tail.choice[op].axis, 0, 0, 0))
     return method, settings.criterion if order else None, fit.cache, bytearray(b"".join(parts))
