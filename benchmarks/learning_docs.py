@@ -34,7 +34,8 @@ again, and takes files of your own.
   the forward's cycles on the emulated one. Flash is what `save()` writes.
 - Runs are of 10 steps, in the RAM that a Pico has beside each backbone. A row that has seen fewer episodes than its
   task says so, and is compared over those. A task, row or cost that is missing has not been run yet.
-- All of it took 200 seconds on 16 cores and one H100, which is why episodes are few where they are long.
+- `tinytrain` without more words was run with `criterion="both"`, the paper's, when that was the default;
+  `criterion="fisher"` is now, because of what these and further runs showed (docs/training.md).
 - "none" is the model as it came: its own classifier's answer, or chance where it has none of the classes. "full, all
   layers" is fine-tuning of everything, whatever RAM it takes.
 - One example of each class, near what a backbone was trained on, hardly moves weights: there the differences say little

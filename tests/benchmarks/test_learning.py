@@ -45,11 +45,11 @@ def test_a_row_for_each_method():
 
 
 def test_differences_are_paired_and_bold_where_they_are_large():
-    of = learning_docs.by_method(RESULT)["full"]
+    of = learning_docs.rows_of(RESULT)["full"]
     # -2, -1, -2, -1: mean -1.5, standard deviation 0.577
     assert learning_docs.difference(of) == "**-1.50 ± 0.57**"
     assert learning_docs.difference(of, "int16") == "+0.00 ± 0.80"
-    assert learning_docs.difference(learning_docs.by_method(RESULT)["none"]) == ""
+    assert learning_docs.difference(learning_docs.rows_of(RESULT)["none"]) == ""
 
 
 def test_the_picture_is_the_same_for_the_same_results(tmp_path):
