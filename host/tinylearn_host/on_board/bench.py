@@ -105,7 +105,7 @@ def step(measure, model, samples, labels):
     from tinylearn.teaching import RATE, collect, train
 
     pairs = Samples(samples, labels, len(model.x))
-    model.adapt(pairs)
+    model.adapt(pairs, method="prototype")
     head = model.head
     features, classes = collect(model, pairs, list(head.labels))
 
