@@ -683,7 +683,7 @@ def mistakes_of_auto(model, samples):
     assert not any(name.endswith(".tmp") for name in os.listdir(".")), "a file of the samples stays"
 
 
-# ---- Checks of the tail's plan and steps -----------------------------------------------------------------------------
+# ---- Checks of the tail's plan ---------------------------------------------------------------------------------------
 
 
 def check_tail_plan(model):
@@ -699,6 +699,9 @@ def check_tail_plan(model):
         )
         assert plan.bytes == plan.features + plan.head + plan.training + plan.code
         print("#", plan)
+
+
+# ---- Checks of the tail's steps --------------------------------------------------------------------------------------
 
 
 def check_tail_steps(model):
