@@ -5,9 +5,7 @@
 // high half. The chain below meets them in that order from its end, and is entered where `words` steps are left.
 // In the chain: r4-r7 sums, r3 panel, r2 activation, r0-r1 weights.
 #ifdef __ARM_ARCH_6M__
-    .syntax unified
-    .cpu cortex-m0plus
-    .thumb
+#include "armv6m/m0.inc"
     .equ MAX_WORDS, 16 // TL_CHUNK
     .equ STEP_BYTES, 30
 
@@ -63,12 +61,7 @@
     .global tl_dot4
     .thumb_func
 tl_dot4:
-    push {r4-r7, lr}
-    mov r4, r8
-    mov r5, r9
-    mov r6, r10
-    mov r7, r11
-    push {r4-r7}
+    SAVE
     ldmia r3!, {r4-r7}
     mov r9, r4 // quads left
     mov r12, r5 // start values
@@ -136,12 +129,7 @@ end:
     mov r9, r0
     bne quad_again
     mov sp, r11
-    pop {r4-r7}
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
-    pop {r4-r7, pc}
+    RESTORE
 quad_again:
     b quad
 #endif

@@ -1,9 +1,7 @@
 // Dense layers: a run of every row of the weights times the same inputs, straight from 8-bit weights, since a packed
 // panel would be used only once. The inputs are unpacked onto the stack as in dot4.S; micro.h says what the arguments are.
 #ifdef __ARM_ARCH_6M__
-    .syntax unified
-    .cpu cortex-m0plus
-    .thumb
+#include "armv6m/m0.inc"
     .equ MAX_UNITS, 4 // TL_ROW / 8
     .equ UNIT_BYTES, 58
 
@@ -34,12 +32,7 @@
     .global tl_dense_rows
     .thumb_func
 tl_dense_rows:
-    push {r4-r7, lr}
-    mov r4, r8
-    mov r5, r9
-    mov r6, r10
-    mov r7, r11
-    push {r4-r7}
+    SAVE
     mov r11, sp
     ldmia r3!, {r4-r6}
     mov r12, r4 // rows left
@@ -99,12 +92,7 @@ end:
     mov r12, r0
     bne row_again
     mov sp, r11
-    pop {r4-r7}
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
-    pop {r4-r7, pc}
+    RESTORE
 row_again:
     b row
 #endif

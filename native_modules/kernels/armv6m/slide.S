@@ -1,9 +1,7 @@
 // Depthwise 3x3, stride 1, one pixel of padding left and right: down each column of one channel, straight on NHWC.
 // Each input row meets three outputs at once: it ends one (kernel row 2), continues one (row 1) and begins one (row 0).
 #ifdef __ARM_ARCH_6M__
-    .syntax unified
-    .cpu cortex-m0plus
-    .thumb
+#include "armv6m/m0.inc"
 
     .equ START, 0 // sum that an output begins with
     .equ START_Q, 4 // the same for the first row's output (top padding), or anything
@@ -98,12 +96,7 @@ back_\sat:
     .global tl_slide
     .thumb_func
 tl_slide:
-    push {r4-r7, lr}
-    mov r4, r8
-    mov r5, r9
-    mov r6, r10
-    mov r7, r11
-    push {r4-r7}
+    SAVE
     sub sp, #68
     mov r2, sp
     .rept 4
@@ -168,10 +161,5 @@ last:
     b column
     SATURATE sat_4
 4:  add sp, #68
-    pop {r4-r7}
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
-    pop {r4-r7, pc}
+    RESTORE
 #endif

@@ -1,9 +1,7 @@
 // Depthwise with any window: outputs of one channel that see the same taps, two at a time, straight on NHWC. micro.h says
 // what the arguments are. r6, r7 the two windows, r2, r5 their sums, r4 taps, r9 d, r10 y, r11 outputs left.
 #ifdef __ARM_ARCH_6M__
-    .syntax unified
-    .cpu cortex-m0plus
-    .thumb
+#include "armv6m/m0.inc"
 
     .equ BEGIN, 0
     .equ END, 4
@@ -19,12 +17,7 @@
     .global tl_tapped
     .thumb_func
 tl_tapped:
-    push {r4-r7, lr}
-    mov r4, r8
-    mov r5, r9
-    mov r6, r10
-    mov r7, r11
-    push {r4-r7}
+    SAVE
     mov r9, r3
     mov r10, r1
     mov r11, r2
@@ -113,10 +106,5 @@ saturate:
     eors r0, r1
     b store
 done:
-    pop {r4-r7}
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
-    pop {r4-r7, pc}
+    RESTORE
 #endif
