@@ -17,20 +17,14 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "host"))
 
+from board_samples import SAMPLES
 from tinylearn_host import boards, digits, flash
 from tinylearn_host.bench.workloads import TAIL_BUDGET, TAIL_WAYS
 from tinylearn_host.transport import connect
 
-SAMPLES = """
+LOAD = """
 import time
 import tinylearn
-class Samples:
-    def __len__(self):
-        return len(LABELS)
-    def __iter__(self):
-        with open("samples.bin", "rb") as f:
-            for label in LABELS:
-                yield f.read(len(model.x)), label
 model = tinylearn.load(recall=False)
 """
 PLAN = "print(model.plan(ways=WAYS, shots=len(LABELS) // WAYS, **OPTIONS).seconds)"
@@ -57,7 +51,7 @@ def main(steps: int, shots: int, method: str) -> None:
         for name in method.split(","):
             options = {"budget": TAIL_BUDGET, "steps": steps, "method": name}
             given = f"LABELS, WAYS, OPTIONS = {labels}, {TAIL_WAYS}, {options}\n"
-            forecast, measured = (float(fresh(link, given + SAMPLES + what)) for what in (PLAN, ADAPT))
+            forecast, measured = (float(fresh(link, given + LOAD + SAMPLES + what)) for what in (PLAN, ADAPT))
             print(f"{name:10} {forecast:8.1f} s {measured:8.1f} s  {forecast / measured - 1:+.0%}", flush=True)
 
 

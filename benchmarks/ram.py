@@ -10,7 +10,6 @@ its figures are upper bounds.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -21,6 +20,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "host"))
 
+import results
+from board_samples import SAMPLES
 from tinylearn_host import boards, flash, paths, tlm
 from tinylearn_host.errors import NOT_ENOUGH_RAM
 from tinylearn_host.transport import connect
@@ -30,13 +31,6 @@ WAYS, SHOTS = 5, 5
 PROGRAM = """
 import gc, tinylearn
 model = tinylearn.load(recall=False)
-class Samples:
-    def __len__(self):
-        return len(LABELS)
-    def __iter__(self):
-        with open("samples.bin", "rb") as f:
-            for label in LABELS:
-                yield f.read(len(model.x)), label
 def ends(free):
     gc.collect()
     ballast = [None] * 1024
@@ -78,9 +72,7 @@ def main(board: str, method: str, steps: int, output: Path | None) -> None:
             rows.append(row)
             print(f"{board:14} {path.stem:8} {name:7} {row['bytes']:7,} of {row['limit']:,} bytes", flush=True)
     if output:
-        temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-        temporary.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
-        os.replace(temporary, output)
+        results.write(output, rows)
     sys.exit(0 if all(0 < row["bytes"] <= row["limit"] for row in rows) else NOT_ENOUGH_RAM)
 
 
@@ -95,7 +87,7 @@ def least(board: str, path: Path, method: str, steps: int) -> int:
         flash.flash(link, path, trains=True)
         link.put("samples.bin", samples.tobytes())
         link.soft_reset()
-        return int(link.exec("".join(f"{k} = {v!r}\n" for k, v in given.items()) + PROGRAM, 600).split()[-1])
+        return int(link.exec("".join(f"{k} = {v!r}\n" for k, v in given.items()) + SAMPLES + PROGRAM, 600).split()[-1])
 
 
 if __name__ == "__main__":

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
-from tinylearn_host import paths
+from tinylearn_host import files, paths
 
 FOLDER = Path(__file__).resolve().parent / "results"
 EXACT_UNITS = ("cycles", "instructions", "bytes")  # the same in every run, unlike seconds
@@ -21,11 +20,13 @@ def load(name: str) -> list[dict]:
 
 
 def save(name: str, rows: list[dict]) -> None:
-    """One row per line, so that a change shows in a diff; whole or not at all."""
     FOLDER.mkdir(exist_ok=True)
-    temporary = FOLDER / f".{name}.{os.getpid()}.tmp"
-    temporary.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
-    os.replace(temporary, FOLDER / f"{name}.json")
+    write(FOLDER / f"{name}.json", rows)
+
+
+def write(path: Path, rows: list[dict]) -> None:
+    """One row per line, so that a change shows in a diff; whole or not at all."""
+    files.write(path, "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
 def merge(before: list[dict], after: list[dict], names: list[str]) -> list[dict]:

@@ -13,7 +13,7 @@ import tl_train
 
 from .head import HEADS
 from .model import fail, unload
-from .support import room
+from .support import augmentation, room
 from .teaching import MAX_MATRIX, collect, fit, held_out, length, rows_of
 
 METHOD = "full"  # of training
@@ -149,13 +149,11 @@ def _of_one(model):
 
 def _views(model, options):
     """params of tl_train.augment, or None."""
-    if options["augment"] is False or options["views"] == 0:
+    if options["views"] == 0:
         return None
-    from .augment import parameters
-
-    params = parameters(model, options["augment"])
+    params = augmentation(model, options["augment"])
     unload("augment")
-    return params if any(params[5:]) else None
+    return params
 
 
 def _of_views(task, inputs, features, rows, views):

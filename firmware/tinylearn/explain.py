@@ -1,9 +1,9 @@
 """What training has chosen of the network, why, and what it took: packed when it is planned, told when it is asked for.
 
 >>> model.explain()
-tinytrain by 'both': 3 of 6 layers, operators 7 to 10 run back
- op  layer      channels        weights  biases   score  Fisher
-  7  depthwise  48 of 96            432      48  100.0%    12.5
+tinytrain by 'fisher': 4 of 6 layers; operators 5 to 11 run for each step
+ op  layer      channels           weights  biases   score  worth
+  6  conv2d     32 of 64 input        3072      96  100.0%  0.443
 ...
 """
 
@@ -36,11 +36,8 @@ def story_of(fit, method, settings):
     """(method, criterion or None, cache, bytes) of a Fit, for model.story."""
     from .tail import backward
 
-    tail, order, all_back = (
-        fit.tail,
-        fit.order,
-        sum([op.macs_input + op.macs_weight for op in backward(fit.tail.model)]),
-    )
+    tail, order = fit.tail, fit.order
+    all_back = sum([op.macs_input + op.macs_weight for op in backward(tail.model)])
     told = (0, 0, 0, fit.steps, fit.bytes, fit.flash, tail.first, tail.end, tail.width, fit.views, fit.count)
     parts = [pack(_STORY, *told + tail.macs + (all_back,))]
     best = order[0][0] if order else 0

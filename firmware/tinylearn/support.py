@@ -74,6 +74,16 @@ def room(model, count, options):
         return Inputs(len(model.x), count or 0)
 
 
+def augmentation(model, asked):
+    """params of tl_train.augment, or None where nothing is to differ. asked: as of adapt."""
+    if asked is False:
+        return None
+    from .augment import parameters
+
+    params = parameters(model, asked)
+    return params if any(params[5:]) else None
+
+
 class Inputs:
     """The samples themselves, int8 [room or more, size]: in RAM, or in a file, one of which is read at a time.
 

@@ -5,7 +5,7 @@ parts of their channels), "full" (all weights and biases of the last layers), "t
 """
 
 from .head import matrix_bytes, training_bytes
-from .support import FLASH, RAM, RECOMPUTE, module, scarce
+from .support import FLASH, RAM, RECOMPUTE, augmentation, module, scarce
 from .tail import BIAS, FISHER, INPUT, WEIGHTS, Tail, Trained, schemes, trainable, usual, whole
 
 STEPS, VIEWS, WIDTH = 40, 4, 8
@@ -52,7 +52,7 @@ class Settings:
             from .holding import options as hold_options
 
             self.hold, self.freeze = hold_options(options.get("hold")), card.get("freeze", 0)
-        self.augment = _augmentation(model, options.get("augment")) if self.views else None
+        self.augment = augmentation(model, options.get("augment")) if self.views else None
         if self.augment is None:
             self.views = 0
 
@@ -93,16 +93,6 @@ def _rate(asked, card, method):
     if isinstance(card, dict):
         card = card.get(method)
     return RATES.get(method, RATE) if card is None else card
-
-
-def _augmentation(model, asked):
-    """params of tl_train.augment, or None where nothing is to differ."""
-    if asked is False:
-        return None
-    from .augment import parameters
-
-    params = parameters(model, asked)
-    return params if any(params[5:]) else None
 
 
 def _share(name, value):

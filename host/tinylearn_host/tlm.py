@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
 import zlib
 from dataclasses import dataclass, field, replace
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinylearn_host import ir, planner, quantization, variants
-from tinylearn_host.errors import BAD_DATA, BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnError
+from tinylearn_host import files, ir, planner, quantization, variants
+from tinylearn_host.errors import BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnError
 
 if TYPE_CHECKING:
     from tinylearn_host import front, training_sections
@@ -193,15 +192,8 @@ def write(graph: ir.Graph, path: str | Path) -> Model:
 
 
 def save(model: Model, path: str | Path) -> None:
-    """Write the file: to a temporary name first, so that a half-written one is never seen."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(model.raw)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise TinylearnError(f"cannot write {path}: {error.strerror}", BAD_DATA) from None
+    """Write the file, whole or not at all."""
+    files.write(Path(path), model.raw)
 
 
 def build(graph: ir.Graph, growth: float | None = 0.0) -> bytes:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from tinylearn_host import keeping, tld
+from tinylearn_host import files, keeping, tld
 from tinylearn_host.commands.options import board_options, json_option, open_real_board, print_json
-from tinylearn_host.errors import BAD_DATA, TinylearnError
 
 
 @click.command("pull")
@@ -20,13 +18,7 @@ def command(board: str, port: str | None, transport: str, output: Path, as_json:
     """Copy what a board has learned, its last save, to a .tld file on this computer."""
     with open_real_board(board, port, transport) as link:
         delta = keeping.pull(link)
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(delta.raw)
-        os.replace(temporary, output)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise TinylearnError(f"cannot write {output}: {error.strerror}", BAD_DATA) from None
+    files.write(output, delta.raw)
     if as_json:
         print_json({"board": board, "output": str(output), **tld.summary(delta)})
     else:

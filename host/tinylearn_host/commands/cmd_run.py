@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 
 import click
 import numpy as np
 
-from tinylearn_host import flash, forwarding, tlm
+from tinylearn_host import files, flash, forwarding, tlm
 from tinylearn_host.commands.options import board_options, json_option, open_board, print_json, progress_bar
 from tinylearn_host.errors import BAD_DATA, TinylearnError
 
@@ -61,11 +61,6 @@ def load(path: Path) -> np.ndarray:
 
 def save(path: Path, array: np.ndarray) -> None:
     """Write a .npy under its final name only once it is whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.save(file, array)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise TinylearnError(f"cannot write {path}: {error.strerror}", BAD_DATA) from None
+    content = io.BytesIO()
+    np.save(content, array)
+    files.write(path, content.getvalue())

@@ -73,8 +73,7 @@ class Task(FloatTraining):
             gradients = torch.autograd.grad((loss + pull).sum(), parameters)
             with torch.no_grad():
                 losses += loss
-                for (value, mask), gradient in zip(self.masks, gradients, strict=True):
-                    value -= self.rate * (gradient if mask is None else gradient * mask)
+                self.descend(gradients)
         self.steps += 1
         return losses / self.count
 

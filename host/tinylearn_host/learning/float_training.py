@@ -192,10 +192,14 @@ class FloatTraining:
             gradients = torch.autograd.grad(loss.sum(), parameters)
             with torch.no_grad():
                 losses += loss
-                for (value, mask), gradient in zip(self.masks, gradients, strict=True):
-                    value -= self.rate * (gradient if mask is None else gradient * mask)
+                self.descend(gradients)
         self.steps += 1
         return losses / self.count
+
+    def descend(self, gradients: tuple[Tensor, ...]) -> None:
+        """A step of each trained tensor, where its mask has it trained."""
+        for (value, mask), gradient in zip(self.masks, gradients, strict=True):
+            value -= self.rate * (gradient if mask is None else gradient * mask)
 
     def run(self, steps: int, patience: int) -> None:
         """Until each episode's loss has not fallen for `patience` steps; the weights at its lowest stay."""

@@ -10,13 +10,12 @@ compare.py   int8 beside float; report.py: what there is to say about it
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from tinylearn_host import fuse, ir, partition, tlm
+from tinylearn_host import files, fuse, ir, partition, tlm
 from tinylearn_host.errors import BAD_DATA, BAD_MODEL, USAGE, TinylearnError
 from tinylearn_host.importers import onnx_qdq
 from tinylearn_host.quantizing import compare, data, qdq, search
@@ -66,13 +65,7 @@ class Quantised:
 
 def save_onnx(model, path: Path) -> None:
     """Write an .onnx under its final name only once it is whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(model.SerializeToString())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise TinylearnError(f"cannot write {path}: {error.strerror}") from None
+    files.write(path, model.SerializeToString(), exit_code=1)
 
 
 def quantize(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 import io
-import os
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tinylearn_host import files
 from tinylearn_host.errors import USAGE, TinylearnError
 from tinylearn_host.quantizing import Quantised
 from tinylearn_host.quantizing.compare import Comparison, Layer
@@ -179,13 +179,7 @@ def save(result: Quantised, path: Path, title: str) -> None:
     """Write the drawing as .svg, or with the sentences around it as .html."""
     drawing = _svg(result, title)
     text = drawing if path.suffix == ".svg" else _page(result, title, drawing)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, "utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise TinylearnError(f"cannot write {path}: {error.strerror}") from None
+    files.write(path, text, exit_code=1)
 
 
 def _svg(result: Quantised, title: str) -> str:
