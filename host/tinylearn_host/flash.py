@@ -33,13 +33,15 @@ MODEL = "model.tlm"
 PACKAGE = "lib/tinylearn"
 NATIVE = ("tl_infer", "tl_train", "tl_grad", "tl_channels")
 FRONT = "tl_front"  # beside them, for models with a front end
-TRAINING = ("tl_grad", "tail", "support", "training", "tuning", "augment")  # loaded only where the network is trained
+# loaded only where the network is trained, or where that is decided
+TRAINING = ("tl_grad", "tail", "support", "training", "tuning", "augment", "auto", "continual")
 PASSING = (
     "tl_channels",
     "tl_filter",
     "selection",
     "explain",
     "filtering",
+    "holding",
 )  # in the place of others, or for a moment: heap is not kept for them
 TEMPORARY = ".part"
 SPARE_HEAP = 12 * 1024  # bytes left to the REPL and the user's own program
