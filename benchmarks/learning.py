@@ -33,28 +33,23 @@ UNSEEN = ("Korean", "Tifinagh", "Bengali", "Greek", "Latin", "Futurama")  # mode
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A backbone without what is asked about. arguments: of its recipe; file: what that writes; groups: the unseen.
-
-    budget: bytes of RAM that a Pico has for training beside it.
-    """
+    """A backbone without what is asked about. arguments: of its recipe; file: what that writes; groups: the unseen."""
 
     recipe: str
     data: str
     file: str
     arguments: tuple[str, ...]
-    budget: int
     groups: tuple[str, ...] = ()
 
 
 WITHOUT_WORDS = tuple(part for word in ("two", "five", "nine") for part in ("--hold-out-word", word))
 HELD_OUT = {
-    "glyph": HeldOut("glyph", "omniglot_background.npz", "glyph/glyph.tlm", ("--hold-out",), 60 << 10, UNSEEN),
+    "glyph": HeldOut("glyph", "omniglot_background.npz", "glyph/glyph.tlm", ("--hold-out",), UNSEEN),
     "speech": HeldOut(
         "speech",
         "spoken_digits.npz",
         "speech-without-george.tlm",
         ("--hold-out-speaker", "george", "--steps", "1500"),
-        54 << 10,
         ("george",),
     ),
     "speech-words": HeldOut(
@@ -62,10 +57,9 @@ HELD_OUT = {
         "spoken_digits.npz",
         "speech-without-george-two-five-nine.tlm",
         ("--hold-out-speaker", "george", *WITHOUT_WORDS, "--steps", "1500"),
-        54 << 10,
         ("george",),
     ),
-    "emg": HeldOut("emg", "emg_gestures.npz", "emg-without-half.tlm", ("--hold-out-half", "--steps", "800"), 84 << 10),
+    "emg": HeldOut("emg", "emg_gestures.npz", "emg-without-half.tlm", ("--hold-out-half", "--steps", "800")),
 }
 
 
@@ -82,7 +76,6 @@ class Run:
 
 
 SHARED = ("--steps", "10")  # they bring most of what forty bring
-BUDGET = 60 << 10  # beside a model of others
 WHOLE = "full:layers=99:budget=9999999:float32"  # fine-tuning all of the network, as a PC would
 METHODS = ("--method", f"all,{WHOLE}")
 INTEGERS = ("--arithmetic", "int8,int16,float32")
@@ -144,8 +137,7 @@ def _run(run: Run, data: Path, target: Path, held_out: Path, **options) -> None:
     click.echo(run.name)
     model, groups = _model(run.held_out, data, held_out)
     arguments = ["--dataset", run.dataset, "--data", data, "--model", model, "--way", run.way, "--shot", run.shot]
-    budget = HELD_OUT[run.held_out].budget if run.held_out in HELD_OUT else BUDGET
-    arguments += ["--output", target, *SHARED, *METHODS, "--budget", budget, *run.options]
+    arguments += ["--output", target, *SHARED, *METHODS, *run.options]
     arguments += ["--only", ",".join(groups)] if groups and run.dataset in WITH_GROUPS else []
     for name, value in options.items():
         arguments += [f"--{name}", value] if value is not None else []

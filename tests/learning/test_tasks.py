@@ -121,10 +121,84 @@ def test_a_file_is_known_by_its_arrays(characters, bands, tmp_path):
 
 
 def test_what_cannot_be_drawn_is_said(characters):
-    with pytest.raises(TinylearnError, match="20 classes are wanted and there are 12") as error:
+    with pytest.raises(TinylearnError, match=r"20 classes with more than 1 samples.* there are 12") as error:
         tasks.open_task(tasks.SPECS["glyphs"], GLYPH, characters).episode(1, 0)
     assert error.value.exit_code == USAGE
-    with pytest.raises(TinylearnError, match="too few for 6 shots"):
+    with pytest.raises(TinylearnError, match="5 classes with more than 6 samples are wanted and there are 0"):
         tasks.open_task(tasks.SPECS["glyphs"], GLYPH, characters, way=5, shot=6).episode(1, 0)
     with pytest.raises(TinylearnError, match="words is a task of speech"):
         tasks.open_task(tasks.SPECS["words"], GLYPH, characters)
+
+
+# ---- Files of others -------------------------------------------------------------------------------------------------
+
+
+def test_everybody_wears_the_armband_where_nobody_is_named(bands):
+    emg = tlm.read(MODELS / "emg" / "emg.tlm")
+    assert set(tasks.open_task(tasks.SPECS["wearer"], emg, bands).pool.group) == {"w0", "w1"}
+    with pytest.raises(TinylearnError, match="no gesture of w7; there are w0, w1"):
+        tasks.open_task(tasks.SPECS["wearer"], emg, bands, groups=["w7"])
+
+
+def test_gestures_are_as_many_as_a_file_shows(bands):
+    pool = datasets.armband(bands, lambda window: window[:12].astype(np.int8))
+    some = tasks.Task(tasks.SPECS["wearer"], pool, 5, 3, 20).episode(1, 0)
+    assert np.bincount(some.support_class).tolist() == [3] * 5
+    assert len(set(pool.label[some.support])) == 5
+    for way, shot, why in ((9, 3, "9 classes are wanted and there are 8 gestures"), (8, 99, "too few for 99 shots")):
+        with pytest.raises(TinylearnError, match=why):
+            tasks.Task(tasks.SPECS["wearer"], pool, way, shot, 20).episode(1, 0)
+
+
+def test_groups_are_named_in_any_way(tmp_path):
+    images = np.random.default_rng(1).random((6, 4, 28, 28)) < 0.2  # ink or not
+    path = tmp_path / "glyphs.npz"
+    for names in ([7, 7, 7, 8, 8, 8], [b"a", b"a", b"a", b"b", b"b", b"b"]):
+        np.savez(path, images=images, alphabet=names)
+        name = names[0].decode() if isinstance(names[0], bytes) else str(names[0])
+        task = tasks.open_task(tasks.SPECS["glyphs"], GLYPH, path, way=3, shot=2, groups=[name])
+        assert set(task.pool.label) == {0, 1, 2} and set(np.unique(task.pool.x)) == {-128, 127}
+
+
+def test_words_have_names_or_numbers(tmp_path):
+    path = tmp_path / "words.npz"
+    common = {"pcm": np.arange(60, dtype=np.int16), "end": np.arange(10, 61, 10), "speaker": [1, 1, 1, 2, 2, 2]}
+    for said, names in (([0, 3, 9] * 2, datasets.WORDS), (["yes", "no", "up"] * 2, ("no", "up", "yes"))):
+        np.savez(path, **common, digit=said)
+        pool = datasets.speech(path, lambda x: x[:4].astype(np.int8), 10)
+        assert pool.names == names and set(pool.group) == {"1", "2"}
+        assert [pool.names[k] for k in pool.label[:3]] == [names[s] if isinstance(s, int) else s for s in said[:3]]
+
+
+def test_who_has_too_few_classes_is_passed_over(tmp_path):
+    label = np.array([0] * 4 + [1] * 4 + [2] * 4 + [0] * 4 + [1] * 2)
+    pool = datasets.Pool(np.zeros((18, 2), np.int8), label, np.repeat(["ann", "bob"], [12, 6]), np.zeros(18, int))
+    task = tasks.Task(tasks.SPECS["words"], pool, 3, 3, 20)
+    assert {task.episode(1, number).unit.split()[0] for number in range(4)} == {"ann"}
+    with pytest.raises(TinylearnError, match="4 classes with more than 3 samples are wanted and there are 3") as error:
+        tasks.Task(tasks.SPECS["words"], pool, 4, 3, 20).episode(1, 0)
+    assert error.value.exit_code == USAGE
+
+
+SPEECH = {"pcm": np.arange(60, dtype=np.int16), "end": np.arange(10, 61, 10), "speaker": ["a"] * 6, "digit": [0] * 6}
+
+
+@pytest.mark.parametrize(
+    "layout, wrong, why",
+    [
+        ("glyphs", {"images": np.zeros((0, 4, 28, 28), np.uint8), "alphabet": []}, r"images is empty \(shape \(0, 4"),
+        ("glyphs", {"images": np.zeros((2, 4, 28, 28)), "alphabet": ["a", "b"]}, "images is float64; expected uint8"),
+        ("glyphs", {"images": np.zeros((2, 4, 28, 28), object), "alphabet": ["a", "b"]}, "cannot be read: Object arr"),
+        ("recordings", {**SPEECH, "end": [10, 20, 15, 30, 40, 50]}, "rising whole numbers up to 60"),
+        ("recordings", {**SPEECH, "end": np.arange(20, 71, 10)}, "rising whole numbers up to 60"),
+        ("recordings", {**SPEECH, "speaker": ["a"]}, r"speaker has shape \(1,\); expected one for each of 6"),
+        ("recordings", {**SPEECH, "pcm": np.zeros(60)}, "pcm is float64"),
+        ("recordings", {**SPEECH, "rate": 16000}, "rate is 16000; expected 8000 samples a second"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(tmp_path, layout, wrong, why):
+    path = tmp_path / "wrong.npz"
+    np.savez(path, **wrong)
+    with pytest.raises(TinylearnError, match=why) as error:
+        getattr(datasets, layout)(path)
+    assert error.value.exit_code == BAD_DATA

@@ -6,6 +6,7 @@ import itertools
 import os
 import time
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -48,7 +49,9 @@ def _list(text: str | None) -> list[str]:
 @click.option("--views", type=click.IntRange(0, 64), help="Likewise.")
 @click.option("--layers", type=click.IntRange(1), help="How many of the last layers bias and full train at most.")
 @click.option("--head", help="What they end with: prototype, closed_form, last_layer or auto.")
-@click.option("--budget", type=click.IntRange(1), help="Bytes of RAM that training may take.")
+@click.option(
+    "--budget", type=click.IntRange(1), help="Bytes of RAM that training may take; default: what a Pico has beside it."
+)
 @click.option("--jobs", type=click.IntRange(1), help="Processes; default: one for each core.")
 @click.option(
     "--replay", type=click.IntRange(1), metavar="N", help="Instead: N of the episodes on a board, bit by bit."
@@ -87,6 +90,7 @@ def command(
     was when it is started again.
     """
     setting = setting_of(dataset, data, model, way, shot, groups)
+    options["budget"] = options["budget"] or tasks.budget(tasks.SPECS[setting.spec])
     chosen = {name: value for name, value in options.items() if value is not None}
     jobs_to_run = _jobs(setting, _list(method), _list(numbers), seed, chosen)
     if replay:
@@ -137,6 +141,11 @@ def setting_of(dataset, data, model, way, shot, groups) -> bench.Setting:
     else:
         raise TinylearnError(f"there is no data set {dataset!r}; known are {', '.join(tasks.SPECS)}, or a .npz", USAGE)
     path = model or _backbone(spec)
+    if path.suffix != ".tlm":
+        raise TinylearnError(
+            f"--model is a .tlm, not {path.name}: `tinylearn convert {path} -o {path.stem}.tlm --domain ...` makes one",
+            USAGE,
+        )
     bench.read(path)  # a sentence now, not out of a process later
     return bench.Setting(spec.name, path, file, way or spec.way, shot or spec.shot, tuple(_list(groups)))
 
@@ -163,12 +172,15 @@ def _jobs(setting: bench.Setting, wanted: list[str], numbers: list[str], seed: i
     ]
     if strange or not numbers:
         raise TinylearnError(f"arithmetic is of {', '.join(arithmetic.ARITHMETIC)}, not {', '.join(strange)!r}", USAGE)
-    return [
+    jobs = [
         arithmetic.Job(name, number, seed, {**shared, **own} if arithmetic.trains(name) else own)
         for name, only, own in asked
         for number in arithmetic.of_method(name, only or numbers)
         if number in arithmetic.WIDTHS or not own.get("filter")  # of which float32 knows nothing
     ]
+    if any(job.arithmetic == "float32" for job in jobs) and not find_spec("torch"):
+        raise TinylearnError('float32 needs PyTorch: pip install "tinylearn[train]", or say --arithmetic int8', USAGE)
+    return jobs
 
 
 def _row(text: str) -> tuple[str, list[str], dict]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tinylearn_host import partition, paths, tlm
+from tinylearn_host.errors import USAGE, TinylearnError
 from tinylearn_host.learning import arithmetic, costs, tasks
 from tinylearn_host.learning.arithmetic import Job
 
@@ -55,7 +56,9 @@ def run(
     """
     task, model = _open(setting)
     refused = {job.name: why for job in jobs if (why := _refusal(job, task, model))}
-    jobs = [job for job in jobs if job.name not in refused] or jobs
+    jobs = [job for job in jobs if job.name not in refused]
+    if not jobs:
+        raise TinylearnError("; ".join(f"{name}: {why}" for name, why in refused.items()), USAGE)
     units = [task.episode(jobs[0].seed, number).unit for number in range(episodes)]
     journals = [Journal(setting, model, job) for job in jobs]
     with Workers(setting, processes, any(job.arithmetic == "float32" for job in jobs)) as workers:
@@ -71,7 +74,9 @@ def run(
 
 
 def _refusal(job: Job, task: tasks.Task, model: tlm.Model) -> str | None:
-    """Why a method cannot train so many samples in the RAM that it may take: then the task has no such row."""
+    """Why a task has no such row: a method cannot train so many samples in its RAM, or wants more people."""
+    if job.method == arithmetic.WHITENED and len(np.unique(task.pool.group)) < 2:
+        return "whitening needs other wearers than the one who is taught"
     if job.method == "auto" or not arithmetic.trains(job.method):
         return None
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,45 @@ def layout(path: str | Path) -> str:
     raise TinylearnError(f"{path} has the arrays {', '.join(sorted(arrays))}; expected are those of {known}", BAD_DATA)
 
 
+def _read(path: str | Path, names: tuple[str, ...], rate: int | None = None) -> list[np.ndarray]:
+    """Arrays of a file; exit code 13 where one of them cannot be read or is empty, or where the file names another
+    rate, in samples a second."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = [file[name] for name in names]
+            said = int(file["rate"]) if rate and "rate" in file.files else rate
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise TinylearnError(f"{path} cannot be read: {error}", BAD_DATA) from None
+    for name, array in zip(names, found, strict=True):
+        if not array.size:
+            raise TinylearnError(f"{path}: {name} is empty (shape {array.shape})", BAD_DATA)
+    if said != rate:
+        raise TinylearnError(f"{path}: rate is {said}; expected {rate} samples a second", BAD_DATA)
+    return found
+
+
+def _recorded(path: str | Path, name: str, ends: np.ndarray, samples: int, **each: np.ndarray) -> np.ndarray:
+    """The first sample of each recording. Exit code 13 where `ends` are not those of recordings of `samples` samples,
+    or where an array has not one entry for each."""
+    ordered = ends.ndim == 1 and ends.dtype.kind in "iu" and (np.diff(ends.astype(np.int64), prepend=0) > 0).all()
+    if not ordered or int(ends[-1]) > samples:
+        raise TinylearnError(
+            f"{path}: end says where each recording ends, in rising whole numbers up to {samples}, what {name} has",
+            BAD_DATA,
+        )
+    for other, array in each.items():
+        if array.shape != ends.shape:
+            raise TinylearnError(
+                f"{path}: {other} has shape {array.shape}; expected one for each of {len(ends)} ends", BAD_DATA
+            )
+    return np.concatenate([[0], ends[:-1]]).astype(np.int64)
+
+
+def _names(of: np.ndarray) -> np.ndarray:
+    """Whose samples are, as text: files have names, bytes or numbers."""
+    return of.astype(str)
+
+
 def pixels(images: np.ndarray) -> np.ndarray:
     """uint8 [N, h, w], bright ink, as int8 [N, h * w]."""
     return (images.astype(np.int16) - 128).astype(np.int8).reshape(len(images), -1)
@@ -85,17 +125,20 @@ def written_digits(invert: bool = False) -> Pool:
 
 def glyphs(path: str | Path) -> Pool:
     """Characters: uint8 [classes, drawings, 28, 28] with ink bright, and the alphabet of each."""
-    with np.load(path) as file:
-        images, alphabets = file["images"], file["alphabet"]
-    if images.ndim != 4 or len(images) != len(alphabets):
+    images, alphabets = _read(path, LAYOUTS["glyphs"])
+    if images.ndim != 4 or alphabets.shape != images.shape[:1]:
         raise TinylearnError(
             f"{path}: images has shape {images.shape} and alphabet {alphabets.shape}; expected [classes, drawings, "
             "height, width] and [classes]",
             BAD_DATA,
         )
+    if images.dtype == bool:
+        images = images * np.uint8(255)
+    if images.dtype != np.uint8:
+        raise TinylearnError(f"{path}: images is {images.dtype}; expected uint8, ink 255 and paper 0", BAD_DATA)
     each = images.shape[1]
     labels = np.repeat(np.arange(len(images)), each)
-    return _pool(pixels(images.reshape(-1, *images.shape[2:])), labels, np.repeat(alphabets, each))
+    return _pool(pixels(images.reshape(-1, *images.shape[2:])), labels, np.repeat(_names(alphabets), each))
 
 
 def user(path: str | Path) -> Pool:
@@ -115,17 +158,27 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 def recordings(path: str | Path) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """(PCM int16 of each recording, its speaker, its word)."""
-    with np.load(path) as file:
-        pcm, ends, speakers, words = (file[name] for name in LAYOUTS["speech"])
-    starts = np.concatenate([[0], ends[:-1]])
-    return [pcm[a:b] for a, b in zip(starts, ends, strict=True)], speakers, words
+    pcm, ends, speakers, words = _read(path, LAYOUTS["speech"], SECOND)
+    if pcm.dtype != np.int16 or pcm.ndim != 1:
+        raise TinylearnError(f"{path}: pcm is {pcm.dtype} {pcm.shape}; expected int16 [samples]", BAD_DATA)
+    starts = _recorded(path, "pcm", ends, len(pcm), speaker=speakers, digit=words)
+    return [pcm[a:b] for a, b in zip(starts, ends, strict=True)], _names(speakers), words
 
 
 def speech(path: str | Path, front: Front, length: int = SECOND) -> Pool:
     """Words, each in the middle of `length` samples of PCM at 8 kHz; the middle of longer ones."""
     pieces, speakers, words = recordings(path)
     x = np.stack([front(centred(piece, length)).reshape(-1) for piece in pieces])
-    return _pool(x, words.astype(int), speakers, WORDS)
+    names, labels = _vocabulary(words)
+    return _pool(x, labels, speakers, names)
+
+
+def _vocabulary(words: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """(names of the classes, the class of each recording) of digits, or of words by name."""
+    if words.dtype.kind in "iu" and words.min() >= 0 and words.max() < len(WORDS):
+        return WORDS, words.astype(int)
+    names, labels = np.unique(_names(words), return_inverse=True)
+    return tuple(map(str, names)), labels
 
 
 def centred(pcm: np.ndarray, length: int) -> np.ndarray:
@@ -145,30 +198,36 @@ def spectrograms(pool: Pool, frames: int, bins: int) -> Pool:
 # ---- Armband ---------------------------------------------------------------------------------------------------------
 
 WINDOW, STRIDE, RATE = 48, 24, 200  # samples of 5 ms: 240 ms, every 120 ms
-GESTURES = 8
+ELECTRODES = 8
 
 
 def armband(path: str | Path, front: Front, wearers: list[str] | None = None) -> Pool:
     """Windows of 240 ms; part: 100 * session + block of 5 s. The first half second of a block is left out: the hand is
-    still on its way. wearers: whose; None: everybody's.
+    still on its way. wearers: whose; None or none: everybody's.
     """
-    with np.load(path) as file:
-        emg, shown, ends = file["emg"], file["label"], file["end"]
-        who, session, gesture = file["participant"], file["session"].astype(int), file["gesture"]
-    x, labels, groups, parts = [], [], [], []
-    for recording, end in enumerate(ends):
-        if wearers is not None and who[recording] not in wearers:
+    emg, ends, shown, who, session, gesture = _read(path, LAYOUTS["armband"], RATE)
+    if emg.dtype != np.int8 or emg.ndim != 2 or emg.shape[1] != ELECTRODES or len(shown) != len(emg):
+        raise TinylearnError(
+            f"{path}: emg is {emg.dtype} {emg.shape} and label {shown.shape}; expected int8 [samples, {ELECTRODES}] "
+            "and [samples]",
+            BAD_DATA,
+        )
+    starts = _recorded(path, "emg", ends, len(emg), participant=who, session=session, gesture=gesture)
+    who, session = _names(who), session.astype(int)
+    x, labels, groups, parts, known = [], [], [], [], np.unique(gesture).tolist()
+    for recording, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        if wearers and who[recording] not in wearers:
             continue
-        start = ends[recording - 1] if recording else 0
         spans = _blocks(shown[start:end], int(gesture[recording]))
         for block, (a, b) in enumerate(spans):
             windows = _windows(emg[start + a + RATE // 2 : start + b])
             x += windows
-            labels += [int(gesture[recording])] * len(windows)
+            labels += [known.index(gesture[recording])] * len(windows)
             groups += [str(who[recording])] * len(windows)
             parts += [100 * session[recording] + block] * len(windows)
     if not x:
-        raise TinylearnError(f"{path} has no recording of {', '.join(wearers or [])}", BAD_DATA)
+        whose = f"; there are {', '.join(np.unique(who))}" if wearers else ""
+        raise TinylearnError(f"{path} has no gesture of {', '.join(wearers or []) or 'anybody'}{whose}", BAD_DATA)
     raw = np.array(x)
     pictures = np.stack([front(window).reshape(-1) for window in raw])
     return Pool(pictures, np.array(labels), np.array(groups), np.array(parts), raw)

@@ -29,7 +29,8 @@ def merged(result: dict, path: Path) -> dict:
     if _same(before["setting"]) != _same(result["setting"]):
         return result
     rows = {_name(row): row for row in (*before["rows"], *result["rows"])}
-    return {"setting": result["setting"], "rows": list(rows.values())}
+    most = max(before["setting"]["episodes"], result["setting"]["episodes"])
+    return {"setting": {**result["setting"], "episodes": most}, "rows": list(rows.values())}
 
 
 def _same(setting: dict) -> dict:
@@ -72,4 +73,5 @@ def text(result: dict) -> str:
         for line in lines
     ]
     head = f"{title(setting)}, {setting['episodes']} episodes, seed {setting['seed']}, {setting['model']['name']}"
-    return "\n".join([head, *(line.rstrip() for line in table)])
+    refused = [f"no row of {name}: {why}" for name, why in setting["refused"].items()]
+    return "\n".join([head, *(line.rstrip() for line in table), *refused])

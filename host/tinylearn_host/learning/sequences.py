@@ -13,7 +13,7 @@ import numpy as np
 
 from tinylearn_host import tlm
 from tinylearn_host.errors import BAD_DATA, TinylearnError
-from tinylearn_host.learning import datasets, tasks
+from tinylearn_host.learning import tasks
 from tinylearn_host.learning.tasks import Episode
 
 
@@ -94,7 +94,7 @@ class Sequences:
         sessions = self.task._sessions(who)
         part = sessions[min(session, len(sessions) - 1)]
         support, query = [], []
-        for gesture in range(datasets.GESTURES):
+        for gesture in self.task.gestures():
             rows = np.flatnonzero((pool.group == who) & (pool.part // 100 == part) & (pool.label == gesture))
             taught = random.choice(np.unique(pool.part[rows]))
             support.append(random.permutation(rows[pool.part[rows] == taught])[: spec.shot])

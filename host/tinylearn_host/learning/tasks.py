@@ -60,6 +60,15 @@ SPECS = {
 }
 
 
+# Bytes of RAM that a Pico has for training beside each backbone, and beside models of others.
+BUDGETS = {"glyph": 60 << 10, "speech": 54 << 10, "emg": 84 << 10}
+BUDGET = 60 << 10
+
+
+def budget(spec: Spec) -> int:
+    return BUDGETS.get(spec.backbone.split("-")[0], BUDGET)
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """A spec with its samples. way, shot, queries: classes, examples of each, questions about each at most."""
@@ -78,20 +87,33 @@ class Task:
         return self._of(random, np.arange(len(self.pool.label)), str(number))
 
     def _persons(self, random: np.random.Generator, number: int) -> Episode:
-        """People in turn."""
-        people = np.unique(self.pool.group)
+        """In turn the people who have given enough of enough classes."""
+        people = self._people()
         person = people[number % len(people)]
         return self._of(random, np.flatnonzero(self.pool.group == person), f"{person} {number}")
 
+    @cache  # noqa: B019 (a task lives as long as its process)
+    def _people(self) -> list:
+        people = np.unique(self.pool.group)
+        able = [p for p in people if len(self._labels(np.flatnonzero(self.pool.group == p))) >= self.way]
+        return able or list(people[:1])  # of whom it is said what is missing
+
+    def _labels(self, rows: np.ndarray) -> np.ndarray:
+        """Classes with a sample to ask about beside those to show."""
+        labels, counts = np.unique(self.pool.label[rows], return_counts=True)
+        return labels[counts > self.shot]
+
     def _of(self, random: np.random.Generator, rows: np.ndarray, unit: str) -> Episode:
-        labels = np.unique(self.pool.label[rows])
+        labels = self._labels(rows)
         if self.way > len(labels):
-            raise TinylearnError(f"{self.way} classes are wanted and there are {len(labels)}", USAGE)
+            raise TinylearnError(
+                f"{self.way} classes with more than {self.shot} samples are wanted and there are {len(labels)}: "
+                "take a smaller --way or --shot",
+                USAGE,
+            )
         support, query = [], []
         for label in random.permutation(labels)[: self.way]:
             members = random.permutation(rows[self.pool.label[rows] == label])
-            if len(members) <= self.shot:
-                raise TinylearnError(f"class {label} has {len(members)} samples, too few for {self.shot} shots", USAGE)
             support.append(members[: self.shot])
             query.append(members[self.shot : self.shot + self.queries])
         return _episode(support, query, unit)
@@ -105,36 +127,51 @@ class Task:
         return self._armband(random, number, later=True)
 
     def _armband(self, random: np.random.Generator, number: int, later: bool) -> Episode:
-        pool, gestures = self.pool, datasets.GESTURES
-        if self.way != gestures:
-            raise TinylearnError(f"the armband's tasks have {gestures} classes, not {self.way}", USAGE)
+        pool, gestures = self.pool, self.gestures()
+        if self.way > len(gestures):
+            raise TinylearnError(f"{self.way} classes are wanted and there are {len(gestures)} gestures", USAGE)
+        if self.way < len(gestures):
+            gestures = random.permutation(gestures)[: self.way]
         sessions = {w: self._sessions(w) for w in np.unique(pool.group)}
         wearers = [w for w in sessions if len(sessions[w]) > later]
         if not wearers:
-            raise TinylearnError(f"nobody shows all {gestures} gestures in {1 + later} sessions", BAD_DATA)
+            sessions = "two sessions" if later else "one session"
+            raise TinylearnError(
+                f"nobody shows all {len(self.gestures())} gestures in {sessions} from number 1 on", BAD_DATA
+            )
         wearer = wearers[number % len(wearers)]
         rows = np.flatnonzero(pool.group == wearer)
         session, label = pool.part[rows] // 100, pool.label[rows]
         first, again = sessions[wearer][0], sessions[wearer][int(later)]
-        blocks = min(len(np.unique(pool.part[rows[(session == first) & (label == g)]])) for g in range(gestures))
+        blocks = min(len(np.unique(pool.part[rows[(session == first) & (label == g)]])) for g in gestures)
         chosen = number // len(wearers) % blocks
         support, query = [], []
-        for gesture in range(gestures):
+        for gesture in gestures:
             of = rows[(session == first) & (label == gesture)]
             taught = np.unique(pool.part[of])[chosen]
             support.append(random.permutation(of[pool.part[of] == taught])[: self.shot])
             asked = rows[(session == again) & (label == gesture)] if later else of[pool.part[of] != taught]
             query.append(random.permutation(asked)[: self.queries])
+        if min(map(len, support)) < self.shot or not all(map(len, query)):
+            raise TinylearnError(
+                f"a block of {wearer} has {min(map(len, support))} windows, too few for {self.shot} shots, or is the "
+                "only one of its gesture",
+                USAGE,
+            )
         return _episode(support, query, str(wearer))
 
-    @cache  # noqa: B019 (a task lives as long as its process)
+    @cache  # noqa: B019
+    def gestures(self) -> np.ndarray:
+        return np.unique(self.pool.label)
+
+    @cache  # noqa: B019
     def _sessions(self, wearer: str) -> list[int]:
         """Those, in order, in which all gestures are shown; number 0 was a trial."""
         rows = self.pool.group == wearer
         return [
             int(s)
             for s in np.unique(self.pool.part[rows] // 100)
-            if s >= 1 and len(np.unique(self.pool.label[rows & (self.pool.part // 100 == s)])) == datasets.GESTURES
+            if s >= 1 and len(np.unique(self.pool.label[rows & (self.pool.part // 100 == s)])) == len(self.gestures())
         ]
 
 
@@ -167,7 +204,12 @@ def open_task(
         pool = pool.only(groups)
     wanted = int(np.prod(model.input_shape()))
     if pool.x.shape[1] != wanted:
-        raise TinylearnError(f"a sample has {pool.x.shape[1]} values and the model takes {wanted}", BAD_DATA)
+        shape = " x ".join(map(str, model.input_shape()))
+        raise TinylearnError(
+            f"a sample of {file or spec.name} has {pool.x.shape[1]} values and the model takes {wanted}, {shape}: "
+            "make them that size, or name another --model",
+            BAD_DATA,
+        )
     return Task(spec, pool, way or spec.way, shot or spec.shot, spec.queries)
 
 
