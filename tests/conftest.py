@@ -6,6 +6,8 @@ cannot start is an error, never a skip: `python3 setup/prepare.py <board>` insta
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from harness import emulated
 from hypothesis import settings
@@ -43,6 +45,12 @@ def pytest_collection_modifyitems(items):
         if not item.get_closest_marker("xdist_group"):
             params = item.callspec.params if hasattr(item, "callspec") else {}
             item.add_marker(pytest.mark.xdist_group(params.get("board_name", str(item.path))))
+
+
+def pytest_collection_finish():
+    """The board's package collects garbage often, and half a million objects of PyTorch and pytest are none of its."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -15,10 +16,14 @@ from tinylearn_host.errors import BAD_DATA, BAD_MODEL, TinylearnError
 
 
 def on_path() -> None:
-    """Let `import tinylearn` find the board's package, and it the simulator under the names of the native modules."""
+    """Let `import tinylearn` find the board's package, and it the simulator under the names of the native modules.
+
+    That package collects garbage often, as it must on a board: what this process holds already is no longer looked at.
+    """
     for folder in (paths.FIRMWARE.parent, paths.SIMULATOR):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
+            gc.freeze()
 
 
 def module() -> ModuleType:
