@@ -112,7 +112,7 @@ def grad_weight_scratch(g: Window, width: int = 8, depthwise: bool = False, coun
     if _is_dense(g):
         return 4 * (count + -(-count // 16))
     quads = -(-taps * count // 4)
-    row, panel = 16 * quads + 4 * CHUNK + 4, 16 * CHUNK * min(quads, 8)
+    row, panel = 16 * quads + 4, 16 * CHUNK * min(quads, 8)
     return panel + row * min(out_c, max((ROOM - panel) // row, 8))
 
 

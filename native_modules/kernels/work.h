@@ -92,9 +92,9 @@ static inline int32_t tl_grad_input_scratch(const tl_window_t *g, int32_t width,
     return rows * tl_grad_input_row(g) + (all <= TL_GRAD_ROOM ? (int32_t)all : TL_GRAD_ROOM);
 }
 
-// Bytes per output channel of grad_weight's sums and packed gradients: `count` input channels are trained.
+// Bytes per output channel of grad_weight's sums, and of its gradients' sum: `count` input channels are trained.
 static inline int32_t tl_grad_weight_row(const tl_window_t *g, int32_t count) {
-    return 16 * ((g->k_h * g->k_w * count + 3) / 4) + 4 * TL_GRAD_CHUNK + 4;
+    return 16 * ((g->k_h * g->k_w * count + 3) / 4) + 4;
 }
 
 // Bytes of its panel of x: so many fours of weights

@@ -85,16 +85,22 @@ ALONE void pack_weights(const input_t *c, const part_t *part, uint32_t *to) {
 // What the output row oy adds to row y of dx through a part of the weights
 ALONE void add_row(const input_t *c, const part_t *part, const uint32_t *panel, int32_t oy, int32_t y) {
     const tl_window_t *g = c->back->g;
-    uint32_t gradients[TL_GRAD_CHUNK];
-    int32_t *sums = c->sums + (y - c->y) * c->row + part->tap * g->dilation_w * g->in_c + part->column;
-    tl_m0_chain_t chain = {sums, sums + 4 * part->quads, per_word(c->back->dy) == 1};
-    int32_t at = oy * g->out_w * g->out_c + part->o;
-    for (int32_t ox = g->out_w; ox > 0; ox--, at += g->out_c) {
-        tl_m0_pack_gradients(c->back->dy, at, 1, part->outputs, gradients + TL_GRAD_CHUNK);
-        tl_m0_chain(gradients, (uint32_t)part->words, panel, &chain);
-        chain.sums += g->stride_w * g->in_c;
-        chain.end += g->stride_w * g->in_c;
+    const tl_grad_t *dy = c->back->dy;
+    const int32_t wide = per_word(dy) == 1, step = g->out_c << wide;
+    const char *from = (const char *)dy->at + ((oy * g->out_w * g->out_c + part->o) << wide);
+    tl_m0_chain_t chain = {.sums = c->sums + (y - c->y) * c->row + part->tap * g->dilation_w * g->in_c + part->column,
+        .bytes = 16 * part->quads,
+        .single = (uint32_t)wide,
+        .how = wide ? TL_M0_HALVES_ON : TL_M0_BYTES_ON,
+        .count = (uint32_t)g->out_w,
+        .step = step,
+        .apart = 1 << wide,
+        .values = part->outputs};
+    chain.sums_step = 4 * g->stride_w * g->in_c - chain.bytes;
+    if (((int32_t)(uintptr_t)from | step | part->outputs) & 3) {
+        chain.how = wide ? TL_M0_HALVES_APART : TL_M0_BYTES_APART;
     }
+    tl_m0_chain(from, (uint32_t)part->words, panel, &chain);
 }
 
 ALONE void add_part(const input_t *c, const part_t *part, const uint32_t *panel) {
@@ -174,10 +180,11 @@ bool tl_m0_conv2d_grad_input(const tl_back_t *back, tl_rows_t *dx, int32_t *scra
 
 // ---- dw -------------------------------------------------------------------------------------------------------------
 
-// The sums of a few output channels: per channel 4 * quads sums, packed gradients, and the sum of all gradients.
+// The sums of a few output channels: per channel 4 * quads sums, and the sum of all gradients.
 typedef struct {
     tl_window_t g; // flat: pixels that no window overlaps lie in one row
     bool flat;
+    bool fours; // of x lie side by side, on multiples of 4
     const tl_grad_t *dy;
     const int8_t *x;
     const tl_channels_t *in;
@@ -185,7 +192,6 @@ typedef struct {
     int32_t first, n; // of the output channels
     int32_t quads;    // of a channel's sums
     int32_t *sums;    // row after row
-    uint32_t *packed; // TL_GRAD_CHUNK words each
     int32_t *totals;  // of each channel's gradients
     uint32_t *panel;
     int32_t panel_quads;
@@ -196,17 +202,6 @@ typedef struct {
 typedef struct {
     int32_t i, tap, tap_row;
 } column_t;
-
-ALONE void pack_outputs(const weight_t *c) {
-    uint32_t *end = c->packed + TL_GRAD_CHUNK;
-    int32_t *total = c->totals;
-    for (int32_t i = c->first; i < c->first + c->n; i++, end += TL_GRAD_CHUNK, total++) {
-        int32_t at = ((c->oy + c->rows - 1) * c->g.out_w + c->ox) * c->g.out_c + tl_channel_at(c->out, i);
-        for (int32_t row = 0; row < c->rows; row++, at -= c->g.out_w * c->g.out_c) {
-            *total += tl_m0_pack_gradients(c->dy, at, c->g.out_c, c->pixels, end - row * c->words);
-        }
-    }
-}
 
 // One value of a row of the image; the zero point beside it
 static inline int32_t value(const weight_t *c, const int8_t *row, int32_t left) {
@@ -270,26 +265,84 @@ static void next(const weight_t *c, column_t *column) {
     }
 }
 
+// Four columns of x at once
+ALONE void pack_fours(const weight_t *c, int32_t first, uint32_t *to) {
+    const int32_t step = c->g.in_c, pairs = c->pixels >> 1;
+    const int8_t *x = c->x + c->in->first + first + c->ox * step;
+    if (per_word(c->dy) == 1) {
+        tl_m0_byte_fours(to, x, (uint32_t)c->pixels, step);
+        return;
+    }
+    if (pairs) {
+        tl_m0_pair_fours(to, x, (uint32_t)pairs, step);
+    }
+    if (c->pixels & 1) { // meets nothing with its second half
+        tl_m0_pair_fours(to + 4 * pairs, x + 2 * pairs * step, 1, 0);
+    }
+}
+
+ALONE void pack_panel(const weight_t *c, column_t *column, int32_t quad, int32_t quads) {
+    uint32_t *to = c->panel;
+    for (; quads > 0; quads--, quad++, to += 4 * c->rows * c->words) {
+        if (c->fours) {
+            pack_fours(c, 4 * quad, to);
+            continue;
+        }
+        for (int32_t lane = 0; lane < 4 && column->tap_row < c->g.k_h; lane++) {
+            pack_column(c, column, to + lane);
+            next(c, column);
+        }
+    }
+}
+
+// One channel's gradients of some rows, each padded to whole words; their sum
+ALONE int32_t pack_rows(const weight_t *c, int32_t at, uint32_t *end) {
+    const int32_t row = c->g.out_w * c->g.out_c;
+    int32_t total = 0;
+    at += c->rows * row;
+    for (int32_t i = c->rows; i > 0; i--, end -= c->words) {
+        at -= row;
+        total += tl_m0_pack_gradients(c->dy, at, c->g.out_c, c->pixels, end);
+    }
+    return total;
+}
+
+// What the panel adds to some fours of each channel's sums
+ALONE void add_channels(const weight_t *c, int32_t quad, int32_t quads) {
+    const int32_t wide = per_word(c->dy) == 1, words = c->rows * c->words, out_c = c->g.out_c;
+    const bool whole = wide || c->rows == 1 || !(c->pixels & 1); // words go on from row to row
+    const int32_t run = whole && !c->out->list ? c->n : 1;
+    uint32_t packed[TL_GRAD_CHUNK];
+    tl_m0_chain_t chain = {.bytes = 16 * quads,
+        .single = (uint32_t)wide,
+        .how = wide ? TL_M0_HALVES_APART : TL_M0_BYTES_APART,
+        .count = (uint32_t)run,
+        .step = 1 << wide,
+        .sums_step = 16 * (c->quads - quads),
+        .apart = out_c << wide,
+        .values = c->rows * c->pixels};
+    for (int32_t i = 0; i < c->n; i += run) {
+        const int32_t at = (c->oy * c->g.out_w + c->ox) * out_c + tl_channel_at(c->out, c->first + i);
+        const void *from = (const char *)c->dy->at + (at << wide);
+        chain.sums = c->sums + 4 * (i * c->quads + quad);
+        chain.totals = quad ? NULL : c->totals + i;
+        if (!whole) {
+            const int32_t total = pack_rows(c, at, packed + TL_GRAD_CHUNK);
+            c->totals[i] += quad ? 0 : total;
+            from = packed;
+            chain.how = TL_M0_PACKED;
+        }
+        tl_m0_chain(from, (uint32_t)words, c->panel, &chain);
+    }
+}
+
 // What the outputs that are worked on add to the sums
 ALONE void add_outputs(const weight_t *c) {
-    const int32_t words = c->rows * c->words;
     column_t column = {0, 0, 0};
-    pack_outputs(c);
     for (int32_t quad = 0, quads; quad < c->quads; quad += quads) {
         quads = tl_least(c->panel_quads, c->quads - quad);
-        for (int32_t i = 0; i < quads; i++) {
-            uint32_t *to = c->panel + 4 * words * i;
-            for (int32_t lane = 0; lane < 4 && column.tap_row < c->g.k_h; lane++) {
-                pack_column(c, &column, to + lane);
-                next(c, &column);
-            }
-        }
-        const uint32_t *packed = c->packed;
-        int32_t *sums = c->sums + 4 * quad;
-        for (int32_t i = c->n; i > 0; i--, packed += TL_GRAD_CHUNK, sums += 4 * c->quads) {
-            const tl_m0_chain_t chain = {sums, sums + 4 * quads, per_word(c->dy) == 1};
-            tl_m0_chain(packed, (uint32_t)words, c->panel, &chain);
-        }
+        pack_panel(c, &column, quad, quads);
+        add_channels(c, quad, quads);
     }
 }
 
@@ -315,12 +368,11 @@ static void add_all(weight_t *c) {
     }
 }
 
-// sum of G * (x - zero) = sum of G * x - zero * sum of G. The sums of G, which biases want, stay where gradients were.
+// sum of G * (x - zero) = sum of G * x - zero * sum of G
 ALONE void take_zero_off(const weight_t *c) {
     int32_t *sums = c->sums;
     for (int32_t i = 0; i < c->n; i++) {
         const int32_t off = c->g.x_zero * c->totals[i];
-        c->packed[i] = (uint32_t)c->totals[i];
         for (const int32_t *end = sums + 4 * c->quads; sums < end; sums++) {
             *sums -= off;
         }
@@ -330,7 +382,7 @@ ALONE void take_zero_off(const weight_t *c) {
 int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
     const tl_window_t *g = of->g;
     const int32_t count = of->in->count, panel = tl_grad_weight_panel(g, count), each = tl_grad_weight_row(g, count);
-    weight_t c = {*g, false, of->dy, of->x, of->in, of->out, .first = first};
+    weight_t c = {.g = *g, .dy = of->dy, .x = of->x, .in = of->in, .out = of->out, .first = first};
     if (tl_grad_is_dense(g)) {
         return 0;
     }
@@ -341,17 +393,16 @@ int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t 
     const bool flat = g->k_h * g->k_w * g->stride_h * g->stride_w == 1 && g->out_h == g->in_h && g->out_w == g->in_w;
     if (flat) {
         c.flat = true;
+        c.fours = !of->in->list && (((int32_t)(uintptr_t)(of->x + of->in->first) | g->in_c | count) & 3) == 0;
         c.g.out_w = c.g.in_w = g->out_h * g->out_w;
         c.g.out_h = c.g.in_h = 1;
     }
     c.quads = (g->k_h * g->k_w * count + 3) / 4;
     c.panel_quads = panel / (16 * TL_GRAD_CHUNK);
     c.sums = scratch;
-    c.packed = (uint32_t *)scratch + 4 * c.quads * c.n;
-    c.panel = c.packed + TL_GRAD_CHUNK * c.n;
-    c.totals = (int32_t *)c.panel + panel / 4;
-    tl_clear(c.totals, c.n);
-    tl_clear(c.sums, 4 * c.quads * c.n);
+    c.totals = scratch + 4 * c.quads * c.n;
+    c.panel = (uint32_t *)c.totals + c.n;
+    tl_clear(c.sums, (4 * c.quads + 1) * c.n);
     add_all(&c);
     take_zero_off(&c);
     *row = 4 * c.quads;

@@ -8,14 +8,30 @@
 
 // ---- chain.S: back through convolutions -----------------------------------------------------------------------------
 
+// How gradients lie
+enum {
+    TL_M0_PACKED,       // TL_GRAD_CHUNK words, of which the last count
+    TL_M0_BYTES_ON,     // int8 side by side, on a multiple of 4, whole fours of them
+    TL_M0_HALVES_ON,    // int16, likewise
+    TL_M0_BYTES_APART,  // int8 or
+    TL_M0_HALVES_APART, // int16 that lie apart
+};
+
 typedef struct {
-    int32_t *sums, *end; // fours of sums: added to
-    uint32_t single;     // 0: a word is two int8, 1: an int16
+    int32_t *sums;   // fours of them: added to
+    int32_t bytes;   // of one round's sums
+    uint32_t single; // 0: a word is two int8, 1: an int16
+    uint32_t how;    // gradients lie
+    uint32_t count;  // of rounds with the same panel
+    int32_t step,
+        sums_step;         // from round to round: bytes on to the gradients, and from behind the sums to the next ones
+    int32_t apart, values; // of those that lie apart: bytes from one to the next, and how many
+    int32_t *totals;       // to one for each round those are added, where not NULL
 } tl_m0_chain_t;
 
-// gradients: TL_GRAD_CHUNK words, of which the last `words` count, the earlier of two in the high half. panel: per four
-// sums 4 * words words, the earlier of two in the low half.
-void tl_m0_chain(const uint32_t *gradients, uint32_t words, const uint32_t *panel, const tl_m0_chain_t *d);
+// words: of a round's gradients, the earlier of two in the high half, a lone last one too. panel: per four sums
+// 4 * words words, the earlier of two in the low half.
+void tl_m0_chain(const void *gradients, uint32_t words, const uint32_t *panel, const tl_m0_chain_t *d);
 
 // ---- pack.S ---------------------------------------------------------------------------------------------------------
 
@@ -34,6 +50,11 @@ typedef struct {
 
 // words > 0. Gives their sum.
 uint32_t tl_m0_pack(uint32_t *to, const void *from, uint32_t words, const tl_m0_pack_t *d);
+
+// Four neighbouring int8 at once, into words side by side: each with the one `step` bytes on in the high half, words
+// * 2 * step bytes of them, or alone. All are multiples of 4.
+void tl_m0_pair_fours(uint32_t *to, const int8_t *from, uint32_t words, int32_t step);
+void tl_m0_byte_fours(uint32_t *to, const int8_t *from, uint32_t words, int32_t step);
 
 // ---- dense_grad.S ---------------------------------------------------------------------------------------------------
 

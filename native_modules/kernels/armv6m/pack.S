@@ -63,4 +63,60 @@ pairs: // two by two, from the middle of the loop where their number is odd
 done:
     mov r0, lr
     pop {r4-r7, pc}
+
+    .macro FOURS name // r0 to, r1 from, r3 step, lr end
+    .section .text.\name, "ax"
+    .balign 4
+    .global \name
+    .thumb_func
+\name:
+    push {r4-r7, lr}
+    lsls r2, r2, #4
+    adds r2, r2, r0
+    mov lr, r2
+    .endm
+    FOURS tl_m0_pair_fours // r4 and r5 four values each, r6 and r7 words, r2 the second half of one
+    lsls r2, r3, #1
+    mov r12, r2
+1:  ldr r4, [r1]
+    ldr r5, [r1, r3]
+    add r1, r12
+    sxtb r6, r4
+    sxtb r2, r5
+    lsls r2, r2, #16
+    adds r6, r6, r2
+    lsls r7, r4, #16
+    asrs r7, r7, #24
+    lsrs r2, r5, #8
+    sxtb r2, r2
+    lsls r2, r2, #16
+    adds r7, r7, r2
+    stmia r0!, {r6, r7}
+    lsls r6, r4, #8
+    asrs r6, r6, #24
+    lsrs r2, r5, #16
+    sxtb r2, r2
+    lsls r2, r2, #16
+    adds r6, r6, r2
+    asrs r7, r4, #24
+    asrs r2, r5, #24
+    lsls r2, r2, #16
+    adds r7, r7, r2
+    stmia r0!, {r6, r7}
+    cmp r0, lr
+    bne 1b
+    pop {r4-r7, pc}
+    FOURS tl_m0_byte_fours
+1:  ldr r4, [r1]
+    adds r1, r1, r3
+    lsls r5, r4, #16
+    asrs r5, r5, #24
+    lsls r6, r4, #8
+    asrs r6, r6, #24
+    asrs r7, r4, #24
+    sxtb r4, r4
+    stmia r0!, {r4-r7}
+    cmp r0, lr
+    bne 1b
+    pop {r4-r7, pc}
 #endif
