@@ -2,24 +2,24 @@
 
 Each sample is held out in turn and heads are asked about it that were made of the others; where there is one sample of
 each class they are asked about a view of it. Where prototypes give the right class a high probability the features tell
-the classes apart, and a head is all it takes. Else the network is trained, while samples (or views) that it is not
-trained on watch: only what they gain from is kept (training.py). The head is the one that held-out samples chose before
-that: once trained on, samples say little of heads. What is compared are integers, so every board decides the same.
+the classes apart, and a head is all it takes. Else the network is trained, on all samples, and asked the same again:
+where heads have become worse it stays as it was. With one or two samples of a class, which say little of heads, a view
+of each is not trained on and watches: only what it gains from is kept (training.py), and the head is the one of before.
+What is compared are integers, so every board decides the same.
 """
 
 from array import array
 
 import tl_train
 
-from .head import HEADS
 from .model import fail, unload
 from .support import augmentation, room
-from .teaching import MAX_MATRIX, collect, fit, held_out, length, rows_of
+from .teaching import collect, fit, held_out, length, possible, rows_of
 
-METHOD = "full"  # of training
+METHODS = "tinytrain", "full"  # of training: the first that there is room for
 STEPS, SECONDS = 10, 120  # that training may take where nobody says: most of what 40 steps bring
 SURE, SURE_OF_VIEWS = 26870, 19661  # 0.82 and 0.6, mean probabilities from which on nothing is trained
-FEWEST = 3  # samples of each class, of which one may be held out while the network is trained
+FEWEST = 3  # samples of each class that can say which head is the best for a network that was trained on them
 FROZEN = "closed_form", "prototype"  # heads; where they are equally good, the first
 
 
@@ -52,7 +52,7 @@ def _check(model, options):
     if model.section(b"BWD ")[2] and any(options[name] is not None for name in _OF_TRAINING):
         from .tuning import Settings
 
-        Settings(model, dict(options, method=METHOD))
+        Settings(model, dict(options, method=METHODS[0]))
         for name in ("tuning", "tail", "augment"):
             unload(name)
 
@@ -78,19 +78,21 @@ def _trained(task, verdict, inputs, rows):
     """The head over a network that was trained, or over the same as before where it gained nothing; None where there is
     no room or time to train."""
     options = task.options
-    options["method"] = METHOD
     for name, usual in (("steps", STEPS), ("time_budget", SECONDS)):
         if options[name] is None:
             options[name] = usual
     from .training import Unfit, tune
 
-    try:
-        return tune(task, None, (inputs, rows, verdict))
-    except (Unfit, MemoryError) as e:
-        if inputs.held is None:  # and cannot be asked for their features again
-            raise
-        verdict.why += ", but the network is not trained: %s" % e
-        return None
+    for method in METHODS:
+        options["method"] = method
+        try:
+            return tune(task, None, (inputs, rows, verdict))
+        except (Unfit, MemoryError) as e:
+            why = str(e)
+            if inputs.held is None:  # and cannot be asked for their features again
+                raise
+    verdict.why += ", but the network is not trained: " + why
+    return None
 
 
 # ---- Judging ---------------------------------------------------------------------------------------------------------
@@ -99,18 +101,18 @@ def _trained(task, verdict, inputs, rows):
 class Verdict:
     """trains: whether the network is to be trained. head: the best for the network as it is. why: in words.
 
-    watching: how many of the samples, the last ones, are held out while it is trained; 0: a view of each watches
+    right: how many samples that head answers rightly, held out in turn, or None: then a view of each watches training
     """
 
     def __init__(self, task, features, rows, order, inputs):
-        self.trains, self.watching, heads = False, 0, _heads(task, len(rows))
-        asked, last, right, sure = held_out(task, features, rows, heads + ("prototype",), order)
+        self.trains, self.right, heads = False, None, _heads(task, len(rows))
+        asked, right, sure = held_out(task, features, rows, heads + ("prototype",), order)
         enough, what = SURE, "samples held out in turn"
         views = _views(task.model, task.options) if inputs else None
         if asked:
             self.head = heads[right.index(max(right[:-1]))]
             if views is None or len(rows) >= FEWEST * len(set(rows)):
-                self.watching = last
+                self.right = max(right[:-1])
         else:
             self.head = heads[0] if len(heads) == 1 else _of_one(task.model)
             if views is None:
@@ -130,10 +132,8 @@ class Verdict:
 
 
 def _heads(task, count):
-    asked = task.options["head"]
-    if asked in HEADS:
-        return (asked,)
-    return FROZEN if min(len(task.model.f), count) <= MAX_MATRIX else ("prototype",)
+    heads = possible(task, count)
+    return heads if len(heads) == 1 else tuple([name for name in FROZEN if name in heads])
 
 
 def _of_one(model):

@@ -33,7 +33,7 @@ def plan(model, method, ways, shots, steps, head=None, options=None):
         from . import auto
 
         trains = model.section(b"BWD ")[2]
-        method, steps = (auto.METHOD, steps or auto.STEPS) if trains else ("closed_form", steps)
+        method, steps = (auto.METHODS[0], steps or auto.STEPS) if trains else ("closed_form", steps)
     if not (isinstance(ways, int) and isinstance(shots, int) and ways >= 2 and shots >= 1):
         raise ValueError("ways is a whole number from 2 and shots one from 1, not %r and %r" % (ways, shots))
     if method in TAILS:

@@ -59,7 +59,7 @@ def teach(model, samples, options):
     _check_steps(options["steps"], options["rate"])
     features, classes = collect(model, samples, task.labels)
     rows = rows_of(task, classes)
-    method = choose(task, features, rows) if options["head"] == "auto" else options["method"]
+    method = choose(task, features, rows, possible(task, len(rows))) if options["head"] == "auto" else options["method"]
     return fit(task, method, features, rows, options["on_step"])
 
 
@@ -360,20 +360,29 @@ def _closed_form(head, features, rows, shrinkage):
 # ---- Which head ------------------------------------------------------------------------------------------------------
 
 
+def possible(task, count):
+    """The head that was asked for, else those that can be made of so many samples."""
+    if task.options["head"] in HEADS:
+        return (task.options["head"],)
+    if min(len(task.model.f), count) <= MAX_MATRIX:
+        return HEADS
+    return tuple([name for name in HEADS if name != "closed_form"])
+
+
 def choose(task, features, rows, methods=HEADS):
     """The method that answers best on samples that were held out, each once. Reorders the samples.
 
     With one sample of each class there are none to hold out: "prototype".
     """
-    asked, _, right, _ = held_out(task, features, rows, methods)
+    asked, right, _ = held_out(task, features, rows, methods)
     return methods[right.index(max(right))] if asked else "prototype"
 
 
 def held_out(task, features, rows, methods, order=None):
-    """Hold out the samples in turn, the first of each class in the end: (how many were, how many of them then, how many
-    each method answers right, the probabilities that it gives to their classes, 32768 for 1, added up).
+    """Hold out the samples in turn: (how many were, how many of them each method answers right, the probabilities that
+    it gives to their classes, 32768 for 1, added up).
 
-    Reorders the samples, and order with them: those that were held out in the end are the last.
+    Reorders the samples, and order with them.
     """
     n, folds, asked, count = len(task.model.f), _folds(rows), 0, len(rows)
     right, sure = [0] * len(methods), [0] * len(methods)
@@ -386,7 +395,7 @@ def held_out(task, features, rows, methods, order=None):
                 best, p = head.belief(features[j * n : (j + 1) * n], head.owners[rows[j]])
                 right[i] += best
                 sure[i] += p
-    return asked, len(rows) - count, right, sure
+    return asked, right, sure
 
 
 def _folds(rows):

@@ -16,10 +16,9 @@ from struct import pack_into
 import tl_infer
 import tl_train
 
-from .head import HEADS
 from .model import allocate, fail, unload
 from .support import ALL, FLASH, RAM, Layout, Support, free, module, room, settled
-from .teaching import _add_own_classes, _new_head, choose, each, fit, forget_rows, length, rows_of
+from .teaching import _add_own_classes, _new_head, choose, each, fit, forget_rows, held_out, length, possible, rows_of
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
 
@@ -57,7 +56,8 @@ class Training:
         self.w, self.b = memoryview(head.w)[2 * n * self.first_row :], memoryview(head.b)[4 * self.first_row :]
         self.scratch = allocate(4 * (n + 2 * self.params[1]), "the loss")
         self.start_from_head()
-        self.hold_out(0)
+        self.order, self.taught = array("h", range(support.count)), (support.features, rows)
+        self.views = support.views
         self.chance = seed % 65536
         self.steps = 0
         self.hold = None  # continual.Hold
@@ -78,12 +78,9 @@ class Training:
         forget_rows(self.head, set(self.rows))
         self.sums, self.counts = bytes(self.head.sums), array("i", self.head.counts)
 
-    def hold_out(self, count, view=0):
-        """Train without so many of the samples, the last ones, or without the last of the views: they can watch()."""
-        support, taught = self.support, self.support.count - count
-        self.order = array("h", range(taught))
-        self.taught = support.features[: taught * support.n], memoryview(self.rows)[:taught]
-        self.views = support.views - view
+    def keep_view(self):
+        """Train without the last of the views: they can watch()."""
+        self.views = self.support.views - 1
 
     def prototypes(self):
         """The head's rows, from the clean samples and the weights as they are."""
@@ -144,21 +141,16 @@ class Training:
         return loss / (4096 * len(self.order)), right / len(self.order)
 
     def watch(self):
-        """Loss, summed, 12 fractional bits, of what is held out, by the head's rows as they are."""
+        """Loss, summed, 12 fractional bits, of the last view of each sample, by the head's rows as they are."""
         support, head, layout, state = self.support, self.head, self.layout, self.state
         file, arena, places, loss = self.model.file, support.arena, layout.places, 0
-        first = len(self.order) if len(self.order) < support.count else 0
-        for i in range(first, support.count):
-            f = self.f
-            if first:
-                f = support.features[i * support.n : (i + 1) * support.n]
-            else:
-                support.find(i, support.views)
-                status = tl_infer.run(file, arena, layout.first, layout.end, places)
-                if status:
-                    fail(status, "the model")
+        for i in range(support.count):
+            support.find(i, support.views)
+            status = tl_infer.run(file, arena, layout.first, layout.end, places)
+            if status:
+                fail(status, "the model")
             self.params[5] = self.rows[i]
-            status = self.grad.head_loss(self.params, f, head.w, head.b, self.dx, state, self.scratch)
+            status = self.grad.head_loss(self.params, self.f, head.w, head.b, self.dx, state, self.scratch)
             if status:
                 fail(status, "training")
             loss += state[5] >> 4
@@ -425,23 +417,19 @@ def started(task, support, rows):
 
 def _train(task, support, rows):
     """(the head, steps that were made)"""
-    model, options, layout, verdict = task.model, task.options, support.layout, task.verdict
+    model, layout = task.model, support.layout
     before = [(t, bytes(model.tensor(t)[0])) for t in model.changed]
     changed = sorted(set(model.changed) | {t for t, _ in layout.trained})
     try:
         if model.in_place:
             model.mark(changed)
         training = started(task, support, rows)
-        if not verdict:
-            _steps(training, task)
-        elif not _watched(training, task):
+        method = _taught(training, task, rows)
+        if not method:
             _undo(training, before)
             task.renewed = ()
-            return fit(task, verdict.head, support.features, rows), training.steps
+            return fit(task, task.verdict.head, support.features, rows), training.steps
         now = None if model.in_place else [(t, bytes(training.weights[i])) for i, (t, _) in enumerate(layout.trained)]
-        method = verdict.head if verdict else options["head"]
-        if method not in HEADS:
-            method = choose(task, support.features, rows)
         head = fit(task, method, support.features, rows)
         support.close()
         if not model.in_place:
@@ -454,6 +442,27 @@ def _train(task, support, rows):
         model.change([t for t, _ in before])
         _put(model, before)
         raise
+
+
+def _taught(training, task, rows):
+    """Train; then: the head to make of the features, or None where "auto" finds that nothing is gained."""
+    verdict, features, heads = task.verdict, training.support.features, possible(task, len(rows))
+    if verdict and verdict.right is None:
+        return verdict.head if _watched(training, task) else None
+    _steps(training, task)
+    if not verdict:
+        return heads[0] if len(heads) == 1 else choose(task, features, rows, heads)
+    order = bytes(rows)
+    _, right, _ = held_out(task, features, rows, heads)
+    best = max(right)
+    task.why = "%s, so the network is trained: %d are right then" % (verdict.why, best)
+    if best >= verdict.right:
+        method = heads[right.index(best)]
+        task.why += "; head: " + method
+        return method
+    rows[ALL] = order  # of the features that are made again
+    task.why += ", so it stays as it is; head: " + verdict.head
+    return None
 
 
 def _put(model, contents):
@@ -507,7 +516,7 @@ def _watched(training, task):
     it has become lower at all."""
     layout, verdict, best, at = training.layout, task.verdict, None, 0
     weights = allocate(layout.best, "the best weights") if layout.best else None
-    training.hold_out(verdict.watching, view=not verdict.watching)
+    training.keep_view()
     for step in range(layout.steps + 1):
         training.prototypes()
         loss = training.watch()
@@ -528,7 +537,7 @@ def _watched(training, task):
     elif 0 < at < step:
         training.copy(weights, False)
         training.add_up()
-    count = 4096 * (verdict.watching or training.support.count)
+    count = 4096 * training.support.count
     task.why = "%s, so the network is trained; what watches goes from a loss of %.2f to one of %.2f in %d steps" % (
         verdict.why,
         first / count,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from graphs_backward import network
 from tinylearn_host import digits, simulator, tlm
-from tinylearn_host.learning import arithmetic, float_heads
+from tinylearn_host.learning import arithmetic, float_auto, float_heads
 from tinylearn_host.learning.arithmetic import Job
 from tinylearn_host.learning.datasets import pixels
 from tinylearn_host.learning.float_net import FloatNet, Weights, fastest
@@ -14,7 +14,7 @@ from tinylearn_host.paths import MODELS
 from tinylearn_host.simulator import Simulator
 
 simulator.on_path()
-from tinylearn import teaching, training, tuning  # noqa: E402
+from tinylearn import auto, teaching, training, tuning  # noqa: E402
 from tinylearn.model import Model  # noqa: E402
 from tinylearn.support import Layout, Support  # noqa: E402
 
@@ -275,3 +275,46 @@ def test_each_lesson_may_train_channels_of_its_own(lesson):
         for index in (8, 10):
             same = alone.trained[index].w[0] if index in choice else net.frozen[index].w[0]
             assert torch.allclose(together.trained[index].w[e], same, atol=1e-6)
+
+
+# ---- What decides by itself ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shots, invert", [(5, False), (5, True), (1, False), (1, True)])
+def test_the_board_and_real_numbers_judge_alike(shots, invert, monkeypatch):
+    """Whether to train, how sure prototypes are, and how many held out are right: within what int8 features differ."""
+    images, labels = digits.load()
+    rows = np.concatenate([np.flatnonzero(labels == k)[10 : 10 + shots] for k in range(6)])
+    x, y = pixels(255 - images[rows] if invert else images[rows]), labels[rows]
+    board = Model(np.frombuffer(GLYPH.raw, np.uint8).copy())
+    verdicts = []
+
+    def stop(task, verdict, inputs, of):
+        verdicts.append(verdict)
+
+    monkeypatch.setattr(auto, "_trained", stop)
+    monkeypatch.setattr(auto, "_frozen", lambda task, verdict, features, of: verdicts.append(verdict))
+    board.in_place = True
+    board.adapt(arithmetic.pairs(x, y), seed=9, keep=False)
+    frozen = FloatTraining(FloatNet(GLYPH), {}, [Lesson(x, y, x, 9)], 0, None, 0.0)
+    settings = tuning.Settings(board, {"method": "full"})
+    views = float_auto.asked_views(x, settings.augment, 9)
+    found = float_auto.judge(frozen.known()[:, 0], y, frozen.features_of(views), auto._of_one(board))
+    assert found.trains == verdicts[0].trains == invert
+    assert found.head == verdicts[0].head
+    assert (found.right is None) == (verdicts[0].right is None) == (shots == 1)
+    if shots > 1:
+        assert abs(found.right - verdicts[0].right) <= 1
+
+
+def test_views_that_watch_are_not_trained_on(lesson):
+    """Whose loss has not become lower has the weights of before."""
+    net = FloatNet(GLYPH)
+    parts = dict(arithmetic.fit(GLYPH, Job("full", "float32", 1), 12, 3)[1].tail.choice.items())
+    before = {op: net.frozen[op].w.clone() for op in parts}
+    for rate, gains in ((0.01, True), (-0.05, False)):
+        training = FloatTraining(net, parts, [lesson], 4, None, rate)
+        assert training.run_watched(3, 3).tolist() == [gains]
+        assert training.views == 3
+        changed = any(not torch.equal(training.trained[op].w, before[op]) for op in parts)
+        assert changed == gains

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
@@ -21,7 +21,7 @@ from tinylearn_host.learning.tasks import Episode, Task
 
 WIDTHS = {"int8": 8, "int16": 16}  # of gradients
 ARITHMETIC = (*WIDTHS, "float32")
-NONE = "none"
+NONE, AUTO = "none", "auto"
 WHITENED = "whitened"
 WITHOUT_NETWORK = (WHITENED, "lda")
 LONG = 1e6  # seconds
@@ -46,7 +46,7 @@ ORDER = ("prototype", "closed_form", "last_layer", "bias", "scheme", "tinytrain"
 
 def methods(model: tlm.Model) -> tuple[str, ...]:
     """What the package on the board can do with a model, and no adaptation."""
-    head = _firmware("head")
+    head = firmware("head")
     known = set(head.HEADS) | {head.AUTO} | (set(head.TAILS) if model.backward else set())
     if not model.schemes:
         known.discard("scheme")
@@ -55,7 +55,7 @@ def methods(model: tlm.Model) -> tuple[str, ...]:
 
 def trains(method: str) -> bool:
     """Whether weights of the network change, or may."""
-    head = _firmware("head")
+    head = firmware("head")
     return method in head.TAILS or method == head.AUTO
 
 
@@ -65,13 +65,11 @@ def of_method(method: str, numbers: list[str]) -> list[str]:
         return ["int8"]
     if method in WITHOUT_NETWORK:
         return ["float64"]
-    if method == "auto":  # its decisions are the board's: nothing in float32 makes the same
-        numbers = [name for name in numbers if name in WIDTHS]
     integers = [name for name in numbers if name in WIDTHS]
     return [name for name in numbers if trains(method) or name not in WIDTHS or name == integers[0]]
 
 
-def _firmware(name: str):
+def firmware(name: str):
     """A module of the package on the board."""
     simulator.on_path()
     return import_module(f"tinylearn.{name}")
@@ -120,7 +118,7 @@ class Integers(Runner):
 
     def adapted(self, episode: Episode, number: int):
         """A board's model that has learned one episode. What the board would print is not for here."""
-        model = _firmware("model").load(str(self.path), recall=False)
+        model = firmware("model").load(str(self.path), recall=False)
         with redirect_stdout(StringIO()):
             model.adapt(pairs(self.samples(episode.support), episode.support_class), **self.options(number))
         return model
@@ -131,7 +129,7 @@ class Integers(Runner):
         options = {"method": job.method, "seed": seed_of(job.seed, number), "keep": False}
         if trains(job.method):
             options["width"] = WIDTHS[job.arithmetic]
-            if job.method == "auto":
+            if job.method == AUTO:
                 options["time_budget"] = LONG  # a limit in seconds would make the answer this machine's
             options.update(job.options)
         elif "head" in job.options and job.options["head"] == "auto":
@@ -159,96 +157,46 @@ class Untaught(Runner):
         return 100 * float((np.array(answers) == self.task.pool.label[episode.query]).mean())
 
 
-class Floats(Runner):
-    """The same method in float32, many episodes side by side, on a graphics card where there is one."""
-
-    def __init__(self, job: Job, task: Task, model: tlm.Model):
-        super().__init__(job, task, model)
-        import torch
-
-        from tinylearn_host.learning.float_net import FloatNet, fastest
-
-        torch.set_num_threads(1)
-        self.net = FloatNet(model, fastest())
-
-    def answers(self, numbers: list[int]) -> list[np.ndarray]:
-        """Side by side run the episodes whose support sets have the same number of samples and classes."""
-        episodes = {number: self.task.episode(self.job.seed, number) for number in numbers}
-        alike: dict[tuple, list[int]] = {}
-        for number, episode in episodes.items():
-            alike.setdefault((len(episode.support), int(episode.support_class.max())), []).append(number)
-        found = {}
-        for group in alike.values():
-            found.update(zip(group, self._side_by_side(group, [episodes[n] for n in group]), strict=True))
-        return [found[number] for number in numbers]
-
-    def _side_by_side(self, numbers: list[int], episodes: list[Episode]) -> list[np.ndarray]:
-        from tinylearn_host.learning.float_training import FloatTraining, Lesson
-
-        lessons = [
-            Lesson(self.samples(e.support), e.support_class, self.samples(e.query), seed_of(self.job.seed, number))
-            for number, e in zip(numbers, episodes, strict=True)
-        ]
-        head = self.job.options.get("head") or ("auto" if trains(self.job.method) else self.job.method)
-        if not trains(self.job.method):
-            return FloatTraining(self.net, {}, lessons, 0, None, 0.0).answers(lessons, head)
-        fits, settings = self._fits(lessons)
-        choices = [fit.tail.choice for fit in fits]
-        training = FloatTraining(self.net, choices, lessons, settings.views, settings.augment, settings.rate)
-        training.run(fits[0].steps, _firmware("tuning").PATIENCE)
-        return training.answers(lessons, head)
-
-    def _fits(self, lessons: list) -> tuple[list, object]:
-        """What is trained, one for each lesson or one for all, and settings: as the board finds them."""
-        count, ways = len(lessons[0].classes), int(lessons[0].classes.max()) + 1
-        if self.job.method != "tinytrain":
-            settings, found = fit(self.model, self.job, count, ways)
-            return [found], settings
-        looks = self._looks(lessons, count, ways)
-        found = [
-            fit(self.model, self.job, count, ways, lesson.seed, look)
-            for lesson, look in zip(lessons, looks, strict=True)
-        ]
-        return [one for _, one in found], found[0][0]
-
-    def _looks(self, lessons: list, count: int, ways: int) -> list:
-        """Fisher information in real numbers, as selection.Look; None where the criterion needs none."""
-        from tinylearn_host.learning.float_training import FloatTraining
-
-        selection = _firmware("selection")
-        settings, inspected = fit(self.model, self.job, count, ways, inspect=True)
-        if settings.module != "tl_channels":
-            return [None] * len(lessons)
-        layers = {op: part.axis for op, part in inspected.tail.choice.items()}
-        pass_over = FloatTraining(self.net, {}, lessons, settings.views, settings.augment, 0.0, min(layers))
-        found = pass_over.fisher(layers)
-        looks = []
-        for e in range(len(lessons)):
-            one = 2.0**40 / max(values[e].max() for values in found.values())
-            whole = {op: [round(v * one) for v in values[e].tolist()] for op, values in found.items()}
-            looks.append(
-                selection.Look([selection.condense(op, layers[op], settings.ratio, (v, 0)) for op, v in whole.items()])
-            )
-        return looks
-
-
 def fit(
     model: tlm.Model, job: Job, count: int, ways: int, seed: int = 1, look: object = None, inspect: bool = False
 ) -> tuple:
     """(settings, Fit) of firmware/tinylearn/tuning.py; of "auto" where it trains. inspect: that of TinyTrain's pass
     over the samples."""
-    tuning, support, auto = _firmware("tuning"), _firmware("support"), _firmware("auto")
-    method, usual = (auto.METHOD, {"steps": auto.STEPS}) if job.method == "auto" else (job.method, {})
-    board = _firmware("model").Model(np.frombuffer(model.raw, np.uint8).copy())
-    board.in_place = True  # as what load() gives
-    asked = {"method": method, "width": WIDTHS.get(job.arithmetic), "seed": seed, **usual, **job.options}
+    tuning, support = firmware("tuning"), firmware("support")
+    job = as_trained(model, job, count, ways)
+    board = in_place(model)
+    asked = {"method": job.method, "width": WIDTHS.get(job.arithmetic), "seed": seed, **job.options}
     settings = tuning.Settings(board, asked)
     if look or inspect:  # the samples are there already
         scarce = settings.cache is None and support.scarce(board, count, settings.budget)
         settings.held = support.FLASH if scarce else support.RAM
     if inspect:
         return settings, tuning.find_inspected(board, count, ways, settings)
-    return settings, tuning.find(board, method, count, ways, settings, look=look)
+    return settings, tuning.find(board, job.method, count, ways, settings, look=look)
+
+
+def as_trained(model: tlm.Model, job: Job, count: int, ways: int) -> Job:
+    """The job that "auto" makes where it trains: by the first of its methods that there is room for. MemoryError where
+    there is none."""
+    if job.method != AUTO:
+        return job
+    auto = firmware("auto")
+    for method in auto.METHODS:
+        trained = replace(job, method=method, options={"steps": auto.STEPS, **job.options})
+        try:
+            fit(model, trained, count, ways)
+        except MemoryError:
+            if method == auto.METHODS[-1]:
+                raise
+        else:
+            return trained
+
+
+def in_place(model: tlm.Model):
+    """A board's model, as what load() gives there."""
+    board = firmware("model").Model(np.frombuffer(model.raw, np.uint8).copy())
+    board.in_place = True
+    return board
 
 
 class WithoutNetwork(Runner):
@@ -283,4 +231,8 @@ def runner(job: Job, task: Task, model: tlm.Model) -> Runner:
         return Untaught(job, task, model)
     if job.method in WITHOUT_NETWORK:
         return WithoutNetwork(job, task, model)
-    return (Floats if job.arithmetic == "float32" else Integers)(job, task, model)
+    if job.arithmetic in WIDTHS:
+        return Integers(job, task, model)
+    from tinylearn_host.learning.floats import Floats  # PyTorch is an extra
+
+    return Floats(job, task, model)

@@ -31,8 +31,8 @@ def of(job: Job, task: Task, model: tlm.Model) -> dict:
     runner = Integers(job, task, model)
     episode = task.episode(job.seed, 0)
     times, count = sizes.operator_seconds(boards.find(PICO), model), len(episode.support)
-    if arithmetic.trains(job.method):
-        _, fit = arithmetic.fit(model, job, count, task.way)
+    fit = _fit(job, model, count, task.way)
+    if fit:
         fit.forecast(times)
         found = {"ram": fit.bytes, "saved": saved(fit.tail), "macs": fit.first_macs + fit.steps * fit.step_macs}
         found.update(backward_macs=fit.tail.macs[2], cache=fit.cache, seconds=round(fit.seconds, 1))
@@ -40,14 +40,25 @@ def of(job: Job, task: Task, model: tlm.Model) -> dict:
         found.update(filtered(fit.tail))
     else:
         simulator.on_path()
-        plan = (
-            import_module("tinylearn.model").load(str(runner.path), recall=False).plan(job.method, task.way, task.shot)
-        )
+        method = arithmetic.firmware("auto").FROZEN[0] if job.method == arithmetic.AUTO else job.method
+        plan = import_module("tinylearn.model").load(str(runner.path), recall=False).plan(method, task.way, task.shot)
         forward = sum(op.macs for op in model.ops[: model.head])
         found = {"ram": plan.features + plan.head + plan.training, "saved": 0, "macs": forward * count}
         found["seconds"] = round(count * sum(times[: model.head]), 1)
     found["delta"] = delta(runner, task)
     return found
+
+
+def _fit(job: Job, model: tlm.Model, count: int, way: int):
+    """firmware/tinylearn/tuning.Fit of what is trained; None where nothing is, or, by "auto", where nothing fits."""
+    if not arithmetic.trains(job.method):
+        return None
+    try:
+        return arithmetic.fit(model, job, count, way)[1]
+    except MemoryError:
+        if job.method == arithmetic.AUTO:
+            return None
+        raise
 
 
 def whole(job: Job, model: tlm.Model, count: int, way: int) -> dict:

@@ -70,17 +70,30 @@ CANDIDATES, FOLDS = ("closed_form", "prototype", "last_layer"), 5  # where they 
 
 def choose(x: np.ndarray, y: np.ndarray) -> str:
     """The head that answers best on samples held out in turn, as firmware/tinylearn/teaching.py chooses."""
+    asked, right, _ = held_out(x, y, CANDIDATES)
+    return CANDIDATES[right.index(max(right))] if asked else "prototype"
+
+
+def held_out(x: np.ndarray, y: np.ndarray, names: tuple[str, ...]) -> tuple[int, list[int], list[float]]:
+    """As teaching.held_out: (how many samples, how many of them each head answers right, the probabilities that it
+    gives to their classes, added up)."""
     fold = np.empty(len(y), int)
     for label in np.unique(y):
         rows = np.flatnonzero(y == label)
         fold[rows] = np.arange(len(rows)) % FOLDS if len(rows) > 1 else FOLDS
-    if fold.min() == FOLDS:
-        return "prototype"
-    right = dict.fromkeys(CANDIDATES, 0)
+    right, sure = [0] * len(names), [0.0] * len(names)
     for held in range(FOLDS):
         kept = fold != held
-        if kept.all():
-            continue
-        for name in CANDIDATES:
-            right[name] += int((answers(HEADS[name](x[kept], y[kept]), x[~kept]) == y[~kept]).sum())
-    return max(CANDIDATES, key=lambda name: right[name])
+        for i, name in enumerate(names if not kept.all() else ()):
+            ok, p = belief(HEADS[name](x[kept], y[kept]), x[~kept], y[~kept])
+            right[i], sure[i] = right[i] + ok, sure[i] + p
+    return int((fold < FOLDS).sum()), right, sure
+
+
+def belief(head: Head, x: np.ndarray, y: np.ndarray) -> tuple[int, float]:
+    """(how many of the features get their class, the probabilities that their classes have, added up)."""
+    w, b, prepare = head
+    logits = prepare(x) @ w.T + b
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    return int((logits.argmax(1) == y).sum()), float(p[np.arange(len(y)), y].sum())

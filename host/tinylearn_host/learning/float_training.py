@@ -8,6 +8,7 @@ weights kept, the same choice of a head. Only the numbers are real. Many episode
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -203,11 +204,28 @@ class FloatTraining:
 
     def run(self, steps: int, patience: int) -> None:
         """Until each episode's loss has not fallen for `patience` steps; the weights at its lowest stay."""
-        best = torch.full((self.episodes,), torch.inf, device=self.device)
+        self._best_of((self.step() for _ in range(steps)), torch.full((self.episodes,), torch.inf), patience)
+
+    def run_watched(self, steps: int, patience: int) -> np.ndarray:
+        """As training._watched: without the last view of each sample, which watches. The weights of its lowest loss
+        stay; [E]: whether it has become lower at all."""
+
+        def losses() -> Iterator[Tensor]:
+            for _ in range(steps):
+                self.step()
+                yield self._watching()
+
+        self.views -= 1
+        first = self._watching()
+        return (self._best_of(losses(), first, patience) < first).cpu().numpy()
+
+    def _best_of(self, losses: Iterator[Tensor], best: Tensor, patience: int) -> Tensor:
+        """Let each episode keep the weights of its lowest loss, of those before `patience` steps without a lower one.
+        losses: [E] after each step; best: before the first."""
+        best = best.to(self.device)
         since = torch.zeros(self.episodes, device=self.device)
         kept = [value.detach().clone() for value, _ in self.masks]
-        for _ in range(steps):
-            loss = self.step()
+        for loss in losses:
             going = since < patience
             better = going & (loss < best)
             best = torch.where(better, loss, best)
@@ -219,13 +237,35 @@ class FloatTraining:
         with torch.no_grad():
             for (value, _), copy in zip(self.masks, kept, strict=True):
                 value.copy_(copy)
+        return best
 
-    def answers(self, lessons: list[Lesson], head: str) -> list[np.ndarray]:
-        """The class that each query gets; head: a name of float_heads.HEADS, or "auto"."""
-        known = self.features().cpu().numpy().astype(np.float64)
-        asked = self._asked(lessons)
+    def _watching(self) -> Tensor:
+        """Loss [E] of the last view of each sample, added up."""
+        rows, losses = float_heads.TAU * self.rows(), torch.zeros(self.episodes, device=self.device)
+        with torch.no_grad():
+            for i in range(self.count):
+                seen = {at: b[-1, i][None] for at, b in self.boundary.items()}
+                values = self.net.forward(seen, self.cut, self.trained)
+                losses += self._loss(values, torch.full((self.episodes,), i, device=self.device), rows)
+        return losses
+
+    def features_of(self, x: np.ndarray) -> np.ndarray:
+        """float64 [n, features] of int8 samples [n, inputs], by the network as it is."""
+        boundary = self.net.prefix(self.net.input(x[:, None]), self.cut)
+        with torch.no_grad():
+            found = self.net.features(boundary, self.cut, {})
+        return found[:, 0].cpu().numpy().astype(np.float64)
+
+    def known(self) -> np.ndarray:
+        """features() as float64."""
+        return self.features().cpu().numpy().astype(np.float64)
+
+    def answers(self, lessons: list[Lesson], heads: str | list[str]) -> list[np.ndarray]:
+        """The class that each query gets; heads: a name of float_heads.HEADS or "auto", one for each lesson or one."""
+        known, asked = self.known(), self._asked(lessons)
+        heads = [heads] * len(lessons) if isinstance(heads, str) else heads
         found = []
-        for e, lesson in enumerate(lessons):
+        for e, (lesson, head) in enumerate(zip(lessons, heads, strict=True)):
             x = known[:, e]
             method = float_heads.choose(x, lesson.classes) if head == "auto" else head
             taught = float_heads.HEADS[method](x, lesson.classes)
