@@ -333,20 +333,20 @@ static bool is_outer(const record_t *r) {
     return tl_grad_is_dense(&r->window) && r->call.code != TL_DEPTHWISE_CONV2D && !r->filter.r;
 }
 
-// The step of the weights of output channel o
-static void update_weights(record_t *r, tl_update_t *u, int32_t o, int32_t *sums, int16_t *buffer) {
+// The step of the weights of output channel o, of sums that are `off` too large
+static void update_weights(record_t *r, tl_update_t *u, int32_t o, int32_t *sums, int32_t off, int16_t *buffer) {
     const int32_t taps = r->window.k_h * r->window.k_w, in_c = r->window.in_c;
     const tl_rate_t rate = r->weight_rates[o];
     const tl_ratio_t ratio = {rate.mantissa, r->dy.exponent + rate.exponent};
     int8_t *w = r->call.span[TL_W].at;
     if (r->call.code == TL_DEPTHWISE_CONV2D) {
-        const tl_row_t row = tl_update_row(sums, taps);
+        tl_row_t row = tl_update_row(sums, taps, 0);
         tl_update_weights(u, w + o, r->window.out_c, NULL, &row, ratio, buffer);
         return;
     }
     w += o * taps * in_c + (r->in.list ? 0 : r->in.first);
     for (int32_t tap = 0; tap < taps; tap++, w += in_c, sums += r->in.count) {
-        const tl_row_t row = tl_update_row(sums, r->in.count);
+        tl_row_t row = tl_update_row(sums, r->in.count, off);
         tl_update_weights(u, w, 1, r->in.list, &row, ratio, buffer);
         buffer = buffer ? buffer + r->in.count : NULL;
     }
@@ -368,7 +368,7 @@ static void update(record_t *r, tl_update_t *u) {
     int16_t *buffer = r->buffer;
     int32_t *sums = r->scratch;
     const int32_t *totals = NULL; // the sums of gradients, where they are known
-    const tl_row_t input = weights && outer ? input_row(r) : (tl_row_t){0};
+    tl_row_t input = weights && outer ? input_row(r) : (tl_row_t){0};
     for (int32_t i = 0, ready = 0, row = 0; i < r->out.count; i++, ready--, sums += row) {
         const int32_t o = tl_channel_at(&r->out, i), gradient = outer ? tl_grad_get(&r->dy, o) : 0;
         if (weights && outer) {
@@ -382,12 +382,13 @@ static void update(record_t *r, tl_update_t *u) {
                 sums = r->scratch;
                 totals = row ? sums + ready * row : NULL;
             }
-            update_weights(r, u, o, sums, buffer);
+            update_weights(r, u, o, sums, totals ? g->x_zero * *totals : 0, buffer);
         }
         buffer = buffer ? buffer + each : NULL;
         if (wanted(r, TL_TRAIN_BIAS)) {
-            update_bias(r, u, i, outer ? gradient : totals ? *totals++ : tl_grad_bias(&r->dy, g->out_c, o));
+            update_bias(r, u, i, outer ? gradient : totals ? *totals : tl_grad_bias(&r->dy, g->out_c, o));
         }
+        totals = totals ? totals + 1 : NULL;
     }
 }
 

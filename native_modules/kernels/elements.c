@@ -14,10 +14,10 @@ void tl_m0_narrow(void *at, const void *end, const int32_t *from, int32_t width,
 #else
 #define FAST(call)
 
-uint32_t tl_sizes(const int32_t *v, const int32_t *end) {
+uint32_t tl_sizes(const int32_t *v, const int32_t *end, int32_t off) {
     uint32_t any = 0;
     while (v < end) {
-        any |= tl_size(*v++);
+        any |= tl_size(*v++ - off);
     }
     return any;
 }

@@ -13,19 +13,12 @@
 #define tl_fast_depthwise_grad_weight tl_m0_depthwise_grad_weight
 #define tl_fast_update tl_m0_update
 #define tl_fast_sixteens tl_m0_sixteens
-#define tl_fast_words tl_m0_words
 #else
 #include "update.h"
 
 static inline bool tl_fast_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum) {
     (void)w, (void)step, (void)row, (void)unit, (void)sum;
     return false;
-}
-
-static inline void tl_fast_words(int32_t *sum, const int32_t *end, int32_t cut, uint32_t half) {
-    for (; sum < end; sum++) {
-        *sum = (int32_t)(((tl_size(*sum) + half) >> cut) | ((uint32_t)*sum & 0x80000000u));
-    }
 }
 
 static inline void tl_fast_sixteens(tl_row_t *row, uint32_t *sixteens) {

@@ -5,7 +5,7 @@
 #include "requantize.h"
 
 int32_t tl_top_bits(const int32_t *v, int32_t n) {
-    return n > 0 ? tl_bits(tl_sizes(v, v + n)) : 0;
+    return n > 0 ? tl_bits(tl_sizes(v, v + n, 0)) : 0;
 }
 
 static int32_t bytes_of(const tl_grad_t *g) {

@@ -81,6 +81,7 @@ enum { TL_X, TL_X2, TL_W, TL_B, TL_REQUANT, TL_Y, TL_SCRATCH, TL_SPANS, TL_START
 // One operator on its buffers. The geometry is the struct of tl.h that the code asks for; seen as integers, its fields.
 typedef struct {
     int32_t code, variant;
+    bool changed; // w or b are not those in the file
     union {
         int32_t fields[TL_MAX_FIELDS];
         tl_window_t window;

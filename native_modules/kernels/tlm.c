@@ -246,17 +246,13 @@ tl_status_t tl_read_call(const tl_program_t *p, uint32_t index, tl_call_t *call)
         }
         call->span[TL_REQUANT] = (tl_span_t){(void *)(p->base + op->requant), bytes};
     }
-    // What the host knows of the weights and the bias in the file does not hold for others.
-    bool changed = is_changed(p, op->w) || is_changed(p, op->b);
-    if (changed && call->variant > TL_FAST) {
-        call->variant = TL_FAST;
-    }
+    call->changed = is_changed(p, op->w) || is_changed(p, op->b);
     if (op->code == TL_FULLY_CONNECTED) {
         uint32_t start = (uint32_t)op->q[0], bytes = 4 * t[TL_Y]->shape[3] + (op->q[1] ? 2 * t[TL_W]->bytes : 0);
         if (op->x2 != TL_NONE || (start && !tl_inside(p->data, start, bytes))) {
             return TL_E_TENSOR;
         }
-        if (start && !changed) {
+        if (start && !call->changed) { // or it does not hold
             call->span[TL_START] = (tl_span_t){(void *)(p->base + start), bytes};
         }
     }

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "elements.h"
 #include "fast_grad.h"
 
 #include "random.h"
@@ -45,11 +46,19 @@ static int32_t through_buffer(tl_update_t *u, int16_t *buffer, int32_t step) {
     return whole;
 }
 
-tl_row_t tl_update_row(int32_t *sum, int32_t n) {
-    const int32_t top = tl_top_bits(sum, n), cut = top > 15 ? top - 15 : 0;
-    const uint32_t half = cut ? 1u << (cut - 1) : 0;
-    tl_fast_words(sum, sum + n, cut, half);
-    return (tl_row_t){(uint32_t *)sum, n, cut, cut ? 16 : top ? top : 1, NULL};
+tl_row_t tl_update_row(int32_t *sum, int32_t n, int32_t off) {
+    const int32_t top = tl_bits(tl_sizes(sum, sum + n, off)), cut = top > 15 ? top - 15 : 0;
+    return (tl_row_t){(uint32_t *)sum, n, cut, cut ? 16 : top ? top : 1, NULL, off, true};
+}
+
+// Size to nearest, and sign, in the place of each sum
+static void take_words(tl_row_t *row) {
+    const uint32_t half = 1u << row->exponent >> 1;
+    for (int32_t i = 0; i < row->n && row->sums; i++) {
+        const int32_t v = (int32_t)row->words[i] - row->off;
+        row->words[i] = ((tl_size(v) + half) >> row->exponent) | ((uint32_t)v & SIGN);
+    }
+    row->sums = false;
 }
 
 tl_row_t tl_update_input(const int8_t *x, int32_t zero, const tl_channels_t *in, uint32_t *words) {
@@ -62,7 +71,7 @@ tl_row_t tl_update_input(const int8_t *x, int32_t zero, const tl_channels_t *in,
         any |= size;
         *words++ = size | ((uint32_t)sign & SIGN);
     }
-    return (tl_row_t){words - in->count, in->count, 0, tl_bits(any), NULL};
+    return (tl_row_t){words - in->count, in->count, 0, tl_bits(any), NULL, 0, false};
 }
 
 // What one unit of a size is as a step: its whole part, and its fraction times 2^32. Fractions are even, so a word
@@ -89,8 +98,8 @@ static int32_t step_size(uint32_t size, tl_unit_t unit, uint32_t *sum) {
     return (int32_t)(size * unit.whole + (high >> 16) + (*sum < low));
 }
 
-void tl_update_weights(tl_update_t *u, int8_t *w, int32_t step, const int16_t *list, const tl_row_t *row,
-    tl_ratio_t rate, int16_t *buffer) {
+void tl_update_weights(
+    tl_update_t *u, int8_t *w, int32_t step, const int16_t *list, tl_row_t *row, tl_ratio_t rate, int16_t *buffer) {
     const int32_t most = buffer ? 32767 : 255;
     rate.exponent += row->exponent + (buffer ? 8 : 0);
     const tl_unit_t t = unit(rate);
@@ -98,9 +107,11 @@ void tl_update_weights(tl_update_t *u, int8_t *w, int32_t step, const int16_t *l
         return;
     }
     uint32_t sum = tl_random(&u->random);
-    if (!buffer && !list && tl_fast_update(w, step, row, &t, sum)) {
+    const bool below_1 = (t.whole | t.fraction >> (32 - row->bits)) == 0; // every step
+    if (!buffer && !list && below_1 && tl_fast_update(w, step, row, &t, sum)) {
         return;
     }
+    take_words(row);
     for (int32_t i = 0; i < row->n; i++) {
         int32_t move = step_size(row->words[i] & ~SIGN, t, &sum);
         move = move > most ? most : move;

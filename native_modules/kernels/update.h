@@ -35,11 +35,13 @@ typedef struct {
 
 // The sums of a row of weights, as steps take them: size and sign (bit 31)
 typedef struct {
-    const uint32_t *words;
+    uint32_t *words;
     int32_t n;
     int32_t exponent;         // a sum is its size * 2^exponent
     int32_t bits;             // of the largest size: 1 .. 16
     const uint32_t *sixteens; // the sizes of sixteen words each, added up; or NULL
+    int32_t off;              // words that are sums still are so much too large, and 2^exponent too fine
+    bool sums;
 } tl_row_t;
 
 // What one unit of a size is as a step: a whole part, a fraction of 2^32, and the sign to take a word's by
@@ -47,16 +49,16 @@ typedef struct {
     uint32_t whole, fraction, sign;
 } tl_unit_t;
 
-// In the sums' place; they are cut to 15 bits below the largest.
-tl_row_t tl_update_row(int32_t *sum, int32_t n);
+// Of sums less `off`, which are used up; steps cut them to 15 bits below the largest.
+tl_row_t tl_update_row(int32_t *sum, int32_t n, int32_t off);
 
 // The same of one product's sums each: x less its zero point, of the channels `in`. words: [in->count]
 tl_row_t tl_update_input(const int8_t *x, int32_t zero, const tl_channels_t *in, uint32_t *words);
 
 // n weights, `step` apart or those in `list`, go by -rate times the row. buffer: int16 [n], 8 fractional bits, or NULL
 // with TL_SGD. Error: 2^-32 of a step for each unit of a size, so below 2^-16 at most.
-void tl_update_weights(tl_update_t *u, int8_t *w, int32_t step, const int16_t *list, const tl_row_t *row,
-    tl_ratio_t rate, int16_t *buffer);
+void tl_update_weights(
+    tl_update_t *u, int8_t *w, int32_t step, const int16_t *list, tl_row_t *row, tl_ratio_t rate, int16_t *buffer);
 
 // One bias against sum * 2^exponent, kept within +-limit. buffer: whole steps, or NULL with TL_SGD
 void tl_update_bias(

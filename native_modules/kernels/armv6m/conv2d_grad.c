@@ -368,17 +368,6 @@ static void add_all(weight_t *c) {
     }
 }
 
-// sum of G * (x - zero) = sum of G * x - zero * sum of G
-ALONE void take_zero_off(const weight_t *c) {
-    int32_t *sums = c->sums;
-    for (int32_t i = 0; i < c->n; i++) {
-        const int32_t off = c->g.x_zero * c->totals[i];
-        for (const int32_t *end = sums + 4 * c->quads; sums < end; sums++) {
-            *sums -= off;
-        }
-    }
-}
-
 int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
     const tl_window_t *g = of->g;
     const int32_t count = of->in->count, panel = tl_grad_weight_panel(g, count), each = tl_grad_weight_row(g, count);
@@ -404,7 +393,6 @@ int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t 
     c.panel = (uint32_t *)c.totals + c.n;
     tl_clear(c.sums, (4 * c.quads + 1) * c.n);
     add_all(&c);
-    take_zero_off(&c);
     *row = 4 * c.quads;
     return c.n;
 }

@@ -138,27 +138,20 @@ static bool pairs_up(const tl_window_t *g, const tl_grad_t *dy) {
     return dy->width == 8 && g->k_w == 3 && g->stride_w * g->dilation_w == 1 && g->out_w <= 512;
 }
 
-static uint32_t pair(int32_t first, int32_t second) {
-    return (uint32_t)first + ((uint32_t)second << 16);
-}
-
 // As unpack_x: each value with the next one, the zero point left in, and around.
 ALONE void pair_x(const tl_window_t *g, const int8_t *x, int32_t top, int32_t rows, uint32_t *to) {
     const int32_t width = tl_grad_taps_width(g), inside = tl_least(g->in_w, width - g->pad_left), c = g->in_c;
-    const tl_m0_pack_t pack = {4, c, TL_M0_LOW_PAIRS, c};
-    tl_fill((int32_t *)to, width * rows, (int32_t)pair(g->x_zero, g->x_zero));
-    x += top * g->in_w * c;
-    for (to += g->pad_left; rows > 0; rows--, top++, to += width, x += g->in_w * c) {
-        if (inside <= 0 || top < 0 || top >= g->in_h) {
-            continue;
-        }
-        if (g->pad_left > 0) {
-            to[-1] = pair(g->x_zero, *x);
-        }
-        if (inside > 1) {
-            tl_m0_pack(to, x, (uint32_t)inside - 1, &pack);
-        }
-        to[inside - 1] = pair(x[(inside - 1) * c], g->x_zero);
+    const int32_t first = tl_most(0, -top), end = tl_least(rows, g->in_h - top), before = g->pad_left > 0;
+    const tl_m0_pair_rows_t d = {.values = inside,
+        .step = c,
+        .zero = g->x_zero,
+        .to_skip = 4 * (width - inside - before),
+        .from_skip = (g->in_w - inside) * c,
+        .rows = end - first,
+        .before = before};
+    tl_fill((int32_t *)to, width * rows, (int32_t)((uint32_t)g->x_zero + ((uint32_t)g->x_zero << 16)));
+    if (inside > 0 && first < end) {
+        tl_m0_pair_rows(to + first * width + g->pad_left - before, x + (top + first) * g->in_w * c, &d);
     }
 }
 

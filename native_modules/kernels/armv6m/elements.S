@@ -29,13 +29,16 @@ FUNCTION tl_fill // r0 v, r1 how many, r2 value
     pop {r4, r5, pc}
 
     .macro SIZE v
+    add \v, r12
     asrs r3, \v, #31
     eors \v, r3
     subs \v, \v, r3
     orrs r2, \v
     .endm
-FUNCTION tl_sizes // r0 v, r1 end, r2 result
+FUNCTION tl_sizes // r0 v, r1 end, r2 result, r12 what is added
     push {r4-r6, lr}
+    rsbs r2, r2, #0
+    mov r12, r2
     movs r2, #0
     subs r1, #12 // less than twelve bytes left: one by one
     b 2f
@@ -53,21 +56,6 @@ FUNCTION tl_sizes // r0 v, r1 end, r2 result
     bne 3b
     movs r0, r2
     pop {r4-r6, pc}
-
-FUNCTION tl_m0_words // r0 sums, r1 end, r2 cut, r3 half of what is cut
-    push {r4, r5, lr}
-1:  ldr r4, [r0]
-    asrs r5, r4, #31
-    eors r4, r5
-    subs r4, r4, r5
-    adds r4, r4, r3
-    lsrs r4, r2
-    lsls r5, r5, #31
-    orrs r4, r5
-    stmia r0!, {r4}
-    cmp r0, r1
-    bne 1b
-    pop {r4, r5, pc}
 
     .macro SUM load
 1:  \load r6, [r0, r4]

@@ -56,6 +56,16 @@ uint32_t tl_m0_pack(uint32_t *to, const void *from, uint32_t words, const tl_m0_
 void tl_m0_pair_fours(uint32_t *to, const int8_t *from, uint32_t words, int32_t step);
 void tl_m0_byte_fours(uint32_t *to, const int8_t *from, uint32_t words, int32_t step);
 
+typedef struct {
+    int32_t values, step;       // of a row, bytes from one to the next
+    int32_t zero;               // stands behind the last one and, where `before` is set, before the first
+    int32_t to_skip, from_skip; // bytes from behind a row to the next
+    int32_t rows, before;
+} tl_m0_pair_rows_t;
+
+// Words of each int8 with the next one, which is in the high half. `before` is one word more.
+void tl_m0_pair_rows(uint32_t *to, const int8_t *from, const tl_m0_pair_rows_t *d);
+
 // ---- dense_grad.S ---------------------------------------------------------------------------------------------------
 
 typedef struct {
@@ -120,13 +130,14 @@ void tl_m0_pair_taps(const uint32_t *x, const uint32_t *gradients, const tl_m0_p
 
 // ---- update.S -------------------------------------------------------------------------------------------------------
 
-// The steps of a row of weights, `step` apart, from a sum of fractions on. false: some are 1 or more.
-bool tl_m0_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum);
+// The steps, all below 1, of a row of weights, `step` apart, from a sum of fractions on: by words, or by sums
+void tl_m0_update_words(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum);
+void tl_m0_update_sums(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum);
 
-// ---- elements.S -----------------------------------------------------------------------------------------------------
-
-// Sums, in place, as a row's words: size to nearest / 2^cut, half = 2^cut / 2, and sign
-void tl_m0_words(int32_t *sums, const int32_t *end, int32_t cut, uint32_t half);
+static inline bool tl_m0_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum) {
+    (row->sums ? tl_m0_update_sums : tl_m0_update_words)(w, step, row, unit, sum);
+    return true;
+}
 
 // ---- C --------------------------------------------------------------------------------------------------------------
 
@@ -150,8 +161,8 @@ bool tl_m0_depthwise_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, int32_t *scratch, int32_t bytes);
 
 // tl_grad_weight of convolutions, for as many output channels from the `first` chosen one on as the scratch holds, into
-// its begin, *row sums each, and behind them the sums of each one's gradients. Gives how many, or 0 where it is too
-// small.
+// its begin, *row sums each, and behind them the sums of each one's gradients: times x's zero point, they are still to
+// be taken off. Gives how many, or 0 where it is too small.
 int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row);
 
 #endif

@@ -119,4 +119,54 @@ done:
     cmp r0, lr
     bne 1b
     pop {r4-r7, pc}
+
+    .equ ZERO, 8 // of tl_m0_pair_rows_t
+    .equ TO_SKIP, 12
+    .equ FROM_SKIP, 16
+    .equ ROWS, 20
+    .equ BEFORE, 24
+    // r2 values left, r3 step, r5 the value before, r6 the value, r12 rows left, lr d
+    .section .text.tl_m0_pair_rows, "ax"
+    .balign 4
+    .global tl_m0_pair_rows
+    .thumb_func
+tl_m0_pair_rows:
+    push {r4-r7, lr}
+    mov lr, r2
+    ldr r4, [r2, #ROWS]
+    mov r12, r4
+    movs r7, #0
+row:
+    mov r4, lr
+    ldmia r4!, {r2, r3, r5}
+    ldr r4, [r4, #BEFORE - ZERO - 4]
+    cmp r4, #0
+    bne value
+    ldrsb r5, [r1, r7]
+    adds r1, r1, r3
+    subs r2, r2, #1
+    beq 1f
+value:
+    ldrsb r6, [r1, r7]
+    adds r1, r1, r3
+    lsls r4, r6, #16
+    adds r5, r5, r4
+    stmia r0!, {r5}
+    movs r5, r6
+    subs r2, r2, #1
+    bne value
+1:  mov r4, lr
+    ldr r6, [r4, #ZERO]
+    lsls r6, r6, #16
+    adds r5, r5, r6
+    stmia r0!, {r5}
+    ldr r6, [r4, #TO_SKIP]
+    adds r0, r0, r6
+    ldr r6, [r4, #FROM_SKIP]
+    adds r1, r1, r6
+    mov r6, r12
+    subs r6, r6, #1
+    mov r12, r6
+    bne row
+    pop {r4-r7, pc}
 #endif

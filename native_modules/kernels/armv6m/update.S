@@ -6,11 +6,26 @@
 #include "armv6m/m0.inc"
     .equ MOST, 127 // of a weight
 
-    .section .text.tl_m0_update, "ax"
+    .macro MOVE v // the weight at r0 by -r4
+    ldrb \v, [r0]
+    sxtb \v, \v
+    subs \v, \v, r4
+    cmp \v, #MOST
+    ble 8f
+    movs \v, #MOST
+8:  movs r4, \v
+    adds r4, #MOST
+    bpl 9f
+    movs \v, #MOST
+    rsbs \v, \v, #0
+9:  strb \v, [r0]
+    .endm
+
+    .section .text.tl_m0_update_words, "ax"
     .balign 4
-    .global tl_m0_update
+    .global tl_m0_update_words
     .thumb_func
-tl_m0_update:
+tl_m0_update_words:
     SAVE
     mov r9, r0
     ldmia r2!, {r4, r5} // words, how many
@@ -31,27 +46,19 @@ tl_m0_update:
     ldmia r3!, {r0, r2, r4} // whole, fraction, sign
     mov r11, r4
     movs r3, r2
-    cmp r0, #0
-    bne too_far
-    movs r4, #32
-    subs r6, r4, r6
-    lsrs r2, r6
-    bne too_far // a step may be 1 or more
-    movs r4, r3
-    subs r6, r6, #4
-    lsrs r4, r6
+    movs r4, #28
+    subs r4, r4, r6
+    lsrs r3, r4
     beq 1f
-    movs r7, #0 // sixteen may be
-1:  ldr r2, [sp, #36] // sum
+    movs r7, #0 // sixteen steps may be 1 or more
+1:  movs r3, r2
+    ldr r2, [sp, #36] // sum
     mov r0, r9
     mov r6, r10
     cmp r7, #0
     bne sixteen
     mov r12, r7
     b weight
-too_far:
-    movs r0, #0
-    RESTORE
 sixteen:
     ldmia r7!, {r4}
     muls r4, r3, r4
@@ -60,7 +67,6 @@ sixteen:
 next_sixteen:
     cmp r7, r12
     bne sixteen
-    movs r0, #1
     RESTORE
 some: // of these sixteen move
     subs r2, r2, r4
@@ -97,23 +103,65 @@ move: // by one, against the step
     asrs r4, r4, #31
     movs r7, #1
     orrs r4, r7
-    movs r7, #0
-    ldrsb r7, [r0, r7]
-    subs r7, r7, r4
-    cmp r7, #MOST
-    bgt most
-    movs r4, r7
-    adds r4, #MOST
-    bmi least
-store:
-    strb r7, [r0]
+    MOVE r7
     pop {r7}
     b next
-least:
-    movs r7, #MOST
-    rsbs r7, r7, #0
-    b store
-most:
-    movs r7, #MOST
-    b store
+
+// The same of sums that are not words yet: r0 free, r1 sum, r2 sum of fractions, r3 fraction, r6 cut, r7 end
+// r8 what sums lack, r9 half of what is cut, r10 first sum, r11 step, r12 first weight, lr sign
+    .section .text.tl_m0_update_sums, "ax"
+    .balign 4
+    .global tl_m0_update_sums
+    .thumb_func
+tl_m0_update_sums:
+    SAVE
+    mov r12, r0
+    mov r11, r1
+    ldmia r2!, {r1, r5, r6}
+    ldr r4, [r2, #8]
+    rsbs r4, r4, #0
+    mov r8, r4
+    mov r10, r1
+    lsls r7, r5, #2
+    adds r7, r7, r1
+    movs r4, #1
+    lsls r4, r6
+    lsrs r4, r4, #1
+    mov r9, r4
+    ldr r4, [r3, #8]
+    mov lr, r4
+    ldr r3, [r3, #4]
+    ldr r2, [sp, #36]
+sum:
+    ldmia r1!, {r4}
+    add r4, r8
+    asrs r5, r4, #31
+    eors r4, r5
+    subs r4, r4, r5
+    add r4, r9
+    lsrs r4, r6
+    muls r4, r3, r4
+    adds r2, r2, r4
+    bcs move_sum
+next_sum:
+    cmp r1, r7
+    bne sum
+    RESTORE
+move_sum:
+    subs r4, r1, #4
+    mov r0, r10
+    subs r0, r4, r0
+    lsrs r0, r0, #2
+    mov r5, r11
+    muls r0, r5, r0
+    add r0, r12
+    ldr r4, [r4]
+    add r4, r8
+    mov r5, lr
+    eors r4, r5
+    asrs r4, r4, #31
+    movs r5, #1
+    orrs r4, r5
+    MOVE r5
+    b next_sum
 #endif
