@@ -31,12 +31,11 @@ def learn(task, samples):
     try:
         features, classes = collect(model, samples, task.labels, inputs)
         rows = rows_of(task, classes)
-        order = array("h", range(len(rows)))
-        verdict = Verdict(task, features, rows, order, inputs)
+        kept = bytes(rows)
+        verdict = Verdict(task, features, rows, inputs)
         if not verdict.trains:
             return _frozen(task, verdict, features, rows)
-        features = None  # training wants the room
-        inputs.order = order
+        features, rows[:] = None, kept  # training wants the room, and the samples as they came
         head = _trained(task, verdict, inputs, rows)
         return head or _frozen(task, verdict, _again(model, inputs, len(rows)), rows)
     finally:
@@ -104,9 +103,9 @@ class Verdict:
     right: how many samples that head answers rightly, held out in turn, or None: then a view of each watches training
     """
 
-    def __init__(self, task, features, rows, order, inputs):
+    def __init__(self, task, features, rows, inputs):
         self.trains, self.right, heads = False, None, _heads(task, len(rows))
-        asked, right, sure = held_out(task, features, rows, heads + ("prototype",), order)
+        asked, right, sure = held_out(task, features, rows, heads + ("prototype",))
         enough, what = SURE, "samples held out in turn"
         views = _views(task.model, task.options) if inputs else None
         if asked:

@@ -85,13 +85,10 @@ def augmentation(model, asked):
 
 
 class Inputs:
-    """The samples themselves, int8 [room or more, size]: in RAM, or in a file, one of which is read at a time.
-
-    order: indices, where they are wanted in another one than they came in
-    """
+    """The samples themselves, int8 [room or more, size]: in RAM, or in a file, one of which is read at a time."""
 
     def __init__(self, size, room=0, name=None):
-        self.size, self.name, self.order = size, name, None
+        self.size, self.name = size, name
         self.file = open(name, "w+b") if name else None
         self.held = bytearray() if name else allocate(room * size, _SAMPLES)
 
@@ -110,8 +107,6 @@ class Inputs:
 
     def get(self, i, x):
         """Write sample i to x, a buffer of its size."""
-        if self.order:
-            i = self.order[i]
         if self.file:
             self.file.seek(i * self.size)
             self.file.readinto(x)

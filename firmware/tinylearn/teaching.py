@@ -378,16 +378,16 @@ def choose(task, features, rows, methods=HEADS):
     return methods[right.index(max(right))] if asked else "prototype"
 
 
-def held_out(task, features, rows, methods, order=None):
+def held_out(task, features, rows, methods):
     """Hold out the samples in turn: (how many were, how many of them each method answers right, the probabilities that
     it gives to their classes, 32768 for 1, added up).
 
-    Reorders the samples, and order with them.
+    Reorders the samples.
     """
     n, folds, asked, count = len(task.model.f), _folds(rows), 0, len(rows)
     right, sure = [0] * len(methods), [0] * len(methods)
     for fold in range(FOLDS - 1, -1, -1):
-        count = _hold_out(features, rows, folds, fold, order)
+        count = _hold_out(features, rows, folds, fold)
         asked += len(rows) - count
         for i, method in enumerate(methods if count < len(rows) else ()):
             head = fit(task, method, features[: count * n], rows[:count])
@@ -411,7 +411,7 @@ def _folds(rows):
     return folds
 
 
-def _hold_out(features, rows, folds, fold, order=None):
+def _hold_out(features, rows, folds, fold):
     """Move the samples of one fold behind all others; gives the number of those."""
     n, i, end = len(features) // len(rows), 0, len(rows)
     while i < end:
@@ -425,8 +425,6 @@ def _hold_out(features, rows, folds, fold, order=None):
         there[:] = kept
         rows[i], rows[end] = rows[end], rows[i]
         folds[i], folds[end] = folds[end], folds[i]
-        if order:
-            order[i], order[end] = order[end], order[i]
     return end
 
 

@@ -46,8 +46,12 @@ class Drawings:
 
     def episode(self, way: int, each: int) -> tuple[Tensor, Tensor]:
         """`each` drawings of `way` classes, class after class: pixels 0..1 [way * each, 1, 28, 28] and their boxes."""
-        classes = torch.randperm(len(self.images))[:way, None]
-        takes = torch.rand(way, self.images.shape[1]).argsort(1)[:, :each]
+        return self.of(torch.randperm(len(self.images))[:way], each)
+
+    def of(self, classes: Tensor, each: int) -> tuple[Tensor, Tensor]:
+        """The same of these classes."""
+        takes = torch.rand(len(classes), self.images.shape[1]).argsort(1)[:, :each]
+        classes = classes[:, None]
         return self.images[classes, takes].flatten(0, 1)[:, None] / 255, self.boxes[classes, takes].flatten(0, 1)
 
 

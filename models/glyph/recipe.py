@@ -15,13 +15,14 @@ import click
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "host")]
 
 import drawings  # noqa: E402
 import evaluate  # noqa: E402
-from network import SIDE, network  # noqa: E402
+from network import FEATURES, SIDE, network  # noqa: E402
 from tinylearn_host import digits  # noqa: E402
 from tinylearn_host.pretraining.export import convert, export  # noqa: E402
 from tinylearn_host.pretraining.losses import episode_loss, minimise  # noqa: E402
@@ -43,6 +44,23 @@ def train(source: drawings.Drawings, steps: int) -> nn.Module:
     return net
 
 
+def train_on_classes(source: drawings.Drawings, steps: int) -> nn.Module:
+    """The same by telling all classes apart, a linear classifier behind it: what meta-training is compared with."""
+    net, classifier = network(), nn.Linear(FEATURES, len(source.images))
+    way = min(WAY, len(source.images))
+
+    def loss() -> Tensor:
+        classes = torch.randperm(len(source.images))[:way]
+        images = drawings.redraw(*source.of(classes, EACH))
+        return cross_entropy(classifier(net(images)), classes.repeat_interleave(EACH))
+
+    minimise(loss, [net, classifier], steps, rate=RATE)
+    return net
+
+
+OBJECTIVES = {"episodes": train, "classes": train_on_classes}
+
+
 def calibration(source: drawings.Drawings, batches: int = 24, each: int = 16) -> np.ndarray:
     """Images wider than the training set's own, float32 [N, 28, 28, 1]: every style, blank, full, negative."""
     seen = torch.cat([drawings.redraw(*source.episode(each, 1)) for _ in range(batches)])
@@ -53,18 +71,19 @@ def calibration(source: drawings.Drawings, batches: int = 24, each: int = 16) ->
 @click.command()
 @click.option("--data", required=True, type=click.Path(exists=True), help="omniglot_background.npz, or Omniglot's zip.")
 @click.option("--steps", default=6000, show_default=True, help="Episodes to train for.")
+@click.option("--objective", type=click.Choice(list(OBJECTIVES)), default="episodes", show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=1, show_default=True, help="Processor cores to use.")
 @click.option("--hold-out", is_flag=True, help="Keep six alphabets out of the training, and measure on them.")
 @click.option("--output", default=HERE, type=click.Path(file_okay=False, path_type=Path), show_default="here")
-def main(data: str, steps: int, seed: int, threads: int, hold_out: bool, output: Path) -> None:
+def main(data: str, steps: int, objective: str, seed: int, threads: int, hold_out: bool, output: Path) -> None:
     """Train, quantise, convert: glyph.onnx and glyph.tlm. Prints the int8 accuracy on digits, 10-way 5-shot."""
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     images, alphabets = drawings.load(data)
     unseen = np.isin(alphabets, UNSEEN) & hold_out
     source = drawings.Drawings(images[~unseen])
-    net = train(source, steps)
+    net = OBJECTIVES[objective](source, steps)
     output.mkdir(parents=True, exist_ok=True)
     onnx, path = output / "glyph.onnx", output / "glyph.tlm"
     export(net, (1, SIDE, SIDE), onnx)

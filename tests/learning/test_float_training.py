@@ -5,7 +5,7 @@ import pytest
 import torch
 from graphs_backward import network
 from tinylearn_host import digits, simulator, tlm
-from tinylearn_host.learning import arithmetic, float_auto, float_heads
+from tinylearn_host.learning import arithmetic, float_auto, float_heads, float_updates
 from tinylearn_host.learning.arithmetic import Job
 from tinylearn_host.learning.datasets import pixels
 from tinylearn_host.learning.float_net import FloatNet, Weights, fastest
@@ -318,3 +318,22 @@ def test_views_that_watch_are_not_trained_on(lesson):
         assert training.views == 3
         changed = any(not torch.equal(training.trained[op].w, before[op]) for op in parts)
         assert changed == gains
+
+
+@pytest.mark.parametrize("kind", float_updates.UPDATES)
+def test_updates_are_what_they_say(lesson, kind):
+    """Of one gradient: QAS divides by squares of scales, which is SGD in real numbers; without it they stay in."""
+    record = GLYPH.tensors[GLYPH.ops[10].w]
+    scales = np.frombuffer(GLYPH.raw, "<f4", record.shape[0], record.scales).astype(np.float64)
+    update = float_updates.Update(kind, GLYPH, [(10, True)], torch.device("cpu"))
+    gradient = torch.from_numpy(np.random.default_rng(1).normal(size=(2, len(scales), 3, 1, 1))).float()
+    of = scales[None, :, None, None, None]
+    wanted = {
+        "sgd": gradient.numpy(),
+        "integers": gradient.numpy() * of**2 / (of**2).mean(),
+        "momentum": 0.1 * gradient.numpy(),
+        "sign": of * np.sign(gradient.numpy()),
+    }[kind]
+    assert np.allclose(update(0, gradient), wanted, rtol=1e-5)
+    if kind == "momentum":
+        assert np.allclose(update(0, gradient), 0.19 * gradient.numpy(), rtol=1e-5)

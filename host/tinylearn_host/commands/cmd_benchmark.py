@@ -19,6 +19,7 @@ from tinylearn_host.learning import arithmetic, bench, datasets, report, tasks
 from tinylearn_host.learning import replay as replaying
 
 SHIPPED = {"glyph", "speech", "emg"}
+UPDATES = ("sgd", "integers", "momentum", "sign")  # float_updates.UPDATES, which wants the extra [train]
 
 
 def _list(text: str | None) -> list[str]:
@@ -170,17 +171,27 @@ def _jobs(setting: bench.Setting, wanted: list[str], numbers: list[str], seed: i
     strange = [
         n for n in (*numbers, *itertools.chain(*(only for _, only, _ in asked))) if n not in arithmetic.ARITHMETIC
     ]
+    updates = [own["update"] for _, _, own in asked if own.get("update", UPDATES[0]) not in UPDATES]
+    if updates:
+        raise TinylearnError(f"update is one of {', '.join(UPDATES)}, in float32, not {updates[0]!r}", USAGE)
     if strange or not numbers:
         raise TinylearnError(f"arithmetic is of {', '.join(arithmetic.ARITHMETIC)}, not {', '.join(strange)!r}", USAGE)
     jobs = [
         arithmetic.Job(name, number, seed, {**shared, **own} if arithmetic.trains(name) else own)
         for name, only, own in asked
         for number in arithmetic.of_method(name, only or numbers)
-        if number in arithmetic.WIDTHS or not own.get("filter")  # of which float32 knows nothing
+        if _known(number, own)
     ]
     if any(job.arithmetic == "float32" for job in jobs) and not find_spec("torch"):
         raise TinylearnError('float32 needs PyTorch: pip install "tinylearn[train]", or say --arithmetic int8', USAGE)
+    if not jobs:
+        raise TinylearnError("no row is left: update= is for float32 alone, and filter= for integers", USAGE)
     return jobs
+
+
+def _known(number: str, own: dict) -> bool:
+    """float32 knows nothing of filters, and nothing else of updates other than the board's."""
+    return "update" not in own if number in arithmetic.WIDTHS else not own.get("filter")
 
 
 def _row(text: str) -> tuple[str, list[str], dict]:

@@ -169,12 +169,18 @@ def _convolve(op: tlm.OperatorRecord, x: Tensor, w: Tensor, pads: tuple[int, ...
     return F.conv2d(F.pad(x, pads), w, None, op.stride, 0, op.dilation, groups)
 
 
+def weight_scales(model: tlm.Model, index: int) -> np.ndarray:
+    """float64 [output channels]: the scale of each one's weights."""
+    op = model.ops[index]
+    record, channels = model.tensors[op.w], model.channels(op)
+    scales = np.frombuffer(model.raw, "<f4", channels, record.scales) if record.scales else np.float32(record.scale)
+    return np.broadcast_to(scales, (channels,)).astype(np.float64)
+
+
 def _weights(model: tlm.Model, index: int, device: torch.device) -> Weights:
     op = model.ops[index]
-    record = model.tensors[op.w]
     channels = model.channels(op)
-    scales = np.frombuffer(model.raw, "<f4", channels, record.scales) if record.scales else np.float32(record.scale)
-    scales = np.broadcast_to(scales, (channels,)).astype(np.float64)
+    scales = weight_scales(model, index)
     stored = model.constant(op.w).astype(np.float64)
     if op.name == ir.DEPTHWISE_CONV2D:
         w = stored.transpose(3, 0, 1, 2) * scales[:, None, None, None]

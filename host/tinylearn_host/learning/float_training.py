@@ -21,6 +21,7 @@ from torch import Tensor
 from tinylearn_host import ir, simulator
 from tinylearn_host.learning import float_heads
 from tinylearn_host.learning.float_net import FloatNet, Weights
+from tinylearn_host.learning.float_updates import Update
 
 CHUNK = 64  # queries of each episode that run at a time
 
@@ -83,7 +84,8 @@ class FloatTraining:
     """Lessons of one shape (number of samples and classes), side by side.
 
     choices: {operator: Trained} of firmware/tinylearn/tail.py, one for each lesson or one for all; parameters: of
-    tl_train.augment, or None; cut: where the trained tail begins, None: as early as the choices say.
+    tl_train.augment, or None; cut: where the trained tail begins, None: as early as the choices say; update: of
+    float_updates.UPDATES.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class FloatTraining:
         parameters: object,
         rate: float,
         cut: int | None = None,
+        update: str = "sgd",
     ):
         self.net, self.rate, self.views, self.device = net, rate, views, net.device
         choices = choices if isinstance(choices, list) else [choices]
@@ -112,8 +115,10 @@ class FloatTraining:
         self.boundary = {i: torch.stack([b[i] for b in boundaries]) for i in boundaries[0]}  # [1 + V, n, E, ...]
         self.orders = [Order(self.count, lesson.seed) for lesson in lessons]
         self.trained, self.masks = {}, []
+        self.of: list[tuple[int, bool]] = []
         for index in chosen:
             self._own(index, [choice.get(index) for choice in choices])
+        self.update = Update(update, net.model, self.of, self.device) if self.of else None
         self.steps = 0
 
     def _own(self, index: int, parts: list) -> None:
@@ -124,6 +129,7 @@ class FloatTraining:
                 value = value.expand(self.episodes, *value.shape[1:]).clone().requires_grad_()
                 masks = [self._mask(index, part, value[0], flag) for part in parts]
                 whole = all(bool(mask.all()) for mask in masks)
+                self.of.append((index, flag == 1))
                 self.masks.append(
                     (value, None if whole else torch.stack(torch.broadcast_tensors(*masks)).to(self.device))
                 )
@@ -199,8 +205,9 @@ class FloatTraining:
 
     def descend(self, gradients: tuple[Tensor, ...]) -> None:
         """A step of each trained tensor, where its mask has it trained."""
-        for (value, mask), gradient in zip(self.masks, gradients, strict=True):
-            value -= self.rate * (gradient if mask is None else gradient * mask)
+        for i, ((value, mask), gradient) in enumerate(zip(self.masks, gradients, strict=True)):
+            step = self.update(i, gradient)
+            value -= self.rate * (step if mask is None else step * mask)
 
     def run(self, steps: int, patience: int) -> None:
         """Until each episode's loss has not fallen for `patience` steps; the weights at its lowest stay."""

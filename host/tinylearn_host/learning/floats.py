@@ -99,7 +99,8 @@ class Floats(Runner):
         job = as_trained(self.model, job, len(lessons[0].classes), int(lessons[0].classes.max()) + 1)
         fits, settings = self._fits(job, lessons)
         choices = [one.tail.choice for one in fits]
-        training = FloatTraining(self.net, choices, lessons, settings.views, settings.augment, settings.rate)
+        given = (settings.views, settings.augment, settings.rate)
+        training = FloatTraining(self.net, choices, lessons, *given, update=job.options.get("update", "sgd"))
         return training, fits[0].steps
 
     def _fits(self, job: Job, lessons: list) -> tuple[list, object]:
