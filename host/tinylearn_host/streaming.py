@@ -100,8 +100,8 @@ def knows(model: tlm.Model, classes: list) -> bool:
     return {str(c) for c in classes} <= {str(label) for label in labels}
 
 
-def check(model: tlm.Model, support: Samples, query: Samples) -> None:
-    """Raise exit code 13 where the two sets do not fit the model or each other."""
+def check(model: tlm.Model, support: Samples, query: Samples, more: bool = False) -> None:
+    """Raise exit code 13 where the two sets do not fit the model or each other. more: other classes are known, too."""
     for name, samples in (("support", support), ("query", query)):
         if not _takes(model, samples.x):
             wanted = f"{int(np.prod(model.input_shape()))}" + (f" or, raw, the {model.front}" if model.front else "")
@@ -114,7 +114,7 @@ def check(model: tlm.Model, support: Samples, query: Samples) -> None:
     if not 2 <= len(support.classes) <= 256:
         raise TinylearnError(f"support has {len(support.classes)} classes; 2 to 256 can be taught", BAD_DATA)
     strangers = sorted({str(y) for y in query.y} - {str(y) for y in support.y})
-    if strangers:
+    if strangers and not more:
         raise TinylearnError(f"query has classes that support does not teach: {', '.join(strangers[:8])}", BAD_DATA)
 
 
@@ -135,14 +135,14 @@ def adapt(
 ) -> Outcome:
     """Run it all. path: the model on the host; on_board: its name on the board, where it must be already.
 
-    options: Model.adapt's; None: the board's to choose. The model starts as it came, whatever was saved on the board;
-    save=True: what it learns is its last save afterwards.
+    options: Model.adapt's; None: the board's to choose. The model starts as it came, whatever was saved on the board,
+    but with `continual` from its last save; save=True: what it learns is its last save afterwards.
     """
     model = tlm.read(path)
-    check(model, support, query)
     classes = support.classes
     options = {name: value for name, value in options.items() if value is not None}
-    before = knows(model, classes)
+    check(model, support, query, "continual" in options)
+    before = knows(model, classes) and "continual" not in options
     labels = bytes(classes.index(y) for y in support.y)
     steps = options.get("steps") or _steps(model, options.get("method", AUTO))
     arguments = (support.typecode, support.x[0].nbytes, before, classes, labels, len(query), options, steps)

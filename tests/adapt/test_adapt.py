@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from tinylearn_host import cli, curves, errors, flash, partition, samples, streaming, tlm
+from tinylearn_host import cli, curves, errors, flash, partition, samples, simulator, streaming, tlm
 from tinylearn_host.errors import TinylearnError
 from tinylearn_host.transport import connect
 
@@ -199,6 +199,37 @@ def test_the_network_is_trained(backbone, tmp_path, method):
     assert all(step["loss"] > 0 and 0 <= step["accuracy"] <= 1 for step in report["steps"])
     tight = adapt_command(trainable, tmp_path, "--method", method, "--budget", "1K")
     assert tight.exit_code == errors.NOT_ENOUGH_RAM and "takes at least" in tight.stderr
+
+
+def test_task_after_task(board_name, board_port, backbone, tmp_path):
+    """With --continual a board goes on from what it has saved, with the simulator's bits, and is asked about all."""
+    trainable = tmp_path / "trainable.tlm"
+    tlm.save(partition.prepare(tlm.read(backbone)), trainable)
+    here = tinylearn_of(trainable)
+    known: list = []
+    given = {"method": "full", "layers": 2, "steps": 2, "views": 0, "seed": 5, "budget": 24000, "continual": "lightcl"}
+    for seed, names in ((1, ("cat", "dog")), (2, ("owl", "fox"))):
+        support, query = sets(names=names, shots=3, queries=2, seed=seed)
+        known.append(query)
+        asked = samples.check(
+            np.concatenate([q.x for q in known]).reshape(-1, 8, 8), np.concatenate([q.y for q in known])
+        )
+        there = on_board(board_port, trainable, support, asked, **given, save=True)
+        here.adapt([(bytes(x), y) for x, y in zip(support.x, support.y, strict=True)], **given)
+        wanted = [here.predict(bytes(x)) for x in asked.x]
+        assert there.after == [label for label, _ in wanted]
+        assert [round(32768 * p) for p in there.confidence] == [round(32768 * p) for _, p in wanted]
+    assert set(here.labels) == {"cat", "dog", "owl", "fox"}
+    result = adapt_command(trainable, tmp_path, "--method", "prototype", "--continual")
+    assert result.exit_code == errors.USAGE and "with prototype nothing is forgotten" in result.stderr
+
+
+def tinylearn_of(path):
+    """The package of boards over the simulator, with a model."""
+    simulator.on_path()
+    from tinylearn.model import load
+
+    return load(str(path), recall=False)
 
 
 def test_without_matplotlib_it_says_what_to_install(backbone, tmp_path, monkeypatch):

@@ -80,6 +80,12 @@ def training_options(command: Callable) -> Callable:
             callback=_number,
             help="Sum gradients over patches of 2x2 or 4x4 pixels. Read the patent notice in docs/training.md first.",
         ),
+        click.option(
+            "--continual",
+            is_flag=True,
+            callback=lambda ctx, param, value: "lightcl" if value else None,
+            help="One task more, after what --save has kept on the board, without forgetting that.",
+        ),
         click.option("--ratio", type=SHARE, help="Share of a layer's channels (method tinytrain, as the following)."),
         click.option("--axis", type=click.Choice(["input", "output"]), help="Whose channels are chosen."),
         click.option("--criterion", type=click.Choice(CRITERIA), help="What makes a layer worth its training."),
@@ -124,8 +130,8 @@ def command(model, board, port, transport, support, query, method, save, plot, r
 
     Flashes if needed, streams the support examples over serial, adapts on the board, then asks it about every query.
     x: uint8 pixels, int8 as the model takes it, or float32. "Before" is the model as it came where it has those
-    classes, else chance; what was saved on the board plays no part. Seconds are the board's own, the serial link not
-    counted. --board sim needs no board.
+    classes, else chance; what was saved on the board plays no part, but for --continual. Seconds are the board's own,
+    the serial link not counted. --board sim needs no board.
     """
     if save and board == SIMULATOR:
         raise TinylearnError("the simulator runs in this process and keeps nothing: --save needs a board", USAGE)
@@ -138,8 +144,13 @@ def command(model, board, port, transport, support, query, method, save, plot, r
             f"--report shows what is trained of the network, and method {method} trains a head: {', '.join(TAILS)} do",
             USAGE,
         )
+    if options["continual"] and method not in TAILS:
+        raise TinylearnError(
+            f"--continual is for {', '.join(TAILS)}, which train the network: with {method} nothing is forgotten",
+            USAGE,
+        )
     taught, asked = samples.load(support), samples.load(query)
-    streaming.check(tlm.read(model), taught, asked)
+    streaming.check(tlm.read(model), taught, asked, bool(options["continual"]))
     _check_training(tlm.read(model), model, method, options["scheme"])
     with open_board(board, port, transport) as link, progress_bar() as show:
         outcome = adapt_on(link, model, taught, asked, show, method=method, save=save or None, **options)

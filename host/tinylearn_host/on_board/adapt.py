@@ -18,14 +18,14 @@ heap = getattr(gc, "mem_alloc", None)  # None on CPython, which has no such thin
 
 
 class Session:
-    def __init__(self, model, typecode, nbytes, read, say):
+    def __init__(self, model, typecode, nbytes, recall, read, say):
         self.typecode, self.read, self.say = typecode, read, say
         self.buffer = bytearray(nbytes)
         self.outside = 0  # microseconds spent on the link and on looking at the heap
         self.peak = 0
         self.look()
         self.code = heap and heap()  # native modules and bytecode, this program's included, and the interpreter's own
-        self.model = tinylearn.load(model, recall=False)
+        self.model = tinylearn.load(model, recall=recall)
         self.look()
 
     def look(self):
@@ -90,7 +90,7 @@ class Support:
 
 
 def session(model, typecode, nbytes, before, classes, labels, queries, options, steps, **link):
-    s = Session(model, typecode, nbytes, **link)
+    s = Session(model, typecode, nbytes, "continual" in options, **link)  # one more task, or from the beginning
     if before:
         s.predict("before", queries)
     s.adapt(classes, labels, options, steps)
