@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "host"), str(ROOT / "firmware"), str(ROOT / "benchmarks")]
 
+from learning_claims import COMMON  # noqa: E402
 from tinylearn_host import boards, paths, sizes, tlm  # noqa: E402
 from tinylearn_host.device import kb  # noqa: E402
 from tinylearn_host.learning import report  # noqa: E402
@@ -43,7 +44,8 @@ def text(name: str) -> str:
 
 def _task(result: dict) -> str:
     setting = result["setting"]
-    rows = [_row(row) for row in result["rows"] if row["arithmetic"] == "int8"]
+    plain = [row for row in result["rows"] if row["arithmetic"] == "int8" and not set(row["options"]) - set(COMMON)]
+    rows = [_row(row) for row in plain]
     about = f"{report.title(setting)}; {setting['episodes']} episodes, `{setting['model']['name']}`."
     return f"{about[0].upper()}{about[1:]}\n\n{HEAD}\n" + "\n".join(rows)
 

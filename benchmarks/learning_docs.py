@@ -13,6 +13,8 @@ from tinylearn_host.learning import report
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "benchmarks" / "results" / "learning"
+CLASSES = ROOT / "benchmarks" / "results" / "classes"  # by a backbone that was not meta-trained
+REPLAYS = ROOT / "benchmarks" / "results" / "replay"  # of `tinylearn benchmark --replay`
 TARGET, PICTURE = ROOT / "docs" / "learning.md", ROOT / "docs" / "learning.svg"
 SLOPE = 1.0  # points that int8 may be off float32
 
@@ -34,8 +36,8 @@ again, and takes files of your own.
   the forward's cycles on the emulated one. Flash is what `save()` writes.
 - Runs are of 10 steps, in the RAM that a Pico has beside each backbone. A row that has seen fewer episodes than its
   task says so, and is compared over those. A task, row or cost that is missing has not been run yet.
-- `tinytrain` without more words was run with `criterion="both"`, the paper's, when that was the default;
-  `criterion="fisher"` is now, because of what these and further runs showed (docs/training.md).
+- `tinytrain` chooses by `criterion="fisher"`, the default; "criterion both" is the paper's own (docs/training.md).
+- `update momentum` and so on are ablations in float32 of what a step is (`float_updates.py` beside the benchmark).
 - "none" is the model as it came: its own classifier's answer, or chance where it has none of the classes. "full, all
   layers" is fine-tuning of everything, whatever RAM it takes.
 - One example of each class, near what a backbone was trained on, hardly moves weights: there the differences say little
@@ -50,6 +52,7 @@ What was to be shown, and whether these results show it; differences in points, 
 {claims}
 
 The backbones are meta-trained for every method alike, which the paper's tables do for TinyTrain only.
+{classes}
 
 ## Accuracy of each method
 
@@ -64,7 +67,7 @@ Methods that train the network, in per cent of queries; off by more than {slope:
 {differences}
 
 {tasks}
-"""
+{replays}"""
 
 
 def write() -> None:
@@ -76,8 +79,8 @@ def write() -> None:
         picture(measured, PICTURE)
 
 
-def load() -> list[dict]:
-    return [json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))]
+def load(folder: Path = FOLDER) -> list[dict]:
+    return [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
 
 
 def text(results: list[dict]) -> str:
@@ -87,6 +90,8 @@ def text(results: list[dict]) -> str:
         overview=_overview(results),
         differences=_differences(results),
         tasks="\n\n".join(_task(result) for result in results),
+        classes=_classes(results, load(CLASSES)),
+        replays=_replays(load(REPLAYS)),
     )
 
 
@@ -168,6 +173,44 @@ def markdown(lines: list[list[str]]) -> str:
     head, *body = lines
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *body))
+
+
+def _classes(results: list[dict], others: list[dict]) -> str:
+    """Every method with and without meta-training, int8, over the same episodes."""
+    known = {task_name(result): learning_claims.rows_of(result) for result in results}
+    parts = []
+    for other in others:
+        name, lines = task_name(other), [["method", "classified", "meta-trained", "meta-trained - classified"]]
+        for method, of in learning_claims.rows_of(other).items():
+            mine = known.get(name, {}).get(method, {}).get("int8")
+            if "int8" in of and mine and method != "none":
+                n = min(len(of["int8"]["accuracies"]), len(mine["accuracies"]))
+                means = [sum(row["accuracies"][:n]) / n for row in (of["int8"], mine)]
+                lines.append([method, *(f"{mean:.1f}" for mean in means), words(paired(mine, of["int8"]))])
+        parts.append(
+            "\nWithout it, by a backbone that has only told the same drawings apart (`models/glyph/recipe.py "
+            f"--objective classes --steps 3000`; the other has had 6000), {name}, int8:\n\n{markdown(lines)}"
+        )
+    return "\n".join(parts)
+
+
+def _replays(results: list[dict]) -> str:
+    """Episodes that a board has been given, too."""
+    lines = [["task", "board", "episode", "method", "answers", "s there"]]
+    for result in results:
+        setting = result["setting"]
+        for row in result["rows"]:
+            own = {k: v for k, v in row["options"].items() if k not in (*learning_claims.COMMON, "width")}
+            method = ", ".join([row["method"], *(f"{k} {v}" for k, v in own.items())])
+            bits = "the same bits" if row["same"] else "**different**"
+            lines.append(
+                [task_name(result), setting["board"], str(row["number"]), method, bits, f"{row['seconds']:.1f}"]
+            )
+    if len(lines) == 1:
+        return ""
+    return (
+        f"\n## Episodes replayed on boards\n\n`tinylearn benchmark --replay`, drawn at random.\n\n{markdown(lines)}\n"
+    )
 
 
 # ---- Picture ---------------------------------------------------------------------------------------------------------

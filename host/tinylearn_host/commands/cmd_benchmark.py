@@ -61,7 +61,9 @@ def _list(text: str | None) -> list[str]:
 @click.option("--queries", type=click.IntRange(1), default=10, show_default=True, help="Asked there of each episode.")
 @click.option("--limit", type=click.IntRange(1), help="Seconds, after which rows have to do with fewer episodes.")
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="Write the JSON there, too, beside other rows of the same task."
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write the JSON there, too, beside other rows of the same task; of --replay by itself.",
 )
 @json_option
 def command(
@@ -95,7 +97,7 @@ def command(
     chosen = {name: value for name, value in options.items() if value is not None}
     jobs_to_run = _jobs(setting, _list(method), _list(numbers), seed, chosen)
     if replay:
-        _replay(setting, jobs_to_run, replaying.sample(episodes, replay, seed), board, queries, as_json)
+        _replay(setting, jobs_to_run, replaying.sample(episodes, replay, seed), board, queries, as_json, output)
         return
     processes = jobs or os.cpu_count() or 1
     start = time.monotonic()
@@ -111,7 +113,7 @@ def command(
         click.echo(report.text(result))
 
 
-def _replay(setting: bench.Setting, jobs: list, numbers: list[int], board: str, queries: int, as_json: bool) -> None:
+def _replay(setting: bench.Setting, jobs: list, numbers: list[int], board: str, queries: int, as_json, output) -> None:
     """Exit code 10 where the board answers otherwise than the simulator."""
     task, model = setting.open()
     on_board = [job for job in jobs if job.arithmetic in arithmetic.WIDTHS and job.method != arithmetic.NONE]
@@ -119,8 +121,13 @@ def _replay(setting: bench.Setting, jobs: list, numbers: list[int], board: str, 
         path = Path(folder) / setting.model.name
         tlm.save(model, path)
         if link is not None:
-            flash.flash(link, path, show)
+            also = ("tl_filter",) if any(job.options.get("filter") for job in on_board) else ()
+            flash.flash(link, path, show, also=also)
         found = replaying.run(link, path, task, on_board, numbers, queries, show)
+    if output:
+        about = {"task": setting.spec, "way": setting.way, "shot": setting.shot, "board": board, "queries": queries}
+        about.update(model=setting.model.name, seed=jobs[0].seed)
+        report.save({"setting": about, "rows": [asdict(one) for one in found]}, output)
     if as_json:
         print_json([asdict(one) for one in found])
     else:

@@ -19,11 +19,13 @@ Show = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Replayed:
-    """seconds: of the adaptation, on the board; peak: of its heap in bytes, or None where it cannot tell."""
+    """seconds: of the adaptation, on the board; peak: of its heap in bytes, or None where it cannot tell; options: of
+    model.adapt."""
 
     number: int
     method: str
     arithmetic: str
+    options: dict
     same: bool
     seconds: float
     peak: int | None
@@ -55,7 +57,9 @@ def run(
             there = streaming.adapt(board, path, flash.MODEL, support, query, method=method, **options)
             here = streaming.adapt(None, path, flash.MODEL, support, query, method=method, **options)
             same = _bits(there) == _bits(here)
-            found.append(Replayed(number, job.method, job.arithmetic, same, there.seconds, there.peak_heap_bytes))
+            found.append(
+                Replayed(number, job.method, job.arithmetic, job.options, same, there.seconds, there.peak_heap_bytes)
+            )
             show("replaying", len(found), len(jobs) * len(numbers))
     return found
 
