@@ -98,16 +98,7 @@ ALONE void choose_rows(const channel_t *c, const tl_tap_t *list, const tl_taps_t
         left -= 3;
     }
     d->skip = -14 * left;
-    d->start = c->bias - c->g->x_zero * sum + (d->raw ? 0 : tl_lift(c->shift));
-}
-
-// By way of their sums
-ALONE void put_sums(const channel_t *c, const int8_t *x, int8_t *y, int32_t n, const tl_taps_of_t *d) {
-    for (; n > 0; n--, x += d->x_step, y += d->y_step) {
-        int32_t sum;
-        tl_tapped(x, &sum, 1, d);
-        *y = tl_clamp(tl_requantize(sum, c->mult, c->shift), c->g->y_zero, -128, 127);
-    }
+    d->start = c->bias - c->g->x_zero * sum + tl_lift(c->shift);
 }
 
 // Which taps of a window at `start` lie inside, without a search where all do
@@ -119,13 +110,11 @@ ALONE tl_taps_t inside(int32_t start, int32_t in, int32_t k, int32_t dilation) {
 }
 
 // Outputs that see the same columns, row by row; the next ones are those of other columns.
-ALONE void any_window(const channel_t *c, tl_tap_t *list, bool small) {
+ALONE void any_window(const channel_t *c, tl_tap_t *list) {
     const tl_window_t *g = c->g;
     const int32_t down = g->stride_h * g->in_w * g->in_c;
-    tl_taps_of_t d = {.raw = !small};
-    if (small) {
-        tl_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
-    }
+    tl_taps_of_t d;
+    tl_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
     for (int32_t ox = 0, left = -g->pad_left, n; ox < g->out_w; ox += n) {
         const tl_taps_t columns = inside(left, g->in_w, g->k_w, g->dilation_w);
         const int8_t *x = c->x + (columns.start - g->pad_top * g->in_w) * g->in_c;
@@ -154,11 +143,7 @@ ALONE void any_window(const channel_t *c, tl_tap_t *list, bool small) {
                 top += g->stride_h;
                 rows = inside(top, g->in_h, g->k_h, g->dilation_h);
             } while (n == 1 && oy + m < g->out_h && rows.first == first && rows.last == last);
-            if (small) {
-                tl_tapped(x, y, (uint32_t)(n * m), &d);
-            } else {
-                put_sums(c, x, y, n * m, &d);
-            }
+            tl_tapped(x, y, (uint32_t)(n * m), &d);
             x += m * down;
             y += m * g->out_w * g->out_c;
         }
@@ -243,12 +228,13 @@ ALONE void ring(const channel_t *c, uint32_t *scratch, bool small) {
 
 bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
     const int32_t *mult, const int8_t *shift, int8_t *y, const tl_work_t *work) {
-    bool slides = work->variant == TL_FAST_SMALL && tl_depthwise_slides(g);
+    bool small = work->variant == TL_FAST_SMALL, slides = small && tl_depthwise_slides(g);
 #ifdef __ARM_ARCH_6M__
+    // As good as all are small: no sum of 32 taps leaves what they may reach.
     tl_tap_t few[MAX_TAPS], *list = g->k_h * g->k_w <= MAX_TAPS ? few : work->at;
     const bool fits = list == few || work->bytes >= (uint32_t)(g->k_h * g->k_w) * sizeof(tl_tap_t);
     const bool dilated = g->dilation_h > 1 || g->dilation_w > 1; // may fall between the pixels, and see none
-    if (!slides && (dilated || !fits)) {
+    if (!slides && (dilated || !fits || !small)) {
         return false;
     }
 #else
@@ -267,9 +253,9 @@ bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_
             slide(&c);
         } else {
 #ifdef __ARM_ARCH_6M__
-            any_window(&c, list, work->variant == TL_FAST_SMALL);
+            any_window(&c, list);
 #else
-            ring(&c, work->at, work->variant == TL_FAST_SMALL);
+            ring(&c, work->at, small);
 #endif
         }
     }

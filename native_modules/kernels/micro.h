@@ -161,12 +161,11 @@ typedef struct {
     int32_t skip;                // 0, 1 or 2: how many taps a multiple of 3 has more, times 14
     int32_t start;               // sum that an output begins with
     int32_t x_step, y_step;      // bytes from one output's window to the next, from one output to the next
-    uint32_t raw;                // 1: y is int32, sums
     tl_requant_t requant;
 } tl_taps_of_t;
 
 // n outputs, the first with its window's corner at x
-void tl_tapped(const int8_t *x, void *y, uint32_t n, const tl_taps_of_t *d);
+void tl_tapped(const int8_t *x, int8_t *y, uint32_t n, const tl_taps_of_t *d);
 #else
 // Depthwise with any window: one row of outputs of one channel, from a ring of rows of pixel pairs.
 typedef struct {

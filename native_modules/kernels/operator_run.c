@@ -4,25 +4,16 @@
 
 #define REACH (1 << 20) // of sums; half of it where they are rounded once
 
-// Whether what the host has proved of the file's weights holds for others too: no input can make a sum that
-// tl_requant_t (micro.h) does not hold. Each sum lies between b + up * least - down * most and b + up * most - down *
-// least of x, where up and down are the weights above and below 0.
+// Whether what the host has proved of the file's weights holds for any others: windows so small that no sum of theirs
+// leaves what tl_requant_t (micro.h) holds. Larger ones would have to be looked through each time.
 static bool is_small(const tl_call_t *call) {
     const tl_window_t *g = &call->g.window;
-    const bool depthwise = call->code == TL_DEPTHWISE_CONV2D;
-    const int32_t n = g->k_h * g->k_w * (depthwise ? 1 : g->in_c), next = depthwise ? g->out_c : 1;
+    const int32_t n = g->k_h * g->k_w * (call->code == TL_DEPTHWISE_CONV2D ? 1 : g->in_c);
     const int32_t *b = call->span[TL_B].at;
     const int8_t *shift = (const int8_t *)((const int32_t *)call->span[TL_REQUANT].at + g->out_c);
-    const int8_t *w = call->span[TL_W].at;
-    const int32_t most = 127 - g->x_zero, least = 128 + g->x_zero;
-    for (int32_t o = 0; o < g->out_c; o++, w += depthwise ? 1 : n) {
-        int32_t up = 0, down = 0;
-        for (int32_t i = 0, at = 0; i < n; i++, at += next) {
-            const int32_t v = w[at];
-            *(v < 0 ? &down : &up) += v;
-        }
-        const int32_t bias = b ? b[o] : 0, reach = REACH >> (shift[o] == 0);
-        if (bias >= reach - up * most + down * least || bias <= up * least - down * most - reach) {
+    for (int32_t o = 0; o < g->out_c; o++) {
+        const int32_t room = (REACH >> (shift[o] == 0)) - n * (127 * 255), v = b ? b[o] : 0;
+        if (v >= room || v <= -room) {
             return false;
         }
     }

@@ -8,13 +8,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from tinylearn_host import ir, variants
+from tinylearn_host import ir, simulator, tlm, variants
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "kernels"))
 
 from graphs_backward import Maker
-from make_golden_backward import MAGIC, RATE, VERSION, back
-from tail import BIAS, WEIGHTS, Train
+from make_golden_backward import BACKWARD, MAGIC, RATE, VERSION, back, record
+from tail import BIAS, STATE, WEIGHTS, Train
+
+simulator.on_path()
+
+import tl_grad  # noqa: E402
+import tl_infer  # noqa: E402
 
 FORMS = (ir.CONV2D, ir.CONV2D, ir.DEPTHWISE_CONV2D, ir.DEPTHWISE_CONV2D, ir.FULLY_CONNECTED, "pointwise")
 STEPS = range(-36, -17)  # exponents of rates: from steps that are next to nothing to some of many units
@@ -96,6 +101,48 @@ def records(seed: int, count: int) -> list[bytes]:
         train = {0: chosen(rng, g, depthwise)}
         found.append(back(model, width, train, seed * count + i, mode=mode, momentum=200, scratch_least=scratch))
     return found
+
+
+def changed(seed: int) -> bytes:
+    """One operator with other weights than its file's, too large for its variant or not, and the plain kernel's answer.
+    The way back does nothing, but says where the scratch is."""
+    rng = np.random.default_rng(seed)
+    of, _ = graph(rng, seed, FORMS[seed % 4])
+    of.tensors[of.ops[0].weights].data //= 4
+    fast, plain = (np.frombuffer(tlm.build(of, growth=growth), np.uint8) for growth in (3.0, None))
+    model = tlm.read(fast.tobytes())
+    op, tensors = model.ops[0], model.tensors
+    arena = np.zeros(model.arena, np.int8)
+    w = rng.integers(-127, 128, tensors[op.w].bytes) if seed % 3 == 0 else np.full(tensors[op.w].bytes, 127)
+    w = w.astype(np.int8)
+    arena[tensors[op.x].place :][: tensors[op.x].bytes] = rng.choice([-128, 127])
+    at = {}
+    parts = {"w": w, "b": model.constant(op.b), "dy": np.zeros(tensors[op.y].bytes, np.int8)}
+    for name, part in {**parts, "exponents": np.zeros(len(tensors), np.int32)}.items():
+        arena = np.append(arena, np.zeros(-len(arena) % 4, np.int8))
+        at[name] = len(arena)
+        arena = np.append(arena, np.frombuffer(part.tobytes(), np.int8))
+    arena = np.append(arena, np.zeros(-len(arena) % 4, np.int8))
+    expected = _answer(plain, arena, at, {"x": tensors[op.x].place, "y": tensors[op.y].place})
+    places = np.full(len(tensors), -1, np.int32)
+    places[[op.w, op.b]] = at["w"], at["b"]
+    scratch = (tensors[op.s].place, tensors[op.s].bytes) if op.s != tlm.NOBODY else (0, 0)
+    plan = np.array([0, 0, at["dy"], -1, -1, -1, *scratch, 0, 0, -1, 1, -1, -1, -1, 8], np.int32)
+    state = np.array([1, at["exponents"], *[0] * (STATE - 2)], np.int32)
+    state_after = state.copy()
+    assert tl_grad.backward(fast.copy(), expected, places, plan, state_after) == 0
+    masks = np.array([-1], np.int32)
+    return record(BACKWARD, fast, arena, places, masks, plan, state, expected, state_after)
+
+
+def _answer(file: np.ndarray, arena: np.ndarray, at: dict, activations: dict) -> np.ndarray:
+    """The arena after the forward of a file without scratch."""
+    model, after = tlm.read(file.tobytes()), arena.copy()
+    places = np.full(len(model.tensors), -1, np.int32)
+    for name, place in {**activations, "w": at["w"], "b": at["b"]}.items():
+        places[getattr(model.ops[0], name)] = place
+    assert tl_infer.run(file, after, 0, 1, places) == 0
+    return after
 
 
 def file(records: list[bytes]) -> bytes:

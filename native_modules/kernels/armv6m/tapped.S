@@ -9,8 +9,7 @@
     .equ START, 12
     .equ X_STEP, 16
     .equ Y_STEP, 20
-    .equ RAW, 24
-    .equ REQUANT, 28
+    .equ REQUANT, 24
 
     .section .text.tl_tapped, "ax"
     .balign 4
@@ -59,9 +58,6 @@ tap:
     adds r6, r6, r7
 finish:
     mov r7, r9
-    ldr r0, [r7, #RAW]
-    cmp r0, #0
-    bne raw
     adds r7, #REQUANT // tl_requant_t: saturated, stored
     ldmia r7!, {r0, r1, r3}
     muls r0, r2, r0
@@ -83,7 +79,6 @@ finish:
 store:
     mov r1, r10
     strb r0, [r1]
-next:
     mov r0, r9
     ldr r0, [r0, #Y_STEP]
     add r10, r0
@@ -96,10 +91,6 @@ next:
     mov r2, r5 // the second one
     movs r4, #0
     b finish
-raw:
-    mov r1, r10
-    str r2, [r1]
-    b next
 saturate:
     asrs r0, r0, #31
     movs r1, #127
