@@ -169,3 +169,8 @@ def test_a_method_without_room_leaves_the_others(file):
     found = json.loads(run(*options, "--method", "prototype,full:budget=3000").stdout)
     assert [row["method"] for row in found["rows"]] == ["prototype"]
     assert "takes at least" in found["setting"]["refused"]["full int8"]
+
+
+def test_one_person_alone_has_an_interval_over_episodes():
+    values = np.array([80.0, 90.0, 85.0, 95.0])
+    assert bench.interval(values, ["ann"] * 4) == bench.interval(values, ["0", "1", "2", "3"])

@@ -116,8 +116,10 @@ def _row(job: Job, found: list[float], units: list[str]) -> dict:
 
 
 def interval(values: np.ndarray, units: list[str]) -> dict:
-    """Mean and half of its 95 % interval over units: episodes, or people where each has several episodes."""
+    """Mean and half of its 95 % interval over units: episodes, or people where each has several episodes and there are
+    several."""
     whose = np.unique(units, return_inverse=True)[1]
+    whose = whose if whose.any() else np.arange(len(values))
     means = np.bincount(whose, values) / np.bincount(whose)
     half = 1.96 * means.std(ddof=1) / len(means) ** 0.5 if len(means) > 1 else float("nan")
     return {"mean": round(float(means.mean()), 3), "interval": round(float(half), 3), "units": len(means)}
