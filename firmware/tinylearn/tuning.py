@@ -264,7 +264,7 @@ class Budgets:
             self.bytes = available - SPARE
         if times is None and settings.time_budget is not None:
             self.times = operator_seconds(model)
-        self.least = self.quickest = None
+        self.least = self.arena = self.quickest = None
 
     def fit(self, choice, width, hurry=True):
         """The Fit of a choice, kept in the best way that there is room for, or None. hurry: in fewer steps, if need
@@ -279,6 +279,8 @@ class Budgets:
     def in_memory(self, fit):
         if self.least is None or fit.bytes < self.least:
             self.least = fit.bytes
+        if self.arena is None or fit.arena < self.arena:
+            self.arena = fit.arena
         if self.bytes is not None and fit.bytes > self.bytes:
             return False
         if self.settings.piece is not None and fit.arena > self.settings.piece:
@@ -305,6 +307,12 @@ class Budgets:
                 "method %r takes at least %.1f s for %d samples and %d steps, and time_budget is %.1f s: give fewer "
                 "samples, or take 'prototype'"
                 % (method, self.quickest, self.count, LEAST_STEPS, self.settings.time_budget)
+            )
+        if self.settings.piece is not None and self.arena > self.settings.piece:
+            raise MemoryError(
+                "method %r needs %d bytes of RAM in one piece for %d samples, and the largest there is has %d: give "
+                "fewer samples, layers=2, or load the model first in main.py"
+                % (method, self.arena, self.count, self.settings.piece)
             )
         raise MemoryError(
             "method %r takes at least %d bytes of RAM for %d samples and %s: give fewer samples, or take 'prototype'"
