@@ -1,15 +1,16 @@
 """int8 models beside ONNX Runtime on the QDQ model that they stand for: `python benchmarks/onnx_runtime.py`.
 
 The networks are those that people bring (tests/host/networks.py), trained on scikit-learn's digits as
-tests/soak/test_trained_networks.py does it. Of each, on digits not trained on:
+tests/soak/test_trained_networks.py does it, or random. On inputs that they have not been calibrated on:
 
 layer       each layer on the int8 inputs that ONNX Runtime's own layers gave, so that nothing adds up on the way
 output      the whole model's logits
 reference   the same of the ONNX project's evaluator, in numpy
 optimised   the same of ONNX Runtime with all its optimisations, which joins QDQ nodes to integer kernels
+saturating  the same by those kernels as they come, which on x86 without VNNI cut sums of two products off at 16 bits
 
-ONNX Runtime runs without optimisations otherwise. A step is that of the output's scale. Writes
-benchmarks/results/quantizing/onnx_runtime.json and docs/quantizing.md.
+and how many digits the float and the int8 network get right. ONNX Runtime runs without optimisations otherwise. A step
+is that of the output's scale. Writes benchmarks/results/quantizing/onnx_runtime.json and docs/quantizing.md.
 """
 
 from __future__ import annotations
@@ -32,29 +33,35 @@ from tinylearn_host.simulator import Simulator  # noqa: E402
 RESULTS = ROOT / "benchmarks" / "results" / "quantizing" / "onnx_runtime.json"
 DOCUMENT = ROOT / "docs" / "quantizing.md"
 NETWORKS = ("mobilenet_v2", "resnet8", "ds_cnn", "mcunet", "cnn_1d")
-LAYERWISE, FEW = 10, 10  # samples that are looked at layer by layer; that the slow evaluator in numpy gets
+LAYERWISE, FEW = 10, 5  # samples that are looked at layer by layer; that the slow evaluator in numpy gets
+NOISE = 32  # samples of it that random networks are shown
 
-TEXT = """# int8 beside ONNX Runtime
+TEXT = """# int8 beside float, and beside ONNX Runtime
 
 Made by `benchmarks/onnx_runtime.py` from `benchmarks/results/quantizing/`; do not edit. Networks trained on
-scikit-learn's digits, made int8 by `tinylearn_host.quantize`; on {samples} digits not trained on, the board's bits
-beside ONNX Runtime's answers to the QDQ model. A step is that of the output's scale.
+scikit-learn's digits, made int8 by `tinylearn_host.quantize`: digits not trained on that are recognised, under noise.
 
-- What comes from ONNX rounds each sum once, as ONNX Runtime does. LiteRT's reference kernels, whose bits a `.tflite`
-  keeps, round twice, and about one value of 2^(1 - shift) differs by a step.
-- Averages become depthwise convolutions with a scale of their own: an average pool in its input's scale ends on a half
-  every second time, and what ONNX Runtime does with a half depends on the last bit of a float32.
-- What is left are sums so near a half that it matters that ONNX Runtime rounds scales, products and sums to float32,
-  and a board its multipliers to 29 bits. The deepest network magnifies such a step to two.
-- ONNX Runtime with its optimisations, which join QDQ nodes to integer kernels, is another matter: see the last column,
-  from the machine that ran this.
+| network | digits | float | int8 |
+| --- | ---: | ---: | ---: |
+{accuracy}
 
-| network | a layer: most | others | output: most | within a step | same | same class | ONNX's evaluator | optimised |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+The board's bits beside ONNX Runtime's answers to the QDQ model, trained on {samples} digits not trained on, random with
+batch statistics on {noise} samples of noise. A step is that of the output's scale.
+
+- `quantize` chooses all scales so that no sum comes near a half (`quantizing/steps.py`). What is left to rounding
+  elsewhere, some values in a million, has no place to happen, and a deep network has nothing to magnify.
+- So it makes no difference who computes: ONNX Runtime in float32, its integer kernels, the ONNX project's evaluator in
+  numpy, and boards give the same values.
+- But for one way. On x86 processors without VNNI, ONNX Runtime's integer kernels cut sums of two products off at 16
+  bits unless they are told not to (`session.x64quantprecision`). The last column is what they say as they come, on the
+  machine that ran this.
+- Averages become depthwise convolutions: an average pool in its input's scale ends on a half every second time.
+
+| network | layers: values that differ | output: steps apart | within a step | evaluator | optimised | as it comes |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
 {rows}
 
-"others": values of all layers that differ, per million, each layer on the same inputs. "ONNX's evaluator", "optimised":
-how far these are from ONNX Runtime without optimisations, at most, and how many outputs are within a step.
+"evaluator", "optimised", "as it comes": how many steps these are from ONNX Runtime without optimisations, at most.
 """
 
 
@@ -66,31 +73,49 @@ how far these are from ONNX Runtime without optimisations, at most, and how many
 def main(networks: str, trained: Path | None, samples: int, table: bool) -> None:
     found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in [] if table else networks.split(","):
-        result, shown = _quantised(name, trained, samples)
-        found[name] = {"samples": samples, **figures(result, shown)}
+        result, shown, truth = _quantised(name, trained)
+        found[name] = {"samples": samples, **figures(result, shown[:samples]), "accuracy": _accuracy(result, truth)}
+        result, noise = _random(name)
+        found[name]["random"] = {"samples": len(noise), **figures(result, noise)}
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
         RESULTS.write_text(json.dumps(found, indent=1) + "\n")
         click.echo(f"{name}: {found[name]}")
     DOCUMENT.write_text(text(found))
 
 
-def _quantised(name: str, folder: Path | None, samples: int) -> tuple[quantizing.Quantised, np.ndarray]:
-    """The int8 model, and digits it has not seen, float32 [samples, ...]."""
+def _quantised(name: str, folder: Path | None) -> tuple[quantizing.Quantised, np.ndarray, np.ndarray]:
+    """The int8 model; digits it has not seen, float32 [N, ...], each in several views; their labels."""
     import test_trained_networks as digits
     import torch
 
     kept = folder / f"{name}.pt" if folder else None
     if kept and kept.exists():
         net, shape, pixels = torch.load(kept, weights_only=False)
+        labels = digits.load()[1]
     else:
-        net, shape, pixels, _ = digits.trained(name)
+        net, shape, pixels, labels = digits.trained(name)
         if kept:
             folder.mkdir(parents=True, exist_ok=True)
             torch.save((net, shape, pixels), kept)
     torch.manual_seed(1)
     calibration = digits.sized(pixels[:200], shape)
-    shown = digits.sized(pixels[digits.TEACH : digits.TEACH + samples], shape)
-    return quantizing.quantize(net, calibration, name=name), shown.numpy()
+    shown, truth = digits.views(name, pixels, labels, shape)
+    return quantizing.quantize(net, calibration, validate=(shown, truth), name=name), shown.numpy(), truth.numpy()
+
+
+def _random(name: str) -> tuple[quantizing.Quantised, np.ndarray]:
+    import networks
+    import torch
+
+    torch.manual_seed(0)
+    net, sample = networks.NETWORKS[name]()
+    net, x = networks.settled(net, torch.rand(16, *sample.shape[1:])), torch.rand(2 * NOISE, *sample.shape[1:])
+    return quantizing.quantize(net, x[NOISE:], quick=True, name=name), x[:NOISE].numpy()
+
+
+def _accuracy(result: quantizing.Quantised, truth: np.ndarray) -> dict:
+    real, shown = result.validation.top1(truth)
+    return {"digits": len(truth), "float": round(real, 4), "int8": round(shown, 4)}
 
 
 def figures(result: quantizing.Quantised, samples: np.ndarray) -> dict:
@@ -106,6 +131,7 @@ def figures(result: quantizing.Quantised, samples: np.ndarray) -> dict:
         "output": _apart(ours, theirs, y),
         "reference": _apart(_evaluated(result.qdq, few), theirs[: len(few)], y),
         "optimised": _apart(Runner(result.qdq, optimised=True).outputs(samples), theirs, y),
+        "saturating": _apart(Runner(result.qdq, optimised=True, saturating=True).outputs(samples), theirs, y),
     }
 
 
@@ -160,16 +186,22 @@ def text(found: dict) -> str:
     def share(value: float) -> str:
         return f"{100 * value:.1f} %"
 
-    rows = []
-    for name in [name for name in NETWORKS if name in found]:
-        row = found[name]
-        output, others = row["output"], [row[key] for key in ("reference", "optimised")]
-        cells = [row["layer"]["most"], f"{1e6 * row['layer']['other']:.1f}", output["most"]]
-        cells += [share(output[key]) for key in ("within", "same", "same_class")]
-        cells += [f"{other['most']}, {share(other['within'])}" for other in others]
-        rows.append(f"| {name} | {' | '.join(map(str, cells))} |")
-    counts = sorted({row["samples"] for row in found.values()})
-    return TEXT.format(rows="\n".join(rows), samples=" or ".join(map(str, counts)))
+    def row(name: str, one: dict) -> str:
+        output = one["output"]
+        cells = [share(one["layer"]["other"]), output["most"], share(output["within"])]
+        cells += [one[key]["most"] for key in ("reference", "optimised", "saturating")]
+        return f"| {name} | {' | '.join(map(str, cells))} |"
+
+    known = {name: found[name] for name in NETWORKS if name in found}
+    rows = [row(f"{name}, trained", one) for name, one in known.items()]
+    rows += [row(f"{name}, random", one["random"]) for name, one in known.items()]
+    facts = ((name, one["accuracy"]) for name, one in known.items())
+    accuracy = [f"| {name} | {a['digits']} | {share(a['float'])} | {share(a['int8'])} |" for name, a in facts]
+    samples, noise = (
+        " or ".join(sorted({str(one["samples"]) for one in ones}))
+        for ones in (known.values(), [one["random"] for one in known.values()])
+    )
+    return TEXT.format(accuracy="\n".join(accuracy), rows="\n".join(rows), samples=samples, noise=noise)
 
 
 if __name__ == "__main__":

@@ -107,8 +107,8 @@ def cnn_1d(classes: int = 6, channels: int = 8, length: int = 64) -> tuple[nn.Mo
 NETWORKS = {"mobilenet_v2": mobilenet_v2, "resnet8": resnet8, "ds_cnn": ds_cnn, "mcunet": mcunet, "cnn_1d": cnn_1d}
 
 
-def settled(net: nn.Module, sample: Tensor, seed: int = 0) -> nn.Module:
-    """`net` in evaluation mode, its batch normalisation fed with noise of the sample's shape and random factors."""
+def settled(net: nn.Module, samples: Tensor, seed: int = 0) -> nn.Module:
+    """`net` in evaluation mode, its batch normalisation fed with the samples and random factors, all from the seed."""
     torch.manual_seed(seed)
     for part in net.modules():
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -117,5 +117,5 @@ def settled(net: nn.Module, sample: Tensor, seed: int = 0) -> nn.Module:
             part.momentum = None
     net.train()
     with torch.no_grad():
-        net(torch.rand(16, *sample.shape[1:]))
+        net(samples)
     return net.eval()

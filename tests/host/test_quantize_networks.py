@@ -36,7 +36,7 @@ def made(name: str, settled: bool = True, **options) -> tuple[nn.Module, np.ndar
     torch.manual_seed(0)
     torch.set_num_threads(1)
     net, sample = networks.NETWORKS[name](**options)
-    net = networks.settled(net, sample) if settled else net.eval()
+    net = networks.settled(net, torch.rand(16, *sample.shape[1:])) if settled else net.eval()
     return net, np.random.default_rng(1).random((SAMPLES, *sample.shape[1:]), np.float32)
 
 
@@ -55,8 +55,8 @@ def test_a_module_becomes_layers_that_boards_have(small):
     assert result.graph.ops[-1].code == ir.FULLY_CONNECTED and not result.notes[1:]
 
 
-def test_every_layer_is_within_a_step_of_onnx_runtime(small):
-    """From the same int8 inputs, so that nothing adds up on the way."""
+def test_every_layer_is_that_of_onnx_runtime(small):
+    """Value by value, each from the same int8 inputs: quantizing/steps.py leaves none near a half."""
     result, x = small
     graph, names = result.graph, qdq.dequantised_names(result.qdq)
     run = Runner(quantizing._giving(result.qdq, [names[n] for n in (graph.input, *(op.output for op in graph.ops))]))
@@ -70,16 +70,16 @@ def test_every_layer_is_within_a_step_of_onnx_runtime(small):
             assert simulator.tl_infer.run(simulator.file, simulator.arena, index, index + 1) == 0
             if op.code == ir.RESHAPE:  # channels last on our side: what follows reads it in that order
                 theirs[op.output] = simulator.view(record.y).copy()
-            difference = np.abs(simulator.view(record.y).astype(int) - theirs[op.output])
-            assert difference.max() <= 1, (op.name, difference.max())
+            np.testing.assert_array_equal(simulator.view(record.y), theirs[op.output], op.name)
 
 
 def test_the_answer_is_that_of_onnx_runtime(small):
-    """docs/quantizing.md has the networks in full size, trained: deep ones magnify every step while they are random."""
+    """However deep and random the network, and in both ways in which ONNX Runtime does it."""
     result, x = small
     scale = result.graph.tensors[result.graph.output].scale
-    apart = np.abs(np.rint((result.calibration.shown - Runner(result.qdq).outputs(x)) / scale))
-    assert np.mean(apart <= 1) >= {"mobilenet_v2": 0.8, "mcunet": 0.9}.get(result.graph.name, 0.99), apart.max()
+    for optimised in (False, True):
+        theirs = Runner(result.qdq, optimised=optimised).outputs(x)
+        assert np.abs(np.rint((result.calibration.shown - theirs) / scale)).max() <= 1
 
 
 def _steps(real: np.ndarray, tensor: ir.Tensor) -> np.ndarray:
@@ -103,7 +103,7 @@ def test_boards_have_the_bits_of_the_simulator(small, board_name, board_port, tm
 
 
 @pytest.mark.parametrize("name", networks.NETWORKS)
-def test_the_answer_is_within_a_step_of_onnx_runtime(name):
+def test_untrained_networks_answer_as_onnx_runtime(name):
     """As PyTorch initialises them. In full size, as one command."""
     net, x = made(name, settled=False)
     result = tinylearn_host.quantize(net, x[:4], quick=True)
@@ -174,6 +174,26 @@ class OverTime(nn.Module):
 
 
 @pytest.mark.parametrize(
+    ("layers", "codes"),
+    [
+        ([nn.MaxPool2d(2), nn.ReLU()], [ir.CONV2D, ir.MAX_POOL, ir.RESHAPE]),
+        ([nn.ZeroPad2d(1), nn.MaxPool2d(2), nn.ReLU6()], [ir.CONV2D, ir.PAD, ir.MAX_POOL, ir.RESHAPE]),
+        ([nn.Flatten(), nn.ReLU()], [ir.CONV2D, ir.RESHAPE]),
+        ([nn.AvgPool2d(2), nn.ReLU()], [ir.CONV2D, ir.DEPTHWISE_CONV2D, ir.RESHAPE]),
+    ],
+)
+def test_a_relu_behind_a_pool_is_part_of_the_layer_before(layers, codes):
+    torch.manual_seed(0)
+    net, x = nn.Sequential(nn.Conv2d(2, 4, 3), *layers, nn.Flatten(), nn.LazyLinear(3)), torch.randn(SAMPLES, 2, 9, 9)
+    with torch.no_grad():
+        expected = net.eval()(x).numpy()
+    result = tinylearn_host.quantize(net, x, quick=True)
+    assert [op.code for op in result.graph.ops] == [*codes, ir.FULLY_CONNECTED]
+    np.testing.assert_allclose(result.calibration.real, expected, atol=1e-5)
+    assert result.calibration.sqnr > 25
+
+
+@pytest.mark.parametrize(
     ("net", "shape", "codes"),
     [
         (OverTime(), (60,), [ir.RESHAPE, ir.CONV2D, ir.CONV2D, ir.MEAN]),
@@ -192,6 +212,10 @@ class OverTime(nn.Module):
     ],
 )
 def test_networks_may_begin_with_anything(net, shape, codes):
+    torch.manual_seed(0)
+    for part in net.modules():
+        if hasattr(part, "reset_parameters"):
+            part.reset_parameters()
     net, x = net.eval(), np.random.default_rng(0).normal(size=(SAMPLES, *shape)).astype(np.float32)
     result = tinylearn_host.quantize(net, x, quick=True)
     assert [op.code for op in result.graph.ops] == codes
@@ -222,6 +246,7 @@ class Odds(nn.Module):
 
 
 def test_odds_and_ends_are_rewritten():
+    torch.manual_seed(0)
     net, x = Odds(), np.random.default_rng(0).random((SAMPLES, 2, 9, 11), np.float32) * 255
     net = networks.settled(net, torch.from_numpy(x))
     result = tinylearn_host.quantize(net, x, quick=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx_builder import Net
 from tinylearn_host.errors import TinylearnError
-from tinylearn_host.quantizing import bias, data, equalise, ranges
+from tinylearn_host.quantizing import bias, data, equalise, ranges, steps
 from tinylearn_host.quantizing.network import Network, from_model, read
 from tinylearn_host.quantizing.observe import BINS, Activation, observe, runner
 from tinylearn_host.quantizing.rewrite import rewrite
@@ -144,3 +145,43 @@ def test_statistics_are_those_of_all_samples(tmp_path):
     np.testing.assert_allclose(seen.high, y.max((0, 2, 3)), atol=1e-6)
     np.testing.assert_allclose(seen.mean, y.mean(0), atol=1e-5)
     assert seen.counts.sum() == y.size
+
+
+@given(st.lists(st.floats(1e-3, 4), min_size=1, max_size=3), st.booleans())
+def test_raised_ratios_leave_no_sum_near_a_half(ratios, together):
+    found = steps.raised(np.array(ratios), together)
+    fractions = [Fraction(float(ratio)).limit_denominator(steps.MOST) for ratio in found]
+    raised = found != np.array(ratios)
+    assert (found >= ratios).all()
+    for fraction, ratio, is_raised in zip(fractions, ratios, raised, strict=True):
+        assert fraction.denominator % 2 == 1 or not is_raised
+        assert float(fraction) <= max(1.01 * ratio, 1 / steps.MOST) * (1 + 1e-9) or not is_raised
+    if together and raised.any():  # sums of them, too
+        assert np.lcm.reduce([fraction.denominator for fraction in fractions]) <= steps.MOST
+
+
+def test_every_layer_of_a_network_has_such_ratios(tmp_path):
+    net = Net((2, 10, 10), 4).conv(6, 3, 1, 1).relu().conv(0, 3, 1, 1, depthwise=1).relu()
+    net.node("Add", net.nodes[1].output[0]).conv(8, 1).relu6().mean().dense(8, 3)
+    found = network(net, (3,), tmp_path)
+    seen = observe(found, samples(found.shape))
+    chosen = steps.choose(found, ranges.choose(seen, "min-max", found.input), {})
+    scale = {name: step[0] for name, step in chosen.activations.items()}
+    ends = {node.output[0]: node.output[0] for node in found.nodes}
+    ends.update({node.input[0]: node.output[0] for node in found.nodes if node.op_type in ("Relu", "Clip")})
+    checked = 0
+    for node in found.nodes:
+        y = scale[ends[node.output[0]]]
+        if node.op_type in ("Conv", "Gemm"):
+            ratios = scale[ends.get(node.input[0], node.input[0])] * chosen.weights[node.input[1]].astype(float) / y
+        elif node.op_type == "Add":
+            ratios = np.array([scale[ends[name]] for name in node.input]) / y
+        elif node.op_type == "ReduceMean":
+            ratios = np.array([scale[ends[node.input[0]]] / np.prod(found.shapes[node.input[0]][2:]) / y])
+        else:
+            continue
+        for ratio in ratios:
+            fraction = Fraction(float(ratio)).limit_denominator(steps.MOST)
+            assert fraction.denominator % 2 == 1 and abs(float(fraction) / ratio - 1) < 1e-6, node.name
+            checked += 1
+    assert checked > 6 + 6 + 2 + 8 + 1

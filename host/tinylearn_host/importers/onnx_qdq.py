@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from tinylearn_host.errors import BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnErro
 
 SMALLEST = float(np.finfo(np.float32).tiny)
 UNBOUNDED = (-math.inf, math.inf)
-SAME_STEP = {ir.AVG_POOL, ir.MAX_POOL, ir.PAD, ir.RESHAPE}  # move values, do not scale them
+MOVE = {ir.MAX_POOL, ir.PAD, ir.RESHAPE}  # values, in the step that they have
 UNCLAMPED = {ir.MEAN, ir.PAD, ir.RESHAPE, ir.SOFTMAX}
 NOT_INT8 = "is not quantised: this is no int8 model. Quantise it first: tinylearn quantize --help"
 
@@ -247,8 +247,11 @@ class _Translation:
         """Append the operator, now that its output's scale is known."""
         op, x = pending.op, self.tensors[pending.op.inputs[0]]
         op.output = y.name
-        if op.code in SAME_STEP and (x.scale, x.zero_point) != (y.scale, y.zero_point):
-            raise self._bad(f'the output of "{op.name}" has another scale than its input; they must be equal')
+        other = (x.scale, x.zero_point) != (y.scale, y.zero_point)
+        if op.code in MOVE and (other or (pending.limits != UNBOUNDED and op.code in UNCLAMPED)):
+            op, x = self._moved(op, x, y), self.tensors[f"{y.name}:moved"]
+        elif op.code == ir.AVG_POOL and other:
+            raise self._other_scale(op)
         if op.code == ir.SOFTMAX and (y.scale, y.zero_point) != (1 / 256, -128):
             raise self._unsupported(f"an output scale of {y.scale:g}", "end the model at the logits")
         if op.code == ir.CLAMP:
@@ -257,9 +260,25 @@ class _Translation:
             op.attrs["clamp"] = _clamp(pending.limits, y)
         elif pending.limits != UNBOUNDED:
             raise self._unsupported(f"a ReLU straight after {op.code}", "put it before, or quantise between the two")
-        if op.code == ir.RESHAPE:
+        if op.code == ir.RESHAPE or (op.code in (ir.CLAMP, ir.ADD) and x.name in self.flattened):
             self.flattened[y.name] = self.flattened.get(x.name, x.hwc)
         self.ops.append(op)
+
+    def _moved(self, op: ir.Op, x: ir.Tensor, y: ir.Tensor) -> ir.Op:
+        """Append `op`, which only moves values, in the step of its input; gives the operator that rescales them."""
+        if op.code == ir.PAD and op.attrs["value"] != x.zero_point:
+            raise self._other_scale(op)
+        op.output = f"{y.name}:moved"
+        self.tensors[op.output] = replace(y, name=op.output, scale=x.scale, zero_point=x.zero_point)
+        if op.code == ir.MAX_POOL:
+            op.attrs["clamp"] = (-128, 127)
+        elif op.code == ir.RESHAPE:
+            self.flattened[op.output] = self.flattened.get(x.name, x.hwc)
+        self.ops.append(op)
+        return ir.Op(ir.CLAMP, f"{op.name}:clamp", [op.output], y.name)
+
+    def _other_scale(self, op: ir.Op) -> TinylearnError:
+        return self._bad(f'the output of "{op.name}" has another scale than its input; they must be equal')
 
     # ---- operators
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tinylearn_host.quantizing import steps
 from tinylearn_host.quantizing.network import Network
 from tinylearn_host.quantizing.ranges import Range
 
-MOST_BIAS = 2.0**29  # steps of a bias: the board's sums stay in an int32 with it
 SOFTMAX = (1 / 256, -128)  # TFLite's own step of a softmax
 
 # What a rewritten network holds.
@@ -38,11 +38,10 @@ def quantise(network: Network, ranges: dict[str, Range], input_step: tuple[float
     import onnx
     from onnxruntime import quantization as ort
 
-    steps = {node.output[0]: SOFTMAX for node in network.nodes if node.op_type == "Softmax"}
+    given = {node.output[0]: SOFTMAX for node in network.nodes if node.op_type == "Softmax"}
     if input_step is not None:
-        steps[network.input] = input_step
-    overrides = {name: [_override(span, steps.get(name))] for name, span in ranges.items()}
-    overrides.update(_roomy_weights(network, overrides))
+        given[network.input] = input_step
+    overrides = _overrides(steps.choose(network, ranges, given))
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "quantised.onnx"
         ort.quantize_static(
@@ -64,32 +63,15 @@ def quantise(network: Network, ranges: dict[str, Range], input_step: tuple[float
         return onnx.load(path)
 
 
-def _override(span: Range, step: tuple[float, int] | None) -> dict:
-    if step is not None:
-        return {"scale": np.array(step[0], np.float32), "zero_point": np.array(step[1], np.int8)}
-    return {"rmin": np.array(span[0], np.float32), "rmax": np.array(span[1], np.float32)}
+def _overrides(chosen: steps.Steps) -> dict[str, list[dict]]:
+    """As the quantiser wants them: of an activation one, of weights one per output channel."""
 
+    def override(scale: float, zero_point: int, **more) -> dict:
+        return {"scale": np.array(scale, np.float32), "zero_point": np.array(zero_point, np.int8), **more}
 
-def _roomy_weights(network: Network, overrides: dict) -> dict[str, list[dict]]:
-    """Wider weight scales for channels whose bias would leave an int32 at x scale * weight scale.
-
-    There the products hardly count beside the bias, so nothing is lost by coarser weights.
-    """
-    wider = {}
-    for node in network.nodes:
-        if node.op_type not in ("Conv", "Gemm"):
-            continue
-        w, b = (network.constants[name].astype(np.float64) for name in node.input[1:])
-        reach = np.abs(w).reshape(len(w), -1).max(1)
-        needed = 127 * np.abs(b) / (_scale(overrides[node.input[0]][0]) * MOST_BIAS)
-        if (needed > reach).any():
-            ends = np.maximum(reach, needed).astype(np.float32)
-            wider[node.input[1]] = [{"axis": 0, "symmetric": True, "rmin": -end, "rmax": end} for end in ends]
-    return wider
-
-
-def _scale(override: dict) -> float:
-    return float(override.get("scale", (override.get("rmax", 0) - override.get("rmin", 0)) / 255))
+    found = {name: [override(*step)] for name, step in chosen.activations.items()}
+    found.update({name: [override(scale, 0, axis=0) for scale in all_] for name, all_ in chosen.weights.items()})
+    return found
 
 
 def weights(model) -> dict[str, np.ndarray]:

@@ -112,7 +112,8 @@ class _Rewriting:
         network = replace(self.old, nodes=self.nodes, constants=self.constants, shape=self.shape, output=output)
         network.shapes = self.shapes
         ends = self.values[self.old.output]
-        return Rewritten(_scales_forward(_without_idle(network)), self.last, ends, tuple(self.notes))
+        network = _scales_forward(_bounds_forward(_without_idle(network)))
+        return Rewritten(network, self.last, ends, tuple(self.notes))
 
     def _enters_last(self) -> bool:
         """Whether the first thing that minds how the data lies is a Transpose to channels first."""
@@ -459,6 +460,8 @@ class _Rewriting:
             self._stand(value, position)
         elif value.name == self.old.input:
             raise self._unsupported("it clips the input itself", "clip the samples where they are recorded")
+        elif (writer := self._writer(value.name)) is not None and writer.op_type == "AveragePool":
+            raise self._unsupported("it follows an average pool with padding", "put it before the pool, or do not pad")
         elif (low, high) == (0, math.inf):
             self._emit("Relu", [value.name], self.shapes[value.name], value)
         else:
@@ -580,6 +583,35 @@ def _without_idle(network: Network) -> Network:
             needed.update(name for name in node.input if name)
     constants = {name: array for name, array in network.constants.items() if name in needed}
     return replace(network, nodes=nodes[::-1], constants=constants)
+
+
+def _bounds_forward(network: Network) -> Network:
+    """A ReLU or clip behind what only moves values goes before it, where it is part of a layer."""
+    nodes, shapes, readers = list(network.nodes), dict(network.shapes), network.readers()
+    index = 1
+    while index < len(nodes):
+        move, bound = nodes[index - 1 : index + 1]
+        alone = move.output[0] == bound.input[0] and readers[bound.input[0]] == 1
+        if alone and bound.op_type in ("Relu", "Clip") and _moves(network, move) and move.input[0] != network.input:
+            early = f"{bound.output[0]}:early"
+            shapes[early] = shapes[move.input[0]]
+            nodes[index - 1 : index + 1] = _rewired(bound, move.input[0], early), _rewired(move, early, bound.output[0])
+            index = max(index - 1, 1)
+        else:
+            index += 1
+    return replace(network, nodes=nodes, shapes=shapes)
+
+
+def _moves(network: Network, node) -> bool:
+    return node.op_type in ("MaxPool", "Reshape") or (node.op_type == "Pad" and len(node.input) < 3)
+
+
+def _rewired(node, x: str, y: str):
+    """A copy of `node` that reads x in the place of its first input, and gives y."""
+    copy = type(node)()
+    copy.CopyFrom(node)
+    copy.input[0], copy.output[0] = x, y
+    return copy
 
 
 def _scales_forward(network: Network) -> Network:
