@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from tinylearn_host import ir
-from tinylearn_host.errors import BAD_MODEL, UNSUPPORTED_OPERATOR, TinylearnError
+from tinylearn_host.errors import BAD_MODEL, TinylearnError
+from tinylearn_host.importers.places import Walk
 
 SMALLEST = float(np.finfo(np.float32).tiny)
 UNBOUNDED = (-math.inf, math.inf)
@@ -88,14 +89,13 @@ def from_model(model, path: Path) -> ir.Graph:
     return graph
 
 
-class _Translation:
+class _Translation(Walk):
     """Translates one ONNX model. `self.values` says what each ONNX name stands for; str names an activation."""
 
     def __init__(self, model, name: str):
         from onnx import helper, numpy_helper
 
         self.model, self.name, self.helper = model, name, helper
-        self.where = "the model"
         self.tensors: dict[str, ir.Tensor] = {}
         self.ops: list[ir.Op] = []
         self.flattened: dict[str, tuple[int, ...]] = {}  # activation -> the (h, w, c) it was before a Flatten
@@ -132,12 +132,6 @@ class _Translation:
             raise self._unsupported("not supported", *hints or [f"tinylearn runs {', '.join(sorted(TRANSLATIONS))}"])
         self.attributes = {a.name: self.helper.get_attribute_value(a) for a in node.attribute}
         translate(self, node)
-
-    def _bad(self, what: str) -> TinylearnError:
-        return TinylearnError(f"{self.where}: {what}", BAD_MODEL)
-
-    def _unsupported(self, what: str, hint: str) -> TinylearnError:
-        return TinylearnError(f"{self.where}: {what}; {hint}", UNSUPPORTED_OPERATOR)
 
     # ---- names and what they stand for
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinylearn_host import ir, quantization
 from tinylearn_host.errors import BAD_MODEL, TinylearnError
-from tinylearn_host.importers import tflite
+from tinylearn_host.importers import tflite_file as tflite
 
 OPSET = 17
 FIRST, LAST = [0, 3, 1, 2], [0, 2, 3, 1]
