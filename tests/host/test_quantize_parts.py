@@ -185,3 +185,19 @@ def test_every_layer_of_a_network_has_such_ratios(tmp_path):
             assert fraction.denominator % 2 == 1 and abs(float(fraction) / ratio - 1) < 1e-6, node.name
             checked += 1
     assert checked > 6 + 6 + 2 + 8 + 1
+
+
+def test_equalisation_stays_below_a_relu6(tmp_path):
+    """Channels that come to the bound stay as they are, others grow up to it: no answer changes."""
+    net = Net((2, 10, 10), 1).conv(6, 3, 1, 1).relu6().conv(0, 3, 1, 1, depthwise=1).relu6().conv(4, 1).mean()
+    weights = onnx.numpy_helper.to_array(net.constants[0]) * np.array([9, 0.1, 0.3, 1, 12, 0.2]).reshape(-1, 1, 1, 1)
+    net.constants[0] = onnx.numpy_helper.from_array(weights.astype(np.float32), net.constants[0].name)
+    before = network(net, (4,), tmp_path)
+    x = samples(before.shape)
+    seen = observe(before, x)
+    after, count = equalise.equalise(before, seen)
+    assert count == 2
+    np.testing.assert_allclose(runner(after).outputs(x), runner(before).outputs(x), atol=1e-4)
+    reach, now = (each[before.nodes[1].output[0]].reach for each in (seen, observe(after, x)))
+    assert reach.max() == now.max() == 6 and (now >= reach - 1e-6).all()
+    assert reach.min() < 2 and now[reach > 0].min() > 4

@@ -4,6 +4,8 @@ Nagel et al. 2019 (arXiv 1906.04721), section 4.1: relu(s a) = s relu(a) for s >
 by in a channel, the layer behind divides its weights by, and the answer stays. Here weights have a scale per output
 channel anyway; what gains is the activation, which has one for all channels. So its measured reach stands where the
 paper has the range of the first layer's weights (its equation 11).
+
+A ReLU6 lets scales through only below its bound. So channels that come to it stay, and others grow at most up to it.
 """
 
 from __future__ import annotations
@@ -22,10 +24,11 @@ def equalise(network: Network, seen: dict[str, Activation]) -> tuple[Network, in
     """The network with other weights and the same answer, and how many activations were equalised."""
     constants = dict(network.constants)
     pairs = _pairs(network)
-    for first, middle, second in pairs:
+    for first, middle, second, bound in pairs:
         w, options = constants[second.input[1]], attributes(second)
         channels = len(constants[first.input[2]])
-        scale = _scales(seen[middle].reach, _columns(w, options, channels), bool(options.get("group", 1) > 1))
+        columns, depthwise = _columns(w, options, channels), options.get("group", 1) > 1
+        scale = _scales(seen[middle].reach, columns, depthwise, bound)
         constants[first.input[1]] = constants[first.input[1]] * _rows(scale, constants[first.input[1]])
         constants[first.input[2]] = constants[first.input[2]] * scale
         constants[second.input[1]] = (_divided(w, options, scale)).astype(np.float32)
@@ -33,20 +36,22 @@ def equalise(network: Network, seen: dict[str, Activation]) -> tuple[Network, in
 
 
 def _pairs(network: Network) -> list[tuple]:
-    """(layer, name of the activation between, next layer), where nothing else reads on the way and nothing clips."""
+    """(layer, name of the activation between, next layer, bound of the activation), where nothing else reads it."""
     readers = network.readers()
     writers = {node.output[0]: node for node in network.nodes}
     pairs = []
     for second in network.nodes:
         if second.op_type not in ("Conv", "Gemm"):
             continue
-        name = middle = second.input[0]
+        name, bound = second.input[0], np.inf
+        middle = name
         while name in writers and readers[name] == 1 and _passes(network, writers[name]):
+            bound = min(bound, _bound(network, writers[name]))
             name = writers[name].input[0]
             middle = name if len(network.shapes[middle]) != len(network.shapes[name]) else middle
         first = writers.get(name)
         if first is not None and readers[name] == 1 and first.op_type in ("Conv", "Gemm"):
-            pairs.append((first, middle, second))
+            pairs.append((first, middle, second, bound))
     return pairs
 
 
@@ -54,10 +59,16 @@ def _passes(network: Network, node) -> bool:
     if node.op_type == "Pad":  # zeros around height and width stay zeros
         amounts = network.constants[node.input[1]]
         return len(node.input) < 3 and not amounts[1] and not amounts[len(amounts) // 2 + 1]
+    if node.op_type == "Clip":
+        return len(node.input) == 3 and all(node.input) and network.constants[node.input[1]] == 0
     return node.op_type in PASSES
 
 
-def _scales(reach: np.ndarray, columns: np.ndarray, depthwise: bool) -> np.ndarray:
+def _bound(network: Network, node) -> float:
+    return network.constants[node.input[2]].item() if node.op_type == "Clip" else np.inf
+
+
+def _scales(reach: np.ndarray, columns: np.ndarray, depthwise: bool, bound: float = np.inf) -> np.ndarray:
     """float32 [channels] for the first layer's outputs.
 
     A depthwise layer behind has a weight scale for each channel, so the activation's reach can be made all even;
@@ -70,7 +81,11 @@ def _scales(reach: np.ndarray, columns: np.ndarray, depthwise: bool) -> np.ndarr
     scale = np.ones(len(reach))
     r1, r2 = reach[sound] / top, columns[sound] / columns[sound].max()
     scale[sound] = 1 / r1 if depthwise else np.sqrt(r1 * r2) / r1
-    scale[sound] /= np.exp(np.log(scale[sound]).mean())
+    if np.isfinite(bound):
+        room = 0.999 * bound / reach[sound]
+        scale[sound] = np.where(room > 1, np.minimum(scale[sound], room), 1)
+    else:
+        scale[sound] /= np.exp(np.log(scale[sound]).mean())
     return np.clip(scale, 1 / LIMIT, LIMIT).astype(np.float32)
 
 
