@@ -70,6 +70,13 @@ def test_an_unreadable_image_is_named(tmp_path):
         examples.images(data, 16)
 
 
+def test_an_image_of_next_to_no_pixels_is_named(tmp_path):
+    data = folder(tmp_path, lambda path: image(path, 7), ".png")
+    image(data / "class1" / "2.png", 7, size=(30, 5))
+    with refused("class1/2.png has 30 x 5 pixels"):
+        examples.images(data, 24)
+
+
 def test_folders_that_are_none(tmp_path):
     with refused("nowhere is no folder"):
         examples.images(tmp_path / "nowhere", 16)
@@ -133,6 +140,7 @@ def test_resampling_keeps_a_tone():
         (lambda path: path.write_bytes(b"RIFF"), "is no WAV of PCM"),
         (lambda path: path.write_bytes(path.read_bytes()[:20] + b"\x03" + path.read_bytes()[21:]), "unknown format: 3"),
         (lambda path: wav(path, level=0), "silence"),
+        (lambda path: wav(path, samples=60), r"lasts 7.5 ms; a word of up to 1 s was expected"),
     ],
 )
 def test_a_bad_wav_is_named(tmp_path, damage, match):
@@ -206,9 +214,18 @@ def test_tables_of_one_class_short_ones_and_dead_channels(tmp_path):
         examples.csv(folder(tmp_path / "short", table, ".csv"), 64, 8)
     with refused("column y is 0 everywhere"):
         examples.csv(folder(tmp_path / "dead", lambda p: table(p, cell=lambda row: f"{row},1,0"), ".csv"), 16, 8)
+    with refused(r"all columns \(x, y\) are the same in every row"):
+        examples.csv(folder(tmp_path / "still", lambda p: table(p, cell=lambda row: f"{row},1,2"), ".csv"), 16, 8)
     table(tmp_path / "a.csv", 20, "x,label", lambda row: f"{row},same")
     with refused("one class only"):
         examples.csv(tmp_path / "a.csv", 10, 10)
+
+
+def test_recordings_shorter_than_a_window_are_left_out_and_it_is_said(tmp_path):
+    data = folder(tmp_path, table, ".csv")
+    table(data / "class1" / "2.csv", rows=9)
+    found = examples.csv(data, 16, 8)
+    assert len(found.x) == 7 * 4 and "class1/2.csv with 9 rows" in found.notes[0]
 
 
 def test_channels_of_unlike_size_are_said(tmp_path):

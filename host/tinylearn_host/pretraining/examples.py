@@ -99,6 +99,9 @@ def _image(path: Path, size: int) -> np.ndarray:
 
     try:
         with Image.open(path) as image:
+            if min(image.size) < size // 4:
+                sides = " x ".join(map(str, image.size))
+                raise bad(f"{path} has {sides} pixels, too few to see anything at {size} x {size}")
             if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
                 page = Image.new("RGBA", image.size, "white")
                 image = Image.alpha_composite(page, image.convert("RGBA"))
@@ -119,6 +122,9 @@ def wavs(folder: Path, rate: int | None, seconds: float) -> Examples:
     rate = rate or _common_rate(files, [own for _, own in heard])
     pcm = [resampled(sound, own, rate) for sound, own in heard]
     log_mel = front(rate, seconds)
+    for file, sound in zip(files, pcm, strict=True):
+        if len(sound) < log_mel.window:
+            raise bad(f"{file} lasts {1000 * len(sound) / rate:.1f} ms; a word of up to {seconds:g} s was expected")
     longer = [file for file, sound in zip(files, pcm, strict=True) if len(sound) > log_mel.samples]
     notes = (
         [f"{len(longer)} WAVs are longer than {seconds:g} s and lose both ends, first {longer[0]}"] if longer else []
@@ -159,7 +165,7 @@ def csv(data: Path, window: int, hop: int) -> Examples:
     else:
         found = tables.labelled(data)
     first = next(iter(found.values()))[0]
-    x, y, source = [], [], []
+    x, y, source, short = [], [], [], []
     for index, recordings in enumerate(found.values()):
         for recording in recordings:
             if recording.channels != first.channels:
@@ -168,6 +174,7 @@ def csv(data: Path, window: int, hop: int) -> Examples:
                     f"{first.where} has {', '.join(first.channels)}"
                 )
             windows = recording.windows(window, hop)
+            short += [] if len(windows) else [f"{recording.where} with {len(recording.values)} rows"]
             x.append(windows)
             y += [index] * len(windows)
             source += [len(x)] * len(windows)
@@ -175,6 +182,10 @@ def csv(data: Path, window: int, hop: int) -> Examples:
     enough(data, dict(zip(found, counts.tolist(), strict=True)), f"windows of {window} rows")
     every = np.concatenate(x).astype(np.float32)[:, None]
     notes, overlap = _uneven(every, first.channels), -(-window // hop) - 1
+    if short:
+        notes.append(
+            f"{len(short)} recordings are shorter than a window of {window} rows and left out, first {short[0]}"
+        )
     return Examples(every, np.array(y), np.array(source), list(found), "signal", notes=notes, overlap=overlap)
 
 
@@ -194,6 +205,8 @@ def _uneven(x: np.ndarray, channels: tuple[str, ...]) -> list[str]:
     most = np.abs(x).max((0, 1, 2))
     if not most.all():
         raise bad(f"column {channels[int(np.argmin(most))]} is 0 everywhere; leave it out")
+    if not np.ptp(x, (0, 1, 2)).any():
+        raise bad(f"nothing ever changes: all columns ({', '.join(channels)}) are the same in every row")
     if most.max() > 16 * most.min():
         small, large = channels[int(np.argmin(most))], channels[int(np.argmax(most))]
         ratio = most.max() / most.min()
