@@ -1,8 +1,9 @@
 """From a float model to int8 for boards: read, rewrite, calibrate, choose, compare.
 
 network.py   a float network as plain lists, from ONNX (importers/tflite_float.py makes ONNX of a .tflite)
-rewrite.py   in the operators that boards have, channels first
+rewrite.py   in the operators that boards have, channels first; passes.py: tidied
 observe.py   what its activations are on the calibration set; ranges.py: the range that their 256 steps cover
+steps.py     scales under which every runtime rounds alike
 qdq.py       to QDQ int8, by ONNX Runtime's static quantiser
 equalise.py, bias.py   help that is kept where it helps: search.py tries
 compare.py   int8 beside float; report.py: what there is to say about it
