@@ -5,6 +5,7 @@ Weights are random here; tests/soak/test_trained_networks.py trains them.
 
 from __future__ import annotations
 
+import functools
 import json
 import warnings
 
@@ -40,10 +41,15 @@ def made(name: str, settled: bool = True, **options) -> tuple[nn.Module, np.ndar
     return net, np.random.default_rng(1).random((SAMPLES, *sample.shape[1:]), np.float32)
 
 
-@pytest.fixture(scope="module", params=SMALL)
+@functools.cache
+def quantised(name: str) -> tuple[quantizing.Quantised, np.ndarray]:
+    net, x = made(name, **SMALL[name])
+    return tinylearn_host.quantize(net, x, quick=True, name=name), x
+
+
+@pytest.fixture(params=SMALL)
 def small(request) -> tuple[quantizing.Quantised, np.ndarray]:
-    net, x = made(request.param, **SMALL[request.param])
-    return tinylearn_host.quantize(net, x, quick=True, name=request.param), x
+    return quantised(request.param)
 
 
 def test_a_module_becomes_layers_that_boards_have(small):
