@@ -9,11 +9,12 @@ from collections import Counter
 
 PARTS = {
     "products": (
-        *("dot4.lanes_80", "chain.", "taps.", "slide", "spread.", "ring.", "dense_grad."),
+        *("dot4.lanes_80", "chain.", "taps.", "slide", "spread.", "ring.", "dense_grad.", "tapped."),
         *("rows.", "fast_fully", "head.", "channel."),
     ),
     "packing": (
         "pack.",
+        *("chain.tl_m0_chain", "chain.here", "chain.next", "chain.halves", "chain.bytes", "chain.total"),
         "fast_conv2d.",
         "fast_depthwise",
         "conv2d_grad.",
@@ -22,7 +23,7 @@ PARTS = {
     ),
     "requantising the forward": ("requantize.", "fast_conv2d.requantize", "dot4.end", "mean.", "quantize."),
     "exponents, masks, narrowing": ("elements.", "gradient."),
-    "update": ("update.", "elements.tl_m0_words", "conv2d_grad.take_zero_off", "fully_connected_grad.tl_m0_sixteens"),
+    "update": ("update.", "fully_connected_grad.tl_m0_sixteens"),
     "plans and loss": ("backward.", "operator", "tlm.", "program.", "loss.", "crc32."),
     "MicroPython": ("MicroPython",),
 }

@@ -41,6 +41,13 @@ or int16. Steps are 0.002 of a weight on the average (L3: 0.014), as in `adapt s
 
 {gradients}
 
+## Odd shapes
+
+Neighbours of clean layers on `pico-emulated` (`benchmarks/shapes.py`): remainders of channels and pixels, odd widths,
+strides, other windows, few channels. Times: cycles per multiply-accumulate by those of the clean shape above. {steep}
+
+{shapes}
+
 ## Whole models
 
 From the call of `model.predict` to its return (`glyph`, which has no classes of its own: `model.features`).
@@ -102,6 +109,8 @@ def text() -> str:
         layers=_table(columns, [name for name in KERNELS if name in names], EACH),
         gradients=_table(columns, [name for name in GRADIENTS if name in names], EACH),
         models=_table(columns, models, TOTAL),
+        steep=_steep(results.load("shapes")),
+        shapes=_shapes(results.load("shapes")),
         learning=_table(columns, learning, TOTAL),
         profile=_profile(results.load("profile")),
         ram=_ram(results.load("ram")),
@@ -159,6 +168,25 @@ def _profile(rows: list[dict]) -> str:
         rounding = sum(parts.get(name, 0) for name in profile_parts.ROUNDING)
         shares = [100 * n / row["cycles"] for n in (*(parts.get(name, 0) for name in names), rounding)]
         lines.append([row["name"], _number(row["cycles"] / row["macs"]), *(f"{share:.1f}" for share in shares)])
+    return _markdown(lines)
+
+
+CLIFF = 2.0  # times a clean shape's cycles
+
+
+def _steep(rows: list[dict]) -> str:
+    """A sentence."""
+    steep = [row["name"] for row in rows if row["times"] > CLIFF]
+    return f"More than {CLIFF:g} times: {', '.join(steep) or 'none'}."
+
+
+def _shapes(rows: list[dict]) -> str:
+    """A line per shape; a clean one stands above its neighbours."""
+    lines = [["", "MACs", "cycles per MAC", "times"]]
+    for row in rows:
+        clean = row["name"] == row["beside"]
+        name = f"**{row['name']}**" if clean else row["name"]
+        lines.append([name, f"{row['macs']:,}", _number(row["per_mac"]), "" if clean else _number(row["times"])])
     return _markdown(lines)
 
 

@@ -28,6 +28,12 @@ class Gradient:
     def name(self) -> str:
         return f"{self.layer.name.split()[0]} {self.what}" + (" int16" if self.width == 16 else "")
 
+    @property
+    def exponent(self) -> int:
+        """Of rates; of other layers, as their kind's."""
+        like = {ir.DEPTHWISE_CONV2D: "L3", ir.CONV2D: "L4", ir.FULLY_CONNECTED: "L6"}[self.layer.code]
+        return EXPONENTS[like, self.width]
+
 
 CHOSEN = [layer for layer in kernels.LAYERS if layer.name.split()[0] in ("L3", "L4", "L6")]
 GRADIENTS = [Gradient(k, what, width) for k in CHOSEN for width in (8, 16) for what in ("grad_input", "grad_weight")]
@@ -56,9 +62,7 @@ def job(gradient: Gradient) -> tuple[bytes, bytes, tuple]:
         "b": model.constant(op.b).tobytes(),
         "dy": dy.tobytes(),
         "dx": bytes(model.tensors[op.x].bytes * width // 8),
-        "rates": np.tile(
-            np.array([MANTISSA, EXPONENTS[layer.name.split()[0], width]], np.int16), layer.channels
-        ).tobytes(),
+        "rates": np.tile(np.array([MANTISSA, gradient.exponent], np.int16), layer.channels).tobytes(),
         "exponents": bytes(4 * len(model.tensors)),
     }
     at, arena = {}, b""

@@ -1,0 +1,144 @@
+"""No shape falls off a cliff: what odd neighbours of clean layers cost per multiply-accumulate on the emulated Pico.
+
+    benchmarks/shapes.py                    everything; writes benchmarks/results/shapes.json and docs/benchmarks.md
+    benchmarks/shapes.py --only depthwise   names that begin so: prints, writes nothing
+
+Each group begins with a clean shape. A shape that costs more than twice as much as it is named again at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "host")]
+
+import results  # noqa: E402
+import table  # noqa: E402
+from tinylearn_host import ir, tlm  # noqa: E402
+from tinylearn_host.bench import gradients, kernels  # noqa: E402
+from tinylearn_host.bench.measure import Figure, Meter  # noqa: E402
+from tinylearn_host.bench.workloads import Workload  # noqa: E402
+from tinylearn_host.errors import TinylearnError  # noqa: E402
+
+BOARD = "pico-emulated"
+C, D, F = ir.CONV2D, ir.DEPTHWISE_CONV2D, ir.FULLY_CONNECTED
+
+# (code, x, output channels, side, stride): the clean one first
+FORWARD = {
+    "pointwise": [
+        (C, (14, 14, 32), 64, 1, 1),
+        (C, (13, 13, 32), 64, 1, 1),
+        (C, (14, 14, 31), 63, 1, 1),
+        (C, (14, 14, 33), 65, 1, 1),
+        (C, (14, 14, 32), 64, 1, 2),
+        (C, (1, 1, 32), 64, 1, 1),
+    ],
+    "conv": [
+        (C, (16, 16, 8), 16, 3, 1),
+        (C, (15, 13, 8), 16, 3, 1),
+        (C, (16, 16, 7), 15, 3, 1),
+        (C, (16, 16, 9), 17, 3, 1),
+        (C, (16, 16, 8), 16, 3, 2),
+        (C, (16, 16, 8), 16, 5, 1),
+        (C, (16, 16, 1), 16, 3, 1),
+        (C, (16, 16, 3), 16, 3, 1),
+    ],
+    "depthwise": [
+        (D, (14, 14, 32), 32, 3, 1),
+        (D, (13, 11, 31), 31, 3, 1),
+        (D, (28, 28, 32), 32, 3, 2),
+        (D, (14, 14, 32), 32, 5, 1),
+        (D, (4, 4, 32), 32, 3, 1),
+        (D, (14, 14, 1), 1, 3, 1),
+    ],
+    "dense": [
+        (F, (1, 1, 256), 64, 1, 1),
+        (F, (1, 1, 255), 63, 1, 1),
+        (F, (1, 1, 253), 1, 1, 1),
+        (F, (1, 1, 64), 10, 1, 1),
+    ],
+}
+BACKWARD = {
+    "pointwise": [
+        (C, (14, 14, 32), 64, 1, 1),
+        (C, (7, 7, 32), 64, 1, 1),
+        (C, (14, 14, 31), 63, 1, 1),
+        (C, (14, 14, 32), 64, 1, 2),
+    ],
+    "conv": [(C, (16, 16, 8), 16, 3, 1), (C, (15, 13, 7), 15, 3, 1), (C, (16, 16, 8), 16, 3, 2)],
+    "depthwise": [(D, (14, 14, 32), 32, 3, 1), (D, (13, 11, 31), 31, 3, 1), (D, (28, 28, 32), 32, 3, 2)],
+    "dense": [(F, (1, 1, 256), 64, 1, 1), (F, (1, 1, 255), 63, 1, 1)],
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", metavar="PATTERN", help="names that begin so; * and ? as in file names")
+    options = parser.parse_args(arguments)
+    try:
+        with Meter.opened(BOARD) as meter:
+            rows = [row for group in _groups(options.only) for row in _measure(meter, group)]
+    except TinylearnError as error:
+        print(f"benchmarks/shapes.py: error: {error}", file=sys.stderr)
+        return error.exit_code
+    if not options.only:
+        results.save("shapes", rows)
+        table.write()
+    steep = [row for row in rows if row["times"] > table.CLIFF]
+    for row in steep:
+        print(f"{row['name']} costs {row['times']:.1f} times as much as {row['beside']}")
+    return 0 if all(row["exact"] for row in rows) else 1
+
+
+def _groups(only: str) -> Iterator[list[Workload]]:
+    """Of each kind and direction the workloads whose name fits, behind the clean one."""
+    made = [(_forward, kind, shapes) for kind, shapes in FORWARD.items()]
+    for what in ("grad_input", "grad_weight"):
+        made += [(lambda layer, what=what: _backward(layer, what), kind, shapes) for kind, shapes in BACKWARD.items()]
+    for make, kind, shapes in made:
+        works = [make(_layer(kind, *shape)) for shape in shapes]
+        chosen = [work for work in works[1:] if fnmatchcase(work.name, only + "*")]
+        if chosen:
+            yield [works[0], *chosen]
+
+
+def _layer(kind: str, code: str, x: tuple[int, int, int], channels: int, side: int, stride: int) -> kernels.Layer:
+    size = f"{x[2]}" if code == F else "x".join(map(str, x))
+    window = "" if side == stride == 1 else f" {side}x{side}" + (f" stride {stride}" if stride > 1 else "")
+    return kernels.Layer(f"{kind}{window} {size}" + f"->{channels}" * (code != D), code, x, channels, side, stride)
+
+
+def _forward(layer: kernels.Layer) -> Workload:
+    raw = tlm.build(kernels.graph(layer), growth=3.0)
+    return Workload(layer.name, "kernel", _macs(raw), raw, kernels.sample(layer).tobytes())
+
+
+def _backward(layer: kernels.Layer, what: str) -> Workload:
+    raw, arena, arguments = gradients.job(gradients.Gradient(layer, what, 8))
+    return Workload(f"{layer.name} {what}", "backward", _macs(raw), raw, arena, arguments)
+
+
+def _macs(raw: bytes) -> int:
+    return sum(op.macs for op in tlm.read(raw).ops)
+
+
+def _measure(meter: Meter, group: list[Workload]) -> Iterator[dict]:
+    """A row of each workload, with how many times the first one's cycles per multiply-accumulate it takes."""
+    clean = None
+    for work in group:
+        figure = meter.figures(work)[0]
+        if not isinstance(figure, Figure):
+            raise TinylearnError(figure.line(), 1)
+        clean = clean or figure
+        times = figure.per_mac / clean.per_mac
+        print(f"{figure.line()}  {times:.2f} times", flush=True)
+        yield figure.as_json() | {"beside": clean.name, "times": float(f"{times:.3g}")}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""The odd shapes that are measured beside clean ones."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import shapes
+import table
+from tinylearn_host.bench.measure import Meter
+
+
+def groups(only: str = "") -> list[list[str]]:
+    return [[work.name for work in group] for group in shapes._groups(only)]
+
+
+def test_each_name_is_one_shape():
+    names = [name for group in groups() for name in group]
+    assert len(set(names)) == len(names) > 30
+
+
+def test_a_clean_shape_comes_with_what_is_chosen():
+    assert groups("depthwise 3x3 stride 2 *grad_weight") == [
+        ["depthwise 3x3 14x14x32 grad_weight", "depthwise 3x3 stride 2 28x28x32 grad_weight"]
+    ]
+
+
+def test_rows_are_measured_against_the_first():
+    with Meter.opened("sim") as meter:
+        (group,) = shapes._groups("dense 64->10")
+        rows = list(shapes._measure(meter, group))
+    assert [row["name"] for row in rows] == ["dense 256->64", "dense 64->10"]
+    assert {row["beside"] for row in rows} == {"dense 256->64"} and rows[0]["times"] == 1
+    assert all(row["exact"] for row in rows)
+
+
+def test_what_is_steep_is_named():
+    rows = [{"name": f"s{times}", "beside": "s1", "macs": 1, "per_mac": 1.0, "times": times} for times in (1, 1.9, 2.1)]
+    assert table._steep(rows) == "More than 2 times: s2.1."
+    assert table._steep(rows[:2]) == "More than 2 times: none."
+    assert table._shapes(rows).count("**s1**") == 1
