@@ -56,7 +56,7 @@ The backbones are meta-trained for every method alike, which the paper's tables 
 
 ## Accuracy of each method
 
-int8, in per cent of queries; the best of each task in bold.
+int8, in per cent of queries, over the episodes that all rows of a task have seen; the best of each in bold.
 
 {overview}
 
@@ -153,18 +153,18 @@ METHODS = ("none", "prototype", "closed_form", "last_layer", "bias", "scheme", "
 
 
 def _overview(results: list[dict]) -> str:
-    """A line for each task; the last column is the float32 fine-tuning of everything."""
-    lines = [["task", *METHODS, f"{learning_claims.WHOLE}, float32"]]
+    """A line for each task, over the episodes that all of its rows have seen; the last column is the float32
+    fine-tuning of everything."""
+    lines = [["task", "episodes", *METHODS, f"{learning_claims.WHOLE}, float32"]]
     for result in results:
         rows = rows_of(result)
         found = [rows.get(name, {}).get("int8") for name in METHODS]
-        best = max((row["mean"] for row in found if row), default=0)
-        cells = [
-            "" if not row else f"**{row['mean']:.1f}**" if row["mean"] == best else f"{row['mean']:.1f}"
-            for row in found
-        ]
-        whole = rows.get(learning_claims.WHOLE, {}).get("float32")
-        lines.append([task_name(result), *cells, f"{whole['mean']:.1f}" if whole else ""])
+        found.append(rows.get(learning_claims.WHOLE, {}).get("float32"))
+        n = min(len(row["accuracies"]) for row in found if row)
+        means = [f"{sum(row['accuracies'][:n]) / n:.1f}" if row else "" for row in found]
+        best = max((mean for mean in means[:-1] if mean), key=float)
+        cells = [f"**{mean}**" if mean == best and at < len(METHODS) else mean for at, mean in enumerate(means)]
+        lines.append([task_name(result), str(n), *cells])
     return markdown(lines)
 
 
