@@ -3,6 +3,8 @@
     benchmarks/run.py                       everything; writes benchmarks/results/*.json and docs/benchmarks.md
     benchmarks/run.py --board pico-emulated --only L     one board, names that begin so: prints, writes nothing
     benchmarks/run.py --board qemu-m3 --only "adapt*" --save     the same, and puts them into benchmarks/results
+    benchmarks/run.py --board pico-emulated --only "adapt scheme, 40 steps" --save    a whole adaptation: minutes, so
+                                            only by its whole name
     benchmarks/run.py --check               writes nothing; exit code 1 where a committed figure got worse
     benchmarks/run.py --profile "step scheme" --profile "L4 grad*"    where the cycles go on pico-emulated: prints the
                                             functions, writes benchmarks/results/profile.json and docs/benchmarks.md
@@ -69,7 +71,8 @@ def _measure(options: argparse.Namespace) -> list[str]:
         if options.check:
             complaints += results.worse([row for row in before if row["name"] in {w.name for w in chosen}], after)
         elif not options.only:
-            results.save(name, after)
+            slow = [row for row in before if row["name"] in workloads.SLOW]
+            results.save(name, results.merge(slow, after, workloads.names()))
         elif options.save:
             results.save(name, results.merge(before, after, workloads.names()))
     if not options.only and not options.board:

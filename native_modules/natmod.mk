@@ -13,20 +13,23 @@ RECORDS_tl_grad = 0
 RECORDS_tl_channels = TL_FISHER|TL_PULL
 RECORDS_tl_filter = TL_FILTER_2|TL_FILTER_4
 CFLAGS_EXTRA += $(if $(RECORDS_$(MOD)),-DTL_RECORDS='$(RECORDS_$(MOD))')
+CFLAGS_EXTRA += $(if $(filter tl_grad,$(MOD)),-DTL_LEAN=1)
 ifneq ($(filter armv%,$(ARCH)),)
 CFLAGS_EXTRA += -masm-syntax-unified
 endif
-SMALL = mod$(MOD) channel conv2d depthwise_conv2d fast_depthwise_conv2d operator operator_run tlm program crc32 quantize softmax pool mean pad clamp head_prototype head_closed_form augment fisher pull filter backward loss pool_grad
+SMALL = mod$(MOD) channel conv2d depthwise_conv2d fast_depthwise_conv2d operator operator_run tlm program crc32 pixels quantize softmax pool mean pad clamp head_prototype head_closed_form augment fisher pull filter backward loss pool_grad
 ifeq ($(MOD),tl_front)
 SMALL += front
 endif
 ifneq ($(MOD),tl_train) # which runs it over all samples, step after step
 SMALL += head
 endif
-# The speed of the Cortex-M0+ is in its assembly.
+# The speed of the Cortex-M0+ is in its assembly, so there all C is compiled for size, as one program (-flto).
 ifneq ($(filter tl_infer-armv6m tl_grad-armv6m tl_channels-armv6m tl_filter-armv6m,$(MOD)-$(ARCH)),)
 SMALL = $(basename $(SOURCES))
-$(SMALL:%=$(BUILD)/%.o): CFLAGS += -fno-tree-loop-optimize -fno-inline-small-functions -fno-move-loop-invariants -fno-tree-dominator-opts -fno-tree-loop-im -fno-tree-ch # another 600 bytes
+CFLAGS_EXTRA += -fno-tree-loop-optimize -fno-inline-small-functions -fno-move-loop-invariants -fno-tree-dominator-opts -fno-tree-loop-im -fno-tree-ch # another 600 bytes
+CFLAGS_EXTRA += -flto -ffat-lto-objects -fvisibility=hidden # fat: a profile tells from them whose a function is
+TOGETHER = -Os -flto -flinker-output=nolto-rel
 endif
 $(SMALL:%=$(BUILD)/%.o): CFLAGS += -Os
 
@@ -45,7 +48,7 @@ $(OBJECTS): $(CONFIG_H) | $(sort $(dir $(OBJECTS)))
 $(sort $(filter-out $(BUILD_DIRS),$(dir $(OBJECTS)))):
 	$(Q)$(MKDIR) -p $@
 $(BUILD)/$(MOD).o: $(OBJECTS)
-	$(Q)$(CROSS)gcc $(CFLAGS) -r -nostdlib -Wl,--gc-sections,--entry=mpy_init -o $@ $^
+	$(Q)$(CROSS)gcc $(CFLAGS) $(TOGETHER) -r -nostdlib -Wl,--gc-sections,--entry=mpy_init -o $@ $^
 $(OBJECTS): $(wildcard $(MODULE_DIR)/../*.h $(MODULE_DIR)/../kernels/*.h $(MODULE_DIR)/../kernels/*/*.h $(MODULE_DIR)/../kernels/*/*.inc) $(MODULE_DIR)/../natmod.mk
 
 # A division shorter than libgcc's, as an archive in front of it: the linker takes the first that has a symbol.

@@ -42,7 +42,7 @@ def story_of(fit, method, settings):
     parts = [pack(_STORY, *told + tail.macs + (all_back,))]
     best = order[0][0] if order else 0
     for score, layer in order or ():
-        worth = ldexp(layer.worth, layer.exponent) / (2 * fit.count if settings.module == "tl_channels" else 1)
+        worth = ldexp(layer.worth, layer.exponent) / (2 * fit.count if settings.looks else 1)
         share = (score << 24) // best if best else 0  # these integers are more than a board's float can hold
         parts.append(_row(tail, layer.op, layer.axis, _SCORED, share / (1 << 24), worth))
     for op in () if order else sorted(tail.choice, reverse=True):

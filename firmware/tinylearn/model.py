@@ -288,7 +288,9 @@ class Model:
         elif code == "B":
             status = tl_infer.pixels(self.x, x)
         else:
-            status = tl_infer.quantize(self.x, x, self._scale, self.x_zero)
+            from tl_float import quantize
+
+            status = quantize(self.x, x, self._scale, self.x_zero)
         if status:
             fail(status, "this sample")
 

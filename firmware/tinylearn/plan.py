@@ -66,7 +66,7 @@ def plan(model, method, ways, shots, steps, head=None, options=None):
 def _of_tail(model, method, ways, shots, steps, options, code):
     code += _code(_TAIL_MODULES + (("selection",) if method == "tinytrain" else ()))
     if options.get("continual"):
-        code += _code(("continual", "holding", "tl_channels"))
+        code += _code(("continual", "holding"))
     from .support import free
     from .tuning import Settings, find
 

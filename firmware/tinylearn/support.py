@@ -3,6 +3,7 @@
 import gc
 import os
 from array import array
+from struct import unpack_from
 
 import tl_infer
 import tl_train
@@ -20,9 +21,35 @@ class _Whole:
 ALL = _Whole()[:]  # x[ALL] = y allocates nothing, x[:] = y a slice
 
 
-def module(method, criterion):
-    """The native module that a method wants: each has all of tl_grad, but takes its RAM."""
-    return "tl_channels" if method == "tinytrain" and criterion not in ("l2", "random") else "tl_grad"
+def looks(method, criterion):
+    """Whether a method looks at the gradients of each channel before it chooses what to train."""
+    return method == "tinytrain" and criterion not in ("l2", "random")
+
+
+_MAX_POOL = 5  # an operator's code, docs/SPEC.md
+
+
+def module(model, options):
+    """The native module with the gradients that options of adapt want: tl_grad, or what has all of it and more, and
+    takes the RAM (native_modules/kernels/backward.h). Known before anything is planned, for it takes of what is free.
+    """
+    more = looks(options.get("method"), options.get("criterion")) or options.get("continual") or _wide(model, options)
+    more = more or _MAX_POOL in [model.operator(i, "B", 0)[0] for i in range(model.operators)]
+    return "tl_channels" if more else "tl_grad"
+
+
+def _wide(model, options):
+    """Whether gradients have 16 bits: as options say, else the model's card; or one of the schemes that it has."""
+    width = options.get("width")
+    if width is None:
+        card = model.meta.get("train")
+        width = card.get("width") if isinstance(card, dict) else None
+    at, size, _ = model.section(b"SCHM")
+    end = at + size if options.get("method") == "scheme" else 0
+    while width != 16 and at + 32 <= end:
+        entries, width = unpack_from("<HH", model.file, at + 20)
+        at += 32 + 12 * entries
+    return width == 16
 
 
 def settled(value):

@@ -17,7 +17,7 @@ import tl_infer
 import tl_train
 
 from .model import allocate, fail, unload
-from .support import ALL, FLASH, RAM, Layout, Support, free, module, room, settled
+from .support import ALL, FLASH, RAM, Layout, Support, free, looks, module, room, settled
 from .teaching import _add_own_classes, _new_head, choose, each, fit, forget_rows, held_out, length, possible, rows_of
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
@@ -214,15 +214,13 @@ def tune(task, samples, taken=None):
 
 def _tune(task, samples, taken):
     model, options, start = task.model, task.options, clock()
-    inputs, rows, looks = None, None, module(options["method"], options["criterion"]) == "tl_channels"
+    inputs, rows, looking = None, None, looks(options["method"], options["criterion"])
     if options["continual"]:  # what was taught stays beside what is new, under the features that it was taught with
         options["more"], options["head"] = "add", options["head"] or "prototype"
-    if looks or options["continual"]:  # now: what is free is what is left
-        gradients("tl_channels")
+    if looking or not options["filter"]:  # now: what is free is what is left
+        gradients(module(model, options))
     if options["filter"]:
         gradients("tl_filter")
-    elif not looks:
-        gradients("tl_grad")
     try:
         if taken:
             inputs, rows, task.verdict = taken
@@ -236,7 +234,7 @@ def _tune(task, samples, taken):
             count, ways = len(rows), len(task.labels)
         if count == 0:
             raise ValueError("there are no samples: give at least one (x, label) of each class")
-        support, looking = _ready(task, count, ways, inputs, rows, looks, start)
+        support, looked = _ready(task, count, ways, inputs, rows, looking, start)
         try:
             if inputs:
                 support.fill(inputs)
@@ -251,23 +249,23 @@ def _tune(task, samples, taken):
         if inputs and not taken:
             inputs.close()
     story = support.layout.story
-    pack_into("<ffH", story[3], 0, seconds_since(start), looking, steps)  # explain.Story
+    pack_into("<ffH", story[3], 0, seconds_since(start), looked, steps)  # explain.Story
     model.story, model.why = story, task.why
     return head
 
 
-def _ready(task, count, ways, inputs, rows, looks, start):
+def _ready(task, count, ways, inputs, rows, looking, start):
     """(room for the samples and for training, seconds that it took to find what to train)."""
     found = None
     try:
-        if looks:
+        if looking:
             from .selection import look
 
             found = look(task, inputs, rows, lay_out)
-        looking = seconds_since(start)
+        looked = seconds_since(start)
         layout = lay_out(task, count, ways, inputs, found)
         found = None  # and the code that made it
-        return Support(task.model, layout, task.options["seed"], inputs), looking
+        return Support(task.model, layout, task.options["seed"], inputs), looked
     except (ValueError, MemoryError, OSError) as e:
         if task.verdict:
             raise Unfit(str(e))

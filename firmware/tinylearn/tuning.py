@@ -5,7 +5,7 @@ parts of their channels), "full" (all weights and biases of the last layers), "t
 """
 
 from .head import matrix_bytes, training_bytes
-from .support import FLASH, RAM, RECOMPUTE, augmentation, module, scarce
+from .support import FLASH, RAM, RECOMPUTE, augmentation, looks, module, scarce
 from .tail import BIAS, FISHER, INPUT, WEIGHTS, Tail, Trained, schemes, trainable, usual, whole
 
 STEPS, VIEWS, WIDTH = 40, 4, 8
@@ -26,8 +26,8 @@ class Settings:
     piece: bytes of RAM in one piece that an arena may take, or None
     filter: side of the patches that gradients are summed over, or None
     of "tinytrain": ratio, compute, axis (0 input, 1 output channels), criterion
-    module: the native one. held: where the samples themselves are kept besides, RAM, FLASH or None. before:
-    multiply-accumulates that are made already, and their seconds
+    module: the native one. looks: whether channels are looked at first. held: where the samples themselves are kept
+    besides, RAM, FLASH or None. before: multiply-accumulates that are made already, and their seconds
     """
 
     def __init__(self, model, options):
@@ -43,7 +43,7 @@ class Settings:
         self.layers, self.scheme, self.cache = [options.get(name) for name in ("layers", "scheme", "cache")]
         self.continual, self.hold, self.freeze = options.get("continual"), None, 0
         self.budget, self.time_budget = options.get("budget"), options.get("time_budget")
-        self.module = module(options.get("method"), options.get("criterion"))
+        self.module, self.looks = module(model, options), looks(options.get("method"), options.get("criterion"))
         self.held, self.before, self.seed = None, (0, 0), options.get("seed", 1)
         self._set_selection(options)
         self.filter, self.piece = options.get("filter") or None, None
@@ -220,8 +220,6 @@ class Fit:
         return fields
 
     def _module(self):
-        if self.settings.hold:
-            return "tl_channels"
         return "tl_filter" if self.settings.filter and self.tail.trained else self.settings.module
 
     def macs(self):
@@ -336,7 +334,7 @@ def find(model, method, count, ways, settings, available=None, times=None, look=
         from .selection import select, stand_in
 
         first = None
-        if not look and settings.module == "tl_channels":  # a forecast
+        if not look and settings.looks:  # a forecast
             settings.held = FLASH if settings.cache is None and scarce(model, count, budgets.bytes) else RAM
             first = find_inspected(model, count, ways, settings, available, budgets.times)
         found = select(budgets, look or stand_in(model, settings, first))

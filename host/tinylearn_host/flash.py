@@ -1,7 +1,7 @@
 """Put tinylearn and a model on a board: ask, check that it fits, send what differs, verify, rename.
 
-On the board: `lib/tl_infer.mpy`, `lib/tl_train.mpy`, `lib/tl_grad.mpy`, `lib/tl_channels.mpy`, for a model with a front
-end `lib/tl_front.mpy`, `lib/tinylearn/*.mpy`, and `model.tlm`.
+On the board: `lib/tl_infer.mpy`, `lib/tl_float.mpy`, `lib/tl_train.mpy`, `lib/tl_grad.mpy`, `lib/tl_channels.mpy`, for
+a model with a front end `lib/tl_front.mpy`, `lib/tinylearn/*.mpy`, and `model.tlm`.
 A file is sent under a temporary name and renamed once its SHA-256, computed on the board, is right; so an interrupted
 flash leaves every file old or new, and running it again finishes the job.
 """
@@ -31,7 +31,7 @@ from tinylearn_host.transport import BoardError, Transport
 
 MODEL = "model.tlm"
 PACKAGE = "lib/tinylearn"
-NATIVE = ("tl_infer", "tl_train", "tl_grad", "tl_channels")
+NATIVE = ("tl_infer", "tl_float", "tl_train", "tl_grad", "tl_channels")
 FRONT = "tl_front"  # beside them, for models with a front end
 # loaded only where the network is trained, or where that is decided
 TRAINING = ("tl_grad", "tail", "support", "training", "tuning", "augment", "auto", "continual")

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tinylearn_host import ir, pages, partition, planner, simulator, sizes, tlm
+from tinylearn_host import ir, pages, panels, partition, planner, simulator, sizes, tlm
 from tinylearn_host.boards import Board
 from tinylearn_host.errors import NOT_ENOUGH_RAM, USAGE, TinylearnError
 from tinylearn_host.training_sections import BIAS, WEIGHTS
@@ -250,6 +250,7 @@ def as_json(chosen: Training, trainings: list[Training], board: Board | None, ta
         "layout": layout(chosen),
         "methods": [_in_short(training, board) for training in trainings],
         "layers": layers(chosen),
+        "panels": panels.trade(chosen.model, board),
         "steps": steps(chosen),
         "blocks": blocks(chosen),
     }
@@ -274,7 +275,8 @@ def _in_short(training: Training, board: Board | None) -> dict:
 def save_html(path: Path, chosen: Training, trainings: list[Training], board: Board | None, task: Task) -> None:
     """The report as one page without links to anywhere. Written to a temporary name first."""
     facts = as_json(chosen, trainings, board, task)
-    pages.save("partition.html", path, {**facts, "picture": Picture(facts), "title": board and board.title})
+    told = {"words": panels.words, "trade": panels.sentences(facts["panels"])}
+    pages.save("partition.html", path, {**facts, **told, "picture": Picture(facts), "title": board and board.title})
 
 
 COLOURS = {

@@ -11,11 +11,10 @@ from tinylearn_library import SPANS, Span, Spans, after, function
 _check = function("tl_check", c_void_p, c_size_t)
 _run = function("tl_run", c_void_p, c_size_t, Span, c_int32, c_int32, Span, Span)
 _op = function("tl_op", SPANS, SPANS)
-_quantize = function("tl_quantize", SPANS, c_int32)
 _pixels = function("tl_pixels", SPANS)
 _crc32 = function("tl_crc32", c_uint32, c_void_p, c_size_t, result=c_uint32)
 _head_scores = function("tl_head_scores", SPANS, SPANS)
-_head_softmax = function("tl_head_softmax", SPANS)
+_head_softmax = function("tl_head_softmax", SPANS, SPANS)
 
 
 def check(model):
@@ -40,12 +39,6 @@ def op(params, x, x2, w, b, requant, y, scratch):
         return _op(spans, after(spans, 1))
 
 
-def quantize(dst, src, scale, zero_point):
-    """dst int8 [n] = src float32 [n] / scale float32 [1] + zero_point, rounded and clamped as TFLite does."""
-    with Spans(write=(dst,)) as (out,), Spans(read=(src, scale)) as (values, step):
-        return _quantize((Span * 3)(out, values, step), zero_point)
-
-
 def pixels(dst, src):
     """dst int8 [n] = src uint8 [n] - 128."""
     with Spans(read=(src,), write=(dst,)) as (values, out):
@@ -67,4 +60,4 @@ def head_scores(params, x, w, b, logits):
 def head_softmax(logits, probabilities):
     """probabilities int32 [k] of logits int32 [k]; 1 is 32768."""
     with Spans(read=(logits,), write=(probabilities,)) as spans:
-        return _head_softmax(spans)
+        return _head_softmax(spans, after(spans, 1))

@@ -150,7 +150,7 @@ static void find_trained(record_t *r, claims_t *claims, int32_t mode) {
     }
     claim(claims, w->at, w->bytes, weights > 0);
     claim(claims, b->at, b->bytes, biases > 0);
-    if (mode != TL_SGD) {
+    if (!TL_LEAN && mode != TL_SGD) {
         r->buffer = place(r, claims, plan->buffer, (2 * weights + 3) / 4 * 4 + 4 * biases, true);
         r->bias_buffer = r->buffer ? (int32_t *)(void *)(r->buffer + (weights + 1) / 2 * 2) : NULL;
     }
@@ -219,7 +219,7 @@ static void find_pull(record_t *r, claims_t *claims) {
 
 static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes, int32_t mode) {
     const tl_plan_t *plan = &r->plan;
-    if (plan->op < 0 || (uint32_t)plan->op >= r->p->n_operators || (plan->width != 8 && plan->width != 16) ||
+    if (plan->op < 0 || (uint32_t)plan->op >= r->p->n_operators || (plan->width != 8 && !tl_is_wide(plan->width)) ||
         plan->scratch_bytes < 0) {
         return TL_E_PLAN;
     }
@@ -230,9 +230,10 @@ static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes,
     }
     const tl_span_t *span = r->call.span;
     const int32_t code = r->call.code;
+    const bool known = code != TL_SOFTMAX && !(TL_LEAN && code == TL_MAX_POOL) && !(plan->flags & ~KNOWN);
     const bool in_place = elementwise(code) && plan->dx == plan->dy && !wanted(r, TL_ADD_TO_DX);
     const bool train = wanted(r, TL_TRAIN_WEIGHTS | TL_TRAIN_BIAS);
-    claims_t claims = {.n = 0, .sound = code != TL_SOFTMAX && (weighted(code) || !train) && !(plan->flags & ~KNOWN)};
+    claims_t claims = {.n = 0, .sound = known && (weighted(code) || !train)};
     claim(&claims, exponents, exponents_bytes, true);
     r->dy = find_gradient(r, &claims, plan->dy, span[TL_Y].bytes, exponents, op->y);
     if (wanted(r, TL_PULL)) {
@@ -264,10 +265,10 @@ static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes,
     if (filtered(r)) {
         find_filter(r, &claims);
     }
-    if (code == TL_MAX_POOL || (wanted(r, TL_TRAIN_WEIGHTS) && !filtered(r))) {
+    if ((!TL_LEAN && code == TL_MAX_POOL) || (wanted(r, TL_TRAIN_WEIGHTS) && !filtered(r))) {
         claim(&claims, span[TL_X].at, span[TL_X].bytes, false);
     }
-    if (code == TL_MAX_POOL) {
+    if (!TL_LEAN && code == TL_MAX_POOL) {
         claim(&claims, span[TL_Y].at, span[TL_Y].bytes, false);
     }
     if (weighted(code)) {
@@ -358,14 +359,14 @@ static void update_bias(record_t *r, tl_update_t *u, int32_t i, int32_t sum) {
     const int32_t most = INT32_MAX - products * (255 * 128); // no sum of the forward overflows
     const int32_t o = tl_channel_at(&r->out, i);
     tl_update_bias(u, (int32_t *)r->call.span[TL_B].at + o, most, sum, r->dy.exponent, r->bias_rates[o],
-        r->bias_buffer ? r->bias_buffer + i : NULL);
+        !TL_LEAN && r->bias_buffer ? r->bias_buffer + i : NULL);
 }
 
 static void update(record_t *r, tl_update_t *u) {
     const tl_window_t *g = &r->window;
     const bool outer = is_outer(r), weights = wanted(r, TL_TRAIN_WEIGHTS);
     const int32_t each = g->k_h * g->k_w * r->in.count;
-    int16_t *buffer = r->buffer;
+    int16_t *buffer = TL_LEAN ? NULL : r->buffer;
     int32_t *sums = r->scratch;
     const int32_t *totals = NULL; // the sums of gradients, where they are known
     tl_row_t input = weights && outer ? input_row(r) : (tl_row_t){0};
@@ -411,7 +412,9 @@ static void window_grad(record_t *r, tl_rows_t *dx) {
                 &back, tl_avg_pool_scatter, dx, r->scratch, r->dy.exponent - tl_avg_pool_bits(&r->window, r->dy.width));
             break;
         case TL_MAX_POOL:
-            tl_grad_input(&back, tl_max_pool_scatter, dx, r->scratch, r->dy.exponent);
+            if (!TL_LEAN) {
+                tl_grad_input(&back, tl_max_pool_scatter, dx, r->scratch, r->dy.exponent);
+            }
             break;
         default:
             if (!tl_fast_conv2d_grad_input(&back, dx, r->scratch, r->plan.scratch_bytes, r->dy.exponent)) {
@@ -494,7 +497,7 @@ tl_status_t tl_backward(const tl_span_t spans[TL_BACK_SPANS]) {
     }
     p.writable = spans[TL_BACK_WEIGHTS].at == spans[TL_BACK_MODEL].at;
     if ((spans[TL_BACK_WEIGHTS].at && !p.writable) || spans[TL_BACK_STATE].bytes != sizeof(*state) ||
-        (uintptr_t)state & 3 || state->mode < TL_SGD || state->mode >= TL_UPDATES || state->momentum < 0 ||
+        (uintptr_t)state & 3 || state->mode < TL_SGD || state->mode >= TL_KNOWN_UPDATES || state->momentum < 0 ||
         state->momentum > 255 || state->exponents < 0 ||
         !tl_inside((tl_extent_t){0, p.arena_length}, (uint32_t)state->exponents, 4 * p.n_tensors)) {
         return TL_E_PARAMS;

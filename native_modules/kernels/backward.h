@@ -33,9 +33,9 @@ enum {
     TL_ADD_TO_DX = 8,   // add to the gradient that another reader of x has left
     TL_ADD_TO_DX2 = 16, // x + x: dx2 is dx, and TL_ADD_TO_DX is set
     // Not every native module has these, since code is RAM: TL_FISHER and TL_PULL are tl_channels', TL_FILTER_2 and
-    // TL_FILTER_4 tl_filter's. A record with what a module does not have is refused.
-    // A weighted operator that is not trained: the Fisher information of the channels of x from dx, as complete as this
-    // record leaves it, or (axis 1) of y from dy. Added to tl_fisher_t [channels] at `buffer`.
+    // TL_FILTER_4 tl_filter's, and tl_grad is TL_LEAN (gradient.h). A record with what a module does not have is
+    // refused. A weighted operator that is not trained: the Fisher information of the channels of x from dx, as
+    // complete as this record leaves it, or (axis 1) of y from dy. Added to tl_fisher_t [channels] at `buffer`.
     TL_FISHER = 32,
     // Nothing but this, in a record just before the operator's own: dy += weight * (y - reference) for y's chosen
     // channels. Weight: a tl_rate_t at `weight_rates`. Reference: int8 [positions, count] at `buffer`, see pull.h.

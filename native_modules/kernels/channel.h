@@ -13,8 +13,7 @@ typedef struct {
     int32_t n;
 } tl_steps_t;
 
-// sum of w * (x - zero) = sum of w * x - zero * sum of w, and the last is the same wherever the window is inside the
-// image. Writes one output channel.
+// Writes one output channel, plainly: fast kernels have the speed, and code is RAM.
 void tl_channel(const tl_window_t *g, const tl_steps_t *s, const int8_t *x, const int8_t *w, int32_t bias, int32_t mult,
     int32_t shift, int8_t *y);
 

@@ -71,7 +71,7 @@ void tl_depthwise_conv2d_scatter(const tl_back_t *back, int32_t y, int32_t oy, i
 #ifdef __ARM_ARCH_6M__ // where fast kernels have the speed, and code is RAM
             add_channels(g, dy->at, dy->width, from, w, at);
 #else
-            if (dy->width == 8) {
+            if (!tl_is_wide(dy->width)) {
                 add_channels(g, dy->at, 8, from, w, at);
             } else {
                 add_channels(g, dy->at, 16, from, w, at);

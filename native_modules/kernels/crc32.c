@@ -1,31 +1,14 @@
 #include "program.h"
 
-// A nibble at a time: the table is 64 bytes, because on a board tables are RAM.
+// Bit by bit: a table would make it faster, but on a board tables are RAM.
 uint32_t tl_crc32(uint32_t crc, const void *data, size_t length) {
-    static const uint32_t table[16] = {
-        0x00000000,
-        0x1db71064,
-        0x3b6e20c8,
-        0x26d930ac,
-        0x76dc4190,
-        0x6b6b51f4,
-        0x4db26158,
-        0x5005713c,
-        0xedb88320,
-        0xf00f9344,
-        0xd6d6a3e8,
-        0xcb61b38c,
-        0x9b64c2b0,
-        0x86d3d2d4,
-        0xa00ae278,
-        0xbdbdf21c,
-    };
     const uint8_t *p = data;
     crc = ~crc;
     for (const uint8_t *end = p + length; p < end; p++) {
         crc ^= *p;
-        crc = (crc >> 4) ^ table[crc & 15];
-        crc = (crc >> 4) ^ table[crc & 15];
+        for (int i = 0; i < 8; i++) {
+            crc = (crc >> 1) ^ (0xedb88320 & (0u - (crc & 1)));
+        }
     }
     return ~crc;
 }

@@ -48,7 +48,7 @@ void tl_fill(int32_t *v, int32_t n, int32_t value) {
 
 static void put(void *at, int32_t width, int32_t v, int32_t limit) {
     v = v > limit ? limit : v < -limit ? -limit : v;
-    if (width == 8) {
+    if (!tl_is_wide(width)) {
         *(int8_t *)at = (int8_t)v;
     } else {
         *(int16_t *)at = (int16_t)v;

@@ -17,6 +17,9 @@ bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_
 #ifdef __ARM_ARCH_6M__
 int32_t tl_fast_fully_connected(
     const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const tl_work_t *work);
+
+// w . (x - zero)
+int32_t tl_m0_dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero);
 #else
 #define tl_fast_fully_connected(...) 0 // the plain one is as fast
 #endif

@@ -46,10 +46,7 @@ enum { ROWS = 1 };
 
 // sums[r] += w[r] . (x - zero) over n neighbours, for ROWS rows that meet one x
 static void dots(const int8_t *x, const int8_t *const w[ROWS], int32_t n, int32_t zero, int32_t sums[ROWS]) {
-    const int8_t *at = w[0];
-    for (; n > 0; n--) {
-        *sums += *at++ * (*x++ - zero);
-    }
+    *sums += tl_m0_dot(x, w[0], n, zero);
 }
 #else
 enum { ROWS = 4 };

@@ -9,7 +9,12 @@ int32_t tl_top_bits(const int32_t *v, int32_t n) {
 }
 
 static int32_t bytes_of(const tl_grad_t *g) {
-    return g->width / 8;
+    return tl_is_wide(g->width) ? 2 : 1;
+}
+
+// Bits of a value beside its sign
+static int32_t value_bits(const tl_grad_t *g) {
+    return tl_is_wide(g->width) ? 15 : 7;
 }
 
 static void *element(const tl_grad_t *g, int32_t i) {
@@ -18,7 +23,7 @@ static void *element(const tl_grad_t *g, int32_t i) {
 
 // Rounding up may reach 2^(width - 1), one more than fits.
 static int32_t most(const tl_grad_t *g) {
-    return (1 << (g->width - 1)) - 1;
+    return (1 << value_bits(g)) - 1;
 }
 
 // g[0 .. n] *= 2^by
@@ -33,7 +38,7 @@ tl_rows_t tl_rows(tl_grad_t *g, bool add) {
     tl_rows_t rows = {g, add, true, 0};
     if (add) { // what lies there uses all of its bits, so that no more is lost than must be
         const uint32_t size = g->n ? tl_most_apart(g->at, element(g, g->n), bytes_of(g), g->width) : 0;
-        const int32_t up = g->width - 1 - tl_bits(size);
+        const int32_t up = value_bits(g) - tl_bits(size);
         rows.filled = g->n;
         rows.zero = size == 0;
         if (size && up > 0) {
@@ -64,7 +69,7 @@ void tl_rows_put(tl_rows_t *rows, int32_t at, int32_t *row, int32_t n, int32_t e
     } else if (rows->add && !top) {
         return;
     }
-    const int32_t fits = exponent + top - (g->width - 1);
+    const int32_t fits = exponent + top - value_bits(g);
     if (rows->zero) {
         g->exponent = fits > exponent ? fits : exponent;
     } else if (top && fits > g->exponent) {

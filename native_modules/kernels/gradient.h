@@ -14,6 +14,12 @@
 
 #include "tl.h"
 
+// Code is RAM: lean, this is without what training seldom takes, which are gradients of 16 bits, maximum pools, and
+// steps through buffers (update.h). Of the native modules tl_grad is.
+#ifndef TL_LEAN
+#define TL_LEAN 0
+#endif
+
 typedef struct {
     void *at; // int8_t or int16_t [n]
     int32_t n;
@@ -21,8 +27,13 @@ typedef struct {
     int32_t exponent;
 } tl_grad_t;
 
+// Whether gradients have 16 bits
+static inline bool tl_is_wide(int32_t width) {
+    return !TL_LEAN && width == 16;
+}
+
 static inline int32_t tl_grad_value(const void *at, int32_t width, int32_t i) {
-    return width == 8 ? ((const int8_t *)at)[i] : ((const int16_t *)at)[i];
+    return !tl_is_wide(width) ? ((const int8_t *)at)[i] : ((const int16_t *)at)[i];
 }
 
 static inline int32_t tl_grad_get(const tl_grad_t *g, int32_t i) {

@@ -24,17 +24,17 @@ tl_status_t tl_head_span(const tl_span_t *span, size_t count, size_t size, int32
 }
 
 // The square root to the nearest integer, bit by bit.
-uint32_t tl_isqrt(uint64_t v) {
-    uint64_t root = 0;
-    for (uint64_t bit = (uint64_t)1 << 62; bit; bit >>= 2) {
-        if (v >= root + bit) {
-            v -= root + bit;
-            root = (root >> 1) + bit;
-        } else {
-            root >>= 1;
+static uint32_t root_of(uint32_t v) {
+    uint32_t root = 0;
+    for (uint32_t bit = 1u << 30; bit; bit >>= 2) {
+        const uint32_t test = root + bit;
+        root >>= 1;
+        if (v >= test) {
+            v -= test;
+            root += bit;
         }
     }
-    return (uint32_t)(root + (v > root && root < UINT32_MAX));
+    return root + (v > root);
 }
 
 // One division per sample: 1 / |x| with 16 bits.
@@ -50,7 +50,7 @@ tl_length_t tl_head_length(const tl_head_t *h, const int8_t *x) {
             sum <<= 2;
             length.e++;
         }
-        length.inv = ((uint32_t)1 << 31) / tl_isqrt(sum);
+        length.inv = ((uint32_t)1 << 31) / root_of(sum);
     }
     return length;
 }
@@ -151,15 +151,15 @@ tl_status_t tl_head_scores(const tl_span_t *params, const tl_span_t spans[4]) {
     return TL_OK;
 }
 
-tl_status_t tl_head_softmax(const tl_span_t spans[2]) {
-    size_t k = spans[0].bytes / 4;
+tl_status_t tl_head_softmax(const tl_span_t *logits, const tl_span_t *probabilities) {
+    size_t k = logits->bytes / 4;
     tl_status_t status;
     if (k < 1 || k > 4096) {
         return TL_E_BUFFER;
     }
-    if ((status = tl_head_span(&spans[0], k, 4, 0)) || (status = tl_head_span(&spans[1], k, 4, 1))) {
+    if ((status = tl_head_span(logits, k, 4, 0)) || (status = tl_head_span(probabilities, k, 4, 1))) {
         return status;
     }
-    tl_softmax(spans[0].at, (int32_t)k, spans[1].at);
+    tl_softmax(logits->at, (int32_t)k, probabilities->at);
     return TL_OK;
 }

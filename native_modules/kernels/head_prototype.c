@@ -42,6 +42,20 @@ static int32_t clamp(int64_t v, int32_t limit) {
     return v < -limit ? -limit : v > limit ? limit : (int32_t)v;
 }
 
+// As root_of of head.c, of 64 bits.
+uint32_t tl_isqrt(uint64_t v) {
+    uint64_t root = 0;
+    for (uint64_t bit = (uint64_t)1 << 62; bit; bit >>= 2) {
+        if (v >= root + bit) {
+            v -= root + bit;
+            root = (root >> 1) + bit;
+        } else {
+            root >>= 1;
+        }
+    }
+    return (uint32_t)(root + (v > root && root < UINT32_MAX));
+}
+
 int64_t tl_divide(int64_t a, int64_t b) {
     return a < 0 ? -((-a + b / 2) / b) : (a + b / 2) / b;
 }

@@ -44,7 +44,7 @@ typedef struct {
 tl_status_t tl_head_scores(const tl_span_t *params, const tl_span_t spans[4]);
 
 // logits int32 [k] -> probabilities int32 [k], TL_HEAD_ONE is 1
-tl_status_t tl_head_softmax(const tl_span_t spans[2]);
+tl_status_t tl_head_softmax(const tl_span_t *logits, const tl_span_t *probabilities);
 
 // Shared with training.
 tl_status_t tl_head_params(tl_head_t *h, const tl_span_t *params, size_t count);
@@ -54,7 +54,7 @@ void tl_head_logits(
     const tl_head_t *h, tl_length_t length, const int8_t *x, const int16_t *w, const int32_t *b, int32_t *logits);
 uint32_t tl_softmax(const int32_t *logits, int32_t k, int32_t *p); // gives sum exp(logit - largest), 16 bits
 int32_t tl_log(uint32_t v);                                        // of such a sum, 16 fractional bits
-uint32_t tl_isqrt(uint64_t v);                                     // to nearest
+uint32_t tl_isqrt(uint64_t v);                                     // to nearest; head_prototype.c
 int64_t tl_divide(int64_t a, int64_t b);                           // to nearest, b > 0; head_prototype.c
 
 // ---- head_prototype.c: class means ----------------------------------------------------------------------------------

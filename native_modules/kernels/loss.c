@@ -64,7 +64,7 @@ static int32_t through_length(
 tl_status_t tl_head_loss(const tl_span_t *params, const tl_span_t spans[6]) {
     tl_head_t h;
     tl_status_t status = tl_head_params(&h, params, 6);
-    const size_t n = (size_t)h.n, k = (size_t)h.k, wide = spans[3].bytes == n ? 1 : 2;
+    const size_t n = (size_t)h.n, k = (size_t)h.k, wide = TL_LEAN || spans[3].bytes == n ? 1 : 2;
     if (status || (status = tl_head_span(&spans[0], n, 1, 0)) || (status = tl_head_span(&spans[1], n * k, 2, 1)) ||
         (status = tl_head_span(&spans[2], k, 4, 2)) || (status = tl_head_span(&spans[3], n, wide, 3)) ||
         (status = tl_head_span(&spans[4], sizeof(tl_state_t) / 4, 4, 4)) ||

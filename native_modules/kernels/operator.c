@@ -119,6 +119,10 @@ int32_t tl_call_fields(int32_t code) {
     return code > 0 && code < TL_CODES ? geometry[code][1] : 0;
 }
 
+int32_t tl_call_first(int32_t code) {
+    return geometry[code][0];
+}
+
 static bool in_range(const tl_call_t *call) {
     const uint8_t *kind = kinds + geometry[call->code][0];
     const int32_t *field = call->g.fields;
@@ -142,14 +146,14 @@ typedef struct {
     uint32_t channels, taps; // output channels with a requantisation each; products in one sum
 } need_t;
 
-// a * b, or UINT32_MAX, which no buffer has
-static uint32_t times(uint32_t a, uint32_t b) {
+uint32_t tl_times(uint32_t a, uint32_t b) {
     uint64_t product = (uint64_t)a * b;
     return product < UINT32_MAX ? (uint32_t)product : UINT32_MAX;
 }
 
-static uint32_t volume(uint32_t h, uint32_t w, uint32_t c) {
-    return times(times(h, w), c);
+// Of three dimensions
+static uint32_t volume(const int32_t *dim) {
+    return tl_times(tl_times(dim[0], dim[1]), dim[2]);
 }
 
 uint32_t tl_requant_bytes(int32_t code) {
@@ -159,71 +163,79 @@ uint32_t tl_requant_bytes(int32_t code) {
 static void need_channels(const tl_call_t *call, need_t *need, uint32_t channels, uint32_t taps) {
     need->channels = channels;
     need->taps = taps;
-    need->bytes[TL_W] = times(taps, channels);
+    need->bytes[TL_W] = tl_times(taps, channels);
     need->bytes[TL_B] = 4 * channels;
     need->bytes[TL_REQUANT] = tl_requant_bytes(call->code) * channels;
 }
 
-// Every position of the window along one axis holds an element of the image (or falls between two, when dilated).
-static bool touches(int32_t in, int32_t out, int32_t k, int32_t stride, int32_t dilation, int32_t pad) {
-    return pad <= (k - 1) * dilation && (out - 1) * stride - pad < in;
+// Every position of the window along both axes holds an element of the image (or falls between two, when dilated).
+static bool touches(const int32_t *in) {
+    for (int i = 0; i < 2; i++, in++) {
+        const int32_t out = in[3], k = in[6], stride = in[8], dilation = in[10], pad = in[12];
+        if (pad > (k - 1) * dilation || (out - 1) * stride - pad >= *in) {
+            return false;
+        }
+    }
+    return true;
 }
 
-static bool need_window(const tl_call_t *call, need_t *need) {
+static bool pad_fits(const int32_t *in) {
+    for (int i = 0; i < 3; i++, in++) {
+        if (in[6] + *in > in[3]) { // what is before x, and x, is more than y
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool find_need_of_window(const tl_call_t *call, need_t *need) {
     const tl_window_t *g = &call->g.window;
-    int32_t kernel = g->k_h * g->k_w;
-    need->bytes[TL_X] = volume(g->in_h, g->in_w, g->in_c);
-    need->bytes[TL_Y] = volume(g->out_h, g->out_w, g->out_c);
-    bool sound = touches(g->in_h, g->out_h, g->k_h, g->stride_h, g->dilation_h, g->pad_top) &&
-                 touches(g->in_w, g->out_w, g->k_w, g->stride_w, g->dilation_w, g->pad_left);
+    const uint32_t kernel = (uint32_t)(g->k_h * g->k_w);
     switch (call->code) {
         case TL_CONV2D:
-            need_channels(call, need, g->out_c, volume(g->k_h, g->k_w, g->in_c));
-            return sound;
+            need_channels(call, need, g->out_c, tl_times(kernel, g->in_c));
+            return touches(call->g.fields);
         case TL_DEPTHWISE_CONV2D:
             need_channels(call, need, g->out_c, kernel);
-            return sound && (uint32_t)g->out_c % (uint32_t)g->in_c == 0;
+            return touches(call->g.fields) && (uint32_t)g->out_c % (uint32_t)g->in_c == 0;
+        case TL_PAD:
+            return pad_fits(call->g.fields);
         default: // pools
-            return sound && g->out_c == g->in_c && g->dilation_h == 1 && g->dilation_w == 1;
+            return touches(call->g.fields) && g->out_c == g->in_c && g->dilation_h == 1 && g->dilation_w == 1;
     }
-}
-
-static bool need_pad(const tl_pad_t *g, need_t *need) {
-    need->bytes[TL_X] = volume(g->in_h, g->in_w, g->in_c);
-    need->bytes[TL_Y] = volume(g->out_h, g->out_w, g->out_c);
-    return g->top + g->in_h <= g->out_h && g->left + g->in_w <= g->out_w && g->front + g->in_c <= g->out_c;
 }
 
 // Fills in what the operator needs; false where shapes, window and padding do not fit together.
 static bool find_need(const tl_call_t *call, need_t *need) {
-    uint32_t *bytes = need->bytes;
+    const int32_t *field = call->g.fields;
+    uint32_t x = field[0], y = x;
+    bool sound = true;
     memset(need, 0, sizeof(*need));
     switch (call->code) {
         case TL_FULLY_CONNECTED:
-            need_channels(call, need, call->g.dense.n_out, call->g.dense.n_in);
-            bytes[TL_START] = 4 * call->g.dense.n_out;
-            bytes[TL_X] = call->g.dense.n_in;
-            bytes[TL_Y] = call->g.dense.n_out;
-            return true;
+            y = field[1];
+            need_channels(call, need, y, x);
+            need->bytes[TL_START] = 4 * y;
+            break;
         case TL_MEAN:
-            bytes[TL_X] = times(call->g.mean.n, call->g.mean.c);
-            bytes[TL_Y] = call->g.mean.c;
-            return true;
-        case TL_ADD:
-            bytes[TL_X] = bytes[TL_X2] = bytes[TL_Y] = call->g.add.n;
-            return true;
-        case TL_PAD:
-            return need_pad(&call->g.pad, need);
         case TL_SOFTMAX:
-            bytes[TL_X] = bytes[TL_Y] = times(call->g.softmax.rows, call->g.softmax.n);
-            return true;
+            x = tl_times(x, field[1]);
+            y = call->code == TL_MEAN ? (uint32_t)field[1] : x;
+            break;
+        case TL_ADD:
+            need->bytes[TL_X2] = x;
+            break;
         case TL_CLAMP:
         case TL_RESHAPE:
-            bytes[TL_X] = bytes[TL_Y] = call->g.n;
-            return true;
+            break;
         default:
-            return need_window(call, need);
+            x = volume(field);
+            y = volume(field + 3);
+            sound = find_need_of_window(call, need);
     }
+    need->bytes[TL_X] = x;
+    need->bytes[TL_Y] = y;
+    return sound;
 }
 
 // ---- Checks ---------------------------------------------------------------------------------------------------------
@@ -272,12 +284,17 @@ tl_status_t tl_call_check(const tl_call_t *call) {
     }
     for (int i = 0; i < TL_SPANS; i++) {
         const tl_span_t *span = &call->span[i];
-        bool optional = span->bytes == 0 && (i == TL_B || (i == TL_START && weighted(call->code)));
-        optional |= i == TL_START && call->code == TL_FULLY_CONNECTED &&
-                    ((call->g.dense.n_in | call->g.dense.n_out) & 3) == 0 &&
-                    span->bytes == need.bytes[i] + 2 * need.bytes[TL_W]; // with a panel
-        optional |= i == TL_SCRATCH && call->variant != TL_PLAIN;        // with too little of it the plain kernel runs
-        if ((span->bytes != need.bytes[i] && !optional) || span->bytes > INT32_MAX) {
+        const size_t bytes = span->bytes;
+        if (i == TL_SCRATCH ? bytes && call->variant == TL_PLAIN : bytes != need.bytes[i]) {
+            const bool absent = bytes == 0 && (i == TL_B || i == TL_START);
+            const bool with_panel =
+                bytes == need.bytes[i] + 2 * need.bytes[TL_W] && ((call->g.dense.n_in | call->g.dense.n_out) & 3) == 0;
+            if (!weighted(call->code) ||
+                !(absent || (i == TL_START && call->code == TL_FULLY_CONNECTED && with_panel))) {
+                return TL_E_BYTES;
+            }
+        }
+        if (bytes > INT32_MAX) {
             return TL_E_BYTES;
         }
         if ((uintptr_t)span->at & 3) {

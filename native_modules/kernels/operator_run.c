@@ -44,10 +44,8 @@ void tl_call_run(const tl_call_t *call) {
             tl_fully_connected_s8(&call->g.dense, x, w, b, (const uint32_t *)mult, y, &work);
             break;
         case TL_AVG_POOL:
-            tl_avg_pool_s8(window, x, y);
-            break;
         case TL_MAX_POOL:
-            tl_max_pool_s8(window, x, y);
+            tl_pool_s8(window, x, y, call->code == TL_AVG_POOL);
             break;
         case TL_MEAN:
             tl_mean_s8(&call->g.mean, x, y);

@@ -39,28 +39,16 @@ static inline patch_t patch_under(const tl_window_t *g, const int8_t *x, int32_t
     };
 }
 
-static inline void pool(const tl_window_t *g, const int8_t *x, int8_t *y, bool averages) {
-    int32_t count = 1;
-    uint32_t inverse = 1 << 24;
+void tl_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y, bool averages) {
     for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy++, top += g->stride_h) {
         for (int32_t ox = 0, left = -g->pad_left; ox < g->out_w; ox++, left += g->stride_w) {
             patch_t patch = patch_under(g, x, top, left);
-            if (averages && patch.h * patch.w != count) {
-                count = patch.h * patch.w;
-                inverse = count ? (1u << 24) / (uint32_t)count : 0;
-            }
+            const int32_t count = patch.h * patch.w;
+            const uint32_t inverse = averages && count ? (1u << 24) / (uint32_t)count : 0;
             for (int32_t c = 0; c < g->out_c; c++) {
                 int32_t v = reduce(&patch, c, averages);
                 *y++ = tl_clamp(averages ? average(v, count, inverse) : v, 0, g->y_min, g->y_max);
             }
         }
     }
-}
-
-void tl_avg_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y) {
-    pool(g, x, y, true);
-}
-
-void tl_max_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y) {
-    pool(g, x, y, false);
 }

@@ -99,6 +99,12 @@ typedef struct {
 // How many integers the geometry of an operator is; 0 for an unknown code.
 int32_t tl_call_fields(int32_t code);
 
+// Where they stand in a table of all geometries, one after the other, of a known code.
+int32_t tl_call_first(int32_t code);
+
+// a * b, or UINT32_MAX, which no buffer has
+uint32_t tl_times(uint32_t a, uint32_t b);
+
 // Bytes of requantisation per output channel: an int32 multiplier and an int8 shift, or a float64 for dense layers.
 uint32_t tl_requant_bytes(int32_t code);
 

@@ -8,6 +8,7 @@
 #ifndef TL_H
 #define TL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -104,8 +105,7 @@ void tl_depthwise_conv2d_s8(const tl_window_t *g, const int8_t *x, const int8_t 
 void tl_fully_connected_s8(const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
     const uint32_t *scale, int8_t *y, const tl_work_t *work);
 
-void tl_avg_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y);
-void tl_max_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y);
+void tl_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y, bool averages); // or maxima
 void tl_mean_s8(const tl_mean_t *g, const int8_t *x, int8_t *y);
 void tl_add_s8(const tl_add_t *g, const int8_t *x1, const int8_t *x2, int8_t *y); // y may be x1 or x2
 void tl_pad_s8(const tl_pad_t *g, const int8_t *x, int8_t *y);

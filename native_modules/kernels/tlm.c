@@ -94,8 +94,11 @@ tl_status_t tl_find_tensor(const tl_program_t *p, uint32_t index, tl_span_t *spa
         return TL_E_TYPE;
     }
     if (t->type != TL_RAW) {
-        uint64_t elements = (uint64_t)((uint32_t)t->shape[0] * t->shape[1]) * ((uint32_t)t->shape[2] * t->shape[3]);
-        if (elements == 0 || elements > INT32_MAX || elements * (t->type == TL_INT32 ? 4 : 1) != t->bytes) {
+        uint32_t bytes = t->type == TL_INT32 ? 4 : 1;
+        for (int i = 0; i < 4; i++) {
+            bytes = tl_times(bytes, t->shape[i]);
+        }
+        if (bytes == 0 || bytes > INT32_MAX || bytes != t->bytes) {
             return TL_E_SHAPE;
         }
     }
@@ -110,30 +113,32 @@ tl_status_t tl_find_tensor(const tl_program_t *p, uint32_t index, tl_span_t *spa
 
 // ---- Operators ------------------------------------------------------------------------------------------------------
 
-// What an operator's operand must be.
+// What an operator's operand must be, and where in the operator's record its index stands.
 typedef struct {
-    uint8_t type, region;
+    uint8_t type, region, at;
 } operand_t;
 
 enum { ANYWHERE = TL_IN_ARENA + 1 };
 
 static const operand_t operands[TL_SPANS] = {
-    [TL_X] = {TL_INT8, ANYWHERE},
-    [TL_X2] = {TL_INT8, ANYWHERE},
-    [TL_W] = {TL_INT8, TL_IN_FILE},
-    [TL_B] = {TL_INT32, TL_IN_FILE},
-    [TL_Y] = {TL_INT8, TL_IN_ARENA},
-    [TL_SCRATCH] = {TL_RAW, TL_IN_ARENA},
+    [TL_X] = {TL_INT8, ANYWHERE, offsetof(tl_operator_t, x)},
+    [TL_X2] = {TL_INT8, ANYWHERE, offsetof(tl_operator_t, x2)},
+    [TL_W] = {TL_INT8, TL_IN_FILE, offsetof(tl_operator_t, w)},
+    [TL_B] = {TL_INT32, TL_IN_FILE, offsetof(tl_operator_t, b)},
+    [TL_Y] = {TL_INT8, TL_IN_ARENA, offsetof(tl_operator_t, y)},
+    [TL_SCRATCH] = {TL_RAW, TL_IN_ARENA, offsetof(tl_operator_t, scratch)},
 };
 
 static const tl_tensor_t no_tensor;
 
 // An operator's operand: its record and its bytes, or no_tensor and none.
 static tl_status_t find_operand(
-    const tl_program_t *p, operand_t want, uint16_t index, const tl_tensor_t **t, tl_span_t *span) {
+    const tl_program_t *p, const tl_operator_t *op, int i, const tl_tensor_t **t, tl_span_t *span) {
+    const operand_t want = operands[i];
+    const uint16_t index = *(const uint16_t *)(const void *)((const uint8_t *)op + want.at);
     *t = &no_tensor;
     *span = (tl_span_t){NULL, 0};
-    if (index == TL_NONE) {
+    if (!want.at || index == TL_NONE) {
         return TL_OK;
     }
     if (index >= p->n_tensors) {
@@ -150,79 +155,106 @@ static bool has_shape(const tl_tensor_t *t, int32_t a, int32_t b, int32_t c, int
     return t->shape[0] == a && t->shape[1] == b && t->shape[2] == c && t->shape[3] == d;
 }
 
-// The shapes of x and y without the batch, as tl_window_t and tl_pad_t begin.
-static int32_t *put_shapes(int32_t *field, const tl_tensor_t *x, const tl_tensor_t *y) {
-    for (int i = 1; i < 4; i++) {
-        field[i - 1] = x->shape[i];
-        field[i + 2] = y->shape[i];
-    }
-    return field + 6;
-}
+// Where a field of a geometry comes from: a record, and an offset in it
+enum { OP = 0, OF_X = 64, OF_Y = 128, OF_W = 192, RECORD = 192 }; // OF_W: of an add, x2
+#define WINDOW(i) (OP + offsetof(tl_operator_t, window) + (i))
+#define Q(i) (OP + offsetof(tl_operator_t, q) + 4 * (i))
+#define SHAPE(i) (offsetof(tl_tensor_t, shape) + 2 * (i))
+#define SHAPES OF_X + SHAPE(1), OF_X + SHAPE(2), OF_X + SHAPE(3), OF_Y + SHAPE(1), OF_Y + SHAPE(2), OF_Y + SHAPE(3)
+#define BYTES offsetof(tl_tensor_t, bytes)
+#define ZERO offsetof(tl_tensor_t, zero)
+#define CLAMP OP + offsetof(tl_operator_t, y_min), OP + offsetof(tl_operator_t, y_max)
 
-// The end of tl_window_t, tl_dense_t and more: zero points and clamp.
-static int32_t *put_clamp(int32_t *field, const tl_operator_t *op, const tl_tensor_t *x, const tl_tensor_t *y) {
-    field[0] = x->zero;
-    field[1] = y->zero;
-    field[2] = op->y_min;
-    field[3] = op->y_max;
-    return field + 4;
-}
+// In the order of each geometry's struct, as tl_call_first says
+static const uint8_t sources[] = {
+    SHAPES,
+    WINDOW(0),
+    WINDOW(1),
+    WINDOW(2),
+    WINDOW(3),
+    WINDOW(4),
+    WINDOW(5),
+    WINDOW(6),
+    WINDOW(7),
+    OF_X + ZERO,
+    OF_Y + ZERO,
+    CLAMP, // window
+    OF_W + SHAPE(3),
+    OF_W + SHAPE(0),
+    OF_X + ZERO,
+    OF_Y + ZERO,
+    CLAMP, // dense
+    OF_X + SHAPE(1),
+    OF_X + SHAPE(3),
+    OF_X + ZERO,
+    OF_Y + ZERO,
+    Q(0),
+    Q(1), // mean, less the width
+    OF_Y + BYTES,
+    OF_X + ZERO,
+    OF_W + ZERO,
+    OF_Y + ZERO,
+    CLAMP,
+    Q(0),
+    Q(1),
+    Q(2),
+    Q(3),
+    Q(4),
+    Q(5),
+    Q(6), // add
+    SHAPES,
+    Q(1),
+    Q(2),
+    Q(3),
+    Q(0), // pad
+    OF_Y + BYTES,
+    OF_X + ZERO,
+    OF_Y + ZERO,
+    CLAMP,
+    Q(0),
+    Q(1), // clamp, and reshape: its first
+    OF_X + SHAPE(1),
+    OF_X + SHAPE(3),
+    Q(0),
+    Q(1), // softmax, less the width
+};
 
-// Gathers the geometry of an operator from its record and the shapes of its tensors.
+// Gathers the geometry of an operator from its record and the records of its tensors.
 static tl_status_t read_geometry(const tl_operator_t *op, const tl_tensor_t *t[TL_SPANS], tl_call_t *call) {
-    const tl_tensor_t *x = t[TL_X], *y = t[TL_Y], *w = t[TL_W];
+    const tl_tensor_t *x = t[TL_X], *w = t[TL_W];
     const tl_window_t *g = &call->g.window;
-    const int32_t *q = op->q;
-    int32_t *field = call->g.fields;
+    const uint8_t *source = sources + tl_call_first(op->code);
+    const void *records[] = {op, x, t[TL_Y], op->code == TL_ADD ? t[TL_X2] : w};
+    for (int32_t i = 0; i < tl_call_fields(op->code); i++) {
+        const uint32_t offset = source[i] % 64, record = source[i] / 64;
+        const uint8_t *at = (const uint8_t *)records[record] + offset;
+        int32_t v = *(const int8_t *)at;
+        if (offset >= Q(0) || source[i] == OF_Y + BYTES) {
+            v = *(const int32_t *)(const void *)at;
+        } else if (record && offset != ZERO) {
+            v = *(const uint16_t *)(const void *)at;
+        } else if (offset < WINDOW(8)) {
+            v = *at;
+        }
+        call->g.fields[i] = v;
+    }
     switch (op->code) {
-        case TL_FULLY_CONNECTED:
-            field[0] = w->shape[3];
-            field[1] = w->shape[0];
-            put_clamp(field + 2, op, x, y);
-            return has_shape(w, w->shape[0], 1, 1, w->shape[3]) ? TL_OK : TL_E_GEOMETRY;
-        case TL_ADD:
-            field[0] = (int32_t)y->bytes;
-            put_clamp(field + 2, op, t[TL_X2], y);
-            field[1] = x->zero;
-            memcpy(field + 6, q, 7 * sizeof(*q));
-            return TL_OK;
         case TL_MEAN:
-            call->g.mean = (tl_mean_t){x->shape[1] * x->shape[2], x->shape[3], x->zero, y->zero, q[0], q[1]};
-            return TL_OK;
-        case TL_PAD:
-            field = put_shapes(field, x, y);
-            memcpy(field, q + 1, 3 * sizeof(*q));
-            field[3] = q[0];
-            return TL_OK;
-        case TL_CLAMP:
-            field[0] = (int32_t)y->bytes;
-            field = put_clamp(field + 1, op, x, y);
-            memcpy(field, q, 2 * sizeof(*q));
-            return TL_OK;
         case TL_SOFTMAX:
-            call->g.softmax = (tl_softmax_t){x->shape[1] * x->shape[2], x->shape[3], q[0], q[1]};
-            return TL_OK;
-        case TL_RESHAPE:
-            call->g.n = (int32_t)y->bytes;
-            return TL_OK;
+            call->g.n *= x->shape[2];
+            break;
+        case TL_CONV2D:
+            return has_shape(w, g->out_c, g->k_h, g->k_w, g->in_c) ? TL_OK : TL_E_GEOMETRY;
+        case TL_DEPTHWISE_CONV2D:
+            return has_shape(w, 1, g->k_h, g->k_w, g->out_c) ? TL_OK : TL_E_GEOMETRY;
+        case TL_FULLY_CONNECTED:
+            return w->shape[1] == 1 && w->shape[2] == 1 ? TL_OK : TL_E_GEOMETRY;
     }
-    field = put_shapes(field, x, y);
-    for (int i = 0; i < 8; i++) {
-        *field++ = op->window[i];
-    }
-    put_clamp(field, op, x, y);
-    bool sound = true;
-    if (op->code == TL_CONV2D) {
-        sound = has_shape(w, g->out_c, g->k_h, g->k_w, g->in_c);
-    } else if (op->code == TL_DEPTHWISE_CONV2D) {
-        sound = has_shape(w, 1, g->k_h, g->k_w, g->out_c);
-    }
-    return sound ? TL_OK : TL_E_GEOMETRY;
+    return TL_OK;
 }
 
 tl_status_t tl_read_call(const tl_program_t *p, uint32_t index, tl_call_t *call) {
     const tl_operator_t *op = &p->operators[index];
-    const uint16_t names[TL_SPANS] = {op->x, op->x2, op->w, op->b, TL_NONE, op->y, op->scratch};
     const tl_tensor_t *t[TL_SPANS];
     call->code = op->code;
     call->variant = op->variant;
@@ -230,7 +262,7 @@ tl_status_t tl_read_call(const tl_program_t *p, uint32_t index, tl_call_t *call)
         return TL_E_CODE;
     }
     for (int i = 0; i < TL_SPANS; i++) {
-        tl_status_t status = find_operand(p, operands[i], names[i], &t[i], &call->span[i]);
+        tl_status_t status = find_operand(p, op, i, &t[i], &call->span[i]);
         if (status) {
             return status;
         }

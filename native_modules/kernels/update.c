@@ -100,6 +100,7 @@ static int32_t step_size(uint32_t size, tl_unit_t unit, uint32_t *sum) {
 
 void tl_update_weights(
     tl_update_t *u, int8_t *w, int32_t step, const int16_t *list, tl_row_t *row, tl_ratio_t rate, int16_t *buffer) {
+    buffer = TL_LEAN ? NULL : buffer;
     const int32_t most = buffer ? 32767 : 255;
     rate.exponent += row->exponent + (buffer ? 8 : 0);
     const tl_unit_t t = unit(rate);
@@ -132,7 +133,7 @@ void tl_update_bias(
     const int32_t top = tl_bits(tl_size(sum)), cut = top > 15 ? top - 15 : 0;
     const int32_t v = tl_shift(sum, -cut) * rate.mantissa;
     int32_t move = round_randomly(u, v, exponent + rate.exponent + cut, MOST);
-    if (buffer) {
+    if (!TL_LEAN && buffer) {
         const int32_t past = within(*buffer, MOST);
         move += u->mode == TL_MOMENTUM ? (past >> 8) * u->momentum + (((past & 255) * u->momentum) >> 8) : past;
         move = within(move, MOST);

@@ -25,6 +25,7 @@ enum {
     TL_ACCUMULATE, // buffer += step
     TL_APPLY,      // buffer += step; weight -= its whole part, the rest stays
     TL_UPDATES,
+    TL_KNOWN_UPDATES = TL_LEAN ? TL_SGD + 1 : TL_UPDATES,
 };
 
 typedef struct {

@@ -25,17 +25,6 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_run_obj, 4, 6, tl_infer_run)
 // op(params, x, x2, w, b, requant, y, scratch) -> status. None where the operator has no such buffer.
 TL_FUNCTION(tl_infer_op, tl_op, TL_SPANS, TL_Y);
 
-// quantize(dst, src, scale, zero_point) -> status. dst int8 [n], src float32 [n], scale float32 [1]
-static mp_obj_t tl_infer_quantize(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    tl_span_t spans[3];
-    for (int i = 0; i < 3; i++) {
-        spans[i] = tl_span(args[i], i == 0 ? MP_BUFFER_RW : MP_BUFFER_READ);
-    }
-    return MP_OBJ_NEW_SMALL_INT(tl_quantize(spans, mp_obj_get_int(args[3])));
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_quantize_obj, 4, 4, tl_infer_quantize);
-
 // pixels(dst, src) -> status. dst int8 [n] = src uint8 [n] - 128
 static mp_obj_t tl_infer_pixels(mp_obj_t dst_in, mp_obj_t src_in) {
     tl_span_t spans[2] = {tl_span(dst_in, MP_BUFFER_RW), tl_span(src_in, MP_BUFFER_READ)};
@@ -55,17 +44,12 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_infer_crc32_obj, 1, 2, tl_infer_cr
 TL_FUNCTION(tl_infer_head_scores, tl_head_scores, 4, 3);
 
 // head_softmax(logits, probabilities) -> status
-static mp_obj_t tl_infer_head_softmax(mp_obj_t logits_in, mp_obj_t probabilities_in) {
-    tl_span_t spans[2] = {tl_span(logits_in, MP_BUFFER_READ), tl_span(probabilities_in, MP_BUFFER_RW)};
-    return MP_OBJ_NEW_SMALL_INT(tl_head_softmax(spans));
-}
-static MP_DEFINE_CONST_FUN_OBJ_2(tl_infer_head_softmax_obj, tl_infer_head_softmax);
+TL_FUNCTION(tl_infer_head_softmax, tl_head_softmax, 1, 0);
 
 #define TL_INFER_NAMES(ROW)                                                                                            \
     ROW(MP_QSTR_check, tl_infer_check_obj)                                                                             \
     ROW(MP_QSTR_run, tl_infer_run_obj)                                                                                 \
     ROW(MP_QSTR_op, tl_infer_op_obj)                                                                                   \
-    ROW(MP_QSTR_quantize, tl_infer_quantize_obj)                                                                       \
     ROW(MP_QSTR_pixels, tl_infer_pixels_obj)                                                                           \
     ROW(MP_QSTR_crc32, tl_infer_crc32_obj)                                                                             \
     ROW(MP_QSTR_head_scores, tl_infer_head_scores_obj)                                                                 \

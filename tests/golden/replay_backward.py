@@ -25,12 +25,21 @@ def patches(model, arena, places, plan):
     return tl_filter.patches(params, model, places, arena)
 
 
-def module_of(plan):
+def module_of(model, plan, state):
     """The module that knows all of a plan's records: kernels/backward.h."""
-    flags = 0
+    flags, wide, mode = 0, False, struct.unpack("<i", state[12:16])[0]
     for at in range(0, len(plan), 64):
         flags |= struct.unpack("<i", plan[at + 4 : at + 8])[0]
-    return tl_filter if flags & (128 | 256) else tl_channels if flags & (32 | 64) else tl_grad
+        wide = wide or plan[at + 60] == 16
+    more = flags & (32 | 64) or wide or mode or has_max_pool(model)
+    return tl_filter if flags & (128 | 256) else tl_channels if more else tl_grad
+
+
+def has_max_pool(model):
+    for section in range(64, 64 + 16 * model[60], 16):
+        if bytes(model[section : section + 4]) == b"OPS ":
+            at, _, count = struct.unpack("<3I", model[section + 4 : section + 16])
+            return 5 in [model[at + 64 * i] for i in range(count)]
 
 
 def clear_scratch(arena, plan):
@@ -50,7 +59,7 @@ def replay(record):
         model, arena, places, masks, plan = a[:5]
         status = patches(model, arena, places, plan) if kind else 0
         status = status or tl_infer.run(model, arena, 0, len(masks) // 4, places, masks)
-        status = status or module_of(plan).backward(model, arena, places, plan, state)
+        status = status or module_of(model, plan, state).backward(model, arena, places, plan, state)
         clear_scratch(arena, plan)
         clear_scratch(after, plan)
     else:
@@ -58,7 +67,8 @@ def replay(record):
         arena = bytearray(len(after))
         scratch = bytearray(struct.unpack("<I", a[4])[0]) if a[4] else None
         if kind == 1:
-            status = tl_grad.head_loss(params, x, w, b, arena, state, scratch)
+            module = tl_grad if len(arena) == len(x) else tl_channels  # gradients of 8 or 16 bits
+            status = module.head_loss(params, x, w, b, arena, state, scratch)
         elif kind == 2:
             status = tl_channels.softmax_loss(params, x, arena, state, scratch)
         elif kind == 3:

@@ -4,6 +4,7 @@ import gc
 
 import tl_channels
 import tl_filter
+import tl_float
 import tl_grad
 import tl_infer
 import tl_train
@@ -22,7 +23,7 @@ def raised(function, *arguments):
 
 
 def names():
-    for module in (tl_infer, tl_train, tl_grad, tl_channels, tl_filter):
+    for module in (tl_infer, tl_float, tl_train, tl_grad, tl_channels, tl_filter):
         print("names", [n for n in sorted(NAMES.split()) if callable(getattr(module, n, None))])
 
 
@@ -62,12 +63,12 @@ def quantize():
     values = array.array("f", [0.0, -0.0, 0.5, 1.5, -2.5, 31.75, -1e9, 1e-40, 3e38, 0.49999997, 0.25])
     scale = array.array("f", [0.5])
     y = array.array("b", bytes(len(values)))
-    print("quantize", tl_infer.quantize(y, values, scale, -3), list(y))
-    print("too short", tl_infer.quantize(array.array("b", bytes(3)), values, scale, 0))
+    print("quantize", tl_float.quantize(y, values, scale, -3), list(y))
+    print("too short", tl_float.quantize(array.array("b", bytes(3)), values, scale, 0))
     for bad in ("inf", "nan", "0", "-1"):
-        print("scale", bad, tl_infer.quantize(y, values, array.array("f", [float(bad)]), 0))
+        print("scale", bad, tl_float.quantize(y, values, array.array("f", [float(bad)]), 0))
     values[4] = float("nan")
-    print("nan", tl_infer.quantize(y, values, scale, 0))
+    print("nan", tl_float.quantize(y, values, scale, 0))
 
 
 def program(model, input_bytes, arena_bytes, operators):

@@ -53,7 +53,7 @@ def test_native_says_which_vector_is_wrong(pio, tmp_path):
 
 @pytest.mark.xdist_group("pico-emulated")  # whose tests load these files
 def test_pico_builds_the_modules(pio):
-    names = ("tl_infer", "tl_train", "tl_grad", "tl_channels", "tl_filter")
+    names = ("tl_infer", "tl_float", "tl_train", "tl_grad", "tl_channels", "tl_filter")
     modules = [ROOT / "build" / "native" / "armv6m" / f"{name}.mpy" for name in names]
     for module in modules:
         module.unlink(missing_ok=True)

@@ -27,16 +27,33 @@ def functions(counted: dict, arch: str) -> Counter:
     memory = base64.b64decode(counted["memory"])
     at = dict(counted["sram"])
     total = Counter({FIRMWARE: counted["flash"] + counted["rom"]})
-    for object_file in sorted((paths.NATIVE / arch).glob("*.objects/**/*.o")):
+    files = sorted((paths.NATIVE / arch).glob("*.objects/**/*.o"))
+    owners = _owners(files)
+    for object_file in files:
         for code, symbols in _sections(object_file):
             for place in code.finditer(memory):
                 for offset in range(place.start(), place.end(), 2):
                     if offset in at:
                         before = [name for start, name in symbols if start <= offset - place.start()]
                         name = before[-1] if before else "?"
-                        total[f"{object_file.stem}.{name}"] += at.pop(offset)
+                        stem = owners.get((object_file, name.split(".")[0]), object_file.stem)
+                        total[f"{stem}.{name}"] += at.pop(offset)
     total[ELSEWHERE] = sum(at.values())
     return Counter({name: round(cycles) for name, cycles in total.items() if round(cycles)})
+
+
+def _owners(files: list[Path]) -> dict[tuple[Path, str], str]:
+    """{(a module's linked object, function): whose it is}, where its parts were compiled as one program (natmod.mk)."""
+    from elftools.elf.elffile import ELFFile
+
+    found = {}
+    for file in files:
+        folder = next(parent for parent in file.parents if parent.suffix == ".objects")
+        with file.open("rb") as f:
+            for symbol in ELFFile(f).get_section_by_name(".symtab").iter_symbols():
+                if symbol["st_info"]["type"] == "STT_FUNC" and file.stem != folder.stem:
+                    found.setdefault((folder / f"{folder.stem}.o", symbol.name), file.stem)
+    return found
 
 
 def _sections(file: Path):

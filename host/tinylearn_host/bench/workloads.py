@@ -20,6 +20,8 @@ METHODS = ("prototype", "closed_form", "last_layer")  # those of Model.adapt
 LAST_LAYER_STEPS = 40  # and its default
 TAIL_METHODS = ("bias", "scheme", "full", "tinytrain")  # those that train the network
 TAIL_STEPS, TAIL_BUDGET, TAIL_WAYS = 5, 48_000, 5  # bytes: what a Pico has left beside the model
+WHOLE, WHOLE_STEPS = "adapt scheme, 40 steps", 40  # as many steps as adapt takes by itself
+SLOW = (WHOLE,)  # minutes in an emulator: measured only where their whole name is asked for
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,9 @@ class Workload:
 
 
 def choose(pattern: str = "") -> list[Workload]:
-    """Those whose name begins with `pattern`, in which * and ? mean what they mean in file names."""
-    return [make() for name, make in _all().items() if fnmatchcase(name, pattern + "*")]
+    """Those whose name begins with `pattern`, in which * and ? mean what they mean in file names. SLOW: whole names."""
+    found = {name: make for name, make in _all().items() if fnmatchcase(name, pattern + "*")}
+    return [make() for name, make in found.items() if name not in SLOW or name == pattern]
 
 
 def names() -> list[str]:
@@ -64,6 +67,8 @@ def _all() -> dict[str, Callable[[], Workload]]:
         made["step last_layer"] = _step
         made |= {f"step {method}": partial(_tail_step, method) for method in TAIL_METHODS}
         made |= {f"adapt {method}": partial(_tail_adaptation, method) for method in TAIL_METHODS}
+        made["adapt auto"] = _auto
+        made[WHOLE] = partial(_tail_adaptation, "scheme", WHOLE_STEPS, WHOLE)
     return made
 
 
@@ -144,13 +149,22 @@ def _step_macs(raw: bytes, samples: int) -> int:
 # ---- Training the network --------------------------------------------------------------------------------------------
 
 
-def _tail_adaptation(method: str) -> Workload:
+def _tail_adaptation(method: str, steps: int = TAIL_STEPS, name: str | None = None) -> Workload:
     """25 samples and a few steps, each of which costs what a step does. TinyTrain's choice has no macs here."""
     raw, support = _few_digits()
-    fit = _fit(raw, method, len(support.y))
+    fit = _fit(raw, method, len(support.y), steps)
     macs = fit.first_macs + fit.steps * fit.step_macs
-    arguments = (bytes(support.y), _options(method))
-    return Workload(f"adapt {method}", "adapt", macs, raw, support.x.tobytes(), arguments)
+    arguments = (bytes(support.y), {**_options(method), "steps": steps})
+    return Workload(name or f"adapt {method}", "adapt", macs, raw, support.x.tobytes(), arguments)
+
+
+def _auto() -> Workload:
+    """What adapt does where no method is named: these samples, near what the network knows, it does not train it for.
+    The macs are those of the forward runs."""
+    raw, support = _few_digits()
+    macs = _feature_macs(raw) * len(support.y)
+    options = {"method": "auto", "budget": TAIL_BUDGET}
+    return Workload("adapt auto", "adapt", macs, raw, support.x.tobytes(), (bytes(support.y), options))
 
 
 def _tail_step(method: str) -> Workload:
@@ -171,7 +185,7 @@ def _few_digits() -> tuple[bytes, Samples]:
     return flash.default_model().read_bytes(), Samples(support.x[few], [support.y[i] for i in few])
 
 
-def _fit(raw: bytes, method: str, samples: int):
+def _fit(raw: bytes, method: str, samples: int, steps: int = TAIL_STEPS):
     """The board's own plan."""
     task = training_report.Task(TAIL_WAYS, samples // TAIL_WAYS, TAIL_BUDGET)
-    return training_report.find(tlm.read(raw), method, task, steps=TAIL_STEPS).fit
+    return training_report.find(tlm.read(raw), method, task, steps=steps).fit

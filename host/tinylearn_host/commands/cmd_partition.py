@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tinylearn_host import boards, flash, partition, sizes, tlm, training_report
+from tinylearn_host import boards, flash, panels, partition, sizes, tlm, training_report
 from tinylearn_host.boards import Board
 from tinylearn_host.commands.options import SIMULATOR, Size, json_option, print_json
 from tinylearn_host.device import kb
@@ -134,6 +134,11 @@ def _tell(console: Console, path: Path, chosen: Training, trainings: list[Traini
         f"arena of one sample: {found['board']:,} bytes as the board lays it out, {found['host']:,} as the host would, "
         f"{found['lower_bound']:,} at least: ratio {found['ratio']:.3f}"
     )
+    found = panels.trade(model, board)
+    console.print("[bold]weight panels[/bold]")
+    console.print(_panels(found["layers"]))
+    for sentence in panels.sentences(found):
+        console.print(sentence)
 
 
 def _cut(training: Training) -> str:
@@ -180,6 +185,19 @@ def _layers(rows: list[dict]) -> Table:
         cells = [_short(n) for n in (trained, row["parameters"], *macs, row["saved_bytes"], row["mask_bytes"])]
         style = {"frozen": "dim", "trained": "bold"}.get(row["state"])
         table.add_row(str(row["index"]), row["operator"], row["state"], *cells, style=style)
+    return table
+
+
+def _panels(rows: list[dict]) -> Table:
+    """Bytes of each layer's panel, those with which nothing is streamed, and cycles of a Cortex-M0+ per answer."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold underline")
+    for heading, justify in (("#", "right"), ("operator", "left"), ("panel", "left"), ("bytes", "right")):
+        table.add_column(heading, justify=justify, no_wrap=True)
+    for heading in ("whole", "making it", "again"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        cells = [_short(row[name]) for name in ("bytes", "whole", "cycles", "again")]
+        table.add_row(str(row["index"]), row["operator"], panels.words(row), *cells)
     return table
 
 

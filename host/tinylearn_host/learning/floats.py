@@ -119,7 +119,7 @@ class Floats(Runner):
         """Fisher information in real numbers, as selection.Look; None where the criterion needs none."""
         selection = firmware("selection")
         settings, inspected = fit(self.model, job, count, ways, inspect=True)
-        if settings.module != "tl_channels":
+        if not settings.looks:
             return [None] * len(lessons)
         layers = {op: part.axis for op, part in inspected.tail.choice.items()}
         pass_over = FloatTraining(self.net, {}, lessons, settings.views, settings.augment, 0.0, min(layers))

@@ -36,7 +36,7 @@ def report():
         "flash_total": fs[2] * (fs[1] or fs[0]) if fs else 0,
         "built_in": [
             name
-            for name in ("tl_infer", "tl_train", "tl_grad", "tl_channels", "tl_filter", "tl_front")
+            for name in ("tl_infer", "tl_train", "tl_grad", "tl_channels", "tl_filter", "tl_front", "tl_float")
             if built_in(name)
         ],
     }

@@ -1,5 +1,6 @@
 // Gradients times a panel, added to int32 sums: the inner loop of the way back through convolutions. micro.h says how a
-// word makes two products, m0_grad.h what the arguments are. Words of one int16 make one product each, in the second chain.
+// word makes two products, m0_grad.h what the arguments are. Words of one int16 make one product each, in the second chain,
+// which a lean module (gradient.h) does not have.
 //
 // The gradients are copied or unpacked onto the stack, where the chain that is entered `words` steps before its end
 // finds them. In the chain: r4-r7 sums, r3 panel, r2 gradient, r0-r1 panel's words.
@@ -96,12 +97,15 @@ tl_m0_chain:
     sub sp, #4 * WORDS
     movs r5, #PAIR_BYTES
     ldr r4, pairs
+#if !TL_LEAN
     ldr r0, [r3, #SINGLES]
     cmp r0, #0
     beq 1f
     movs r5, #SINGLE_BYTES
     ldr r4, singles
-1:  add r4, pc
+1:
+#endif
+    add r4, pc
 here:
     muls r5, r1, r5
     subs r4, r4, r5
@@ -132,12 +136,16 @@ next:
     .endr
     b run
 1:  subs r4, r4, #2
+#if !TL_LEAN
     bmi halves
+#endif
     ldr r1, [r3, #VALUES]
     ldr r3, [r3, #APART]
     movs r6, #0
+#if !TL_LEAN
     cmp r4, #0
     bne halves_apart
+#endif
     lsrs r1, r1, #1
     beq 1f
     EACH PAIR_APART
@@ -153,10 +161,12 @@ next:
     subs r6, r6, r4
     asrs r6, r6, #16
     adds r6, r6, r4
+#if !TL_LEAN
     b total
 halves_apart:
     EACH HALF_APART
 total:
+#endif
     ldr r4, [sp, #TOTALS]
     cmp r4, #0
     beq run
@@ -181,6 +191,7 @@ bytes:
     subs r1, r1, #2
     bne bytes
     b run
+#if !TL_LEAN
 halves:
     ldmia r0!, {r4, r6}
     asrs r5, r4, #16
@@ -190,7 +201,7 @@ halves:
     stmia r2!, {r4-r7}
     subs r1, r1, #4
     bne halves
-    b run
+#endif
 run:
     mov r3, lr
     mov r0, r12
@@ -199,6 +210,7 @@ run:
     .balign 4
 pairs:
     .word end_of_pairs - here - 2
+#if !TL_LEAN
 singles:
     .word end_of_singles - here - 2
     .set i, 0
@@ -208,6 +220,7 @@ singles:
     .endr
 end_of_singles:
     b done
+#endif
     .set i, 0
     .rept WORDS
     PAIR i

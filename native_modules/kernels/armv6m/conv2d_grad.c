@@ -13,11 +13,11 @@
 #define ALONE static __attribute__((noinline))
 
 static inline int32_t per_word(const tl_grad_t *g) {
-    return g->width == 8 ? 2 : 1;
+    return tl_is_wide(g->width) ? 1 : 2;
 }
 
 int32_t tl_m0_pack_gradients(const tl_grad_t *g, int32_t at, int32_t step, int32_t n, uint32_t *end) {
-    const bool pairs = g->width == 8;
+    const bool pairs = per_word(g) == 2;
     const int32_t bytes = pairs ? 1 : 2, words = pairs ? n >> 1 : n;
     const tl_m0_pack_t pack = {4, step * bytes, pairs ? TL_M0_HIGH_PAIRS : TL_M0_HALVES, 2 * step};
     const int8_t *from = (const int8_t *)g->at + at * bytes;
@@ -58,7 +58,7 @@ typedef struct {
 
 ALONE void pack_weights(const input_t *c, const part_t *part, uint32_t *to) {
     const tl_window_t *g = c->back->g;
-    const int32_t kernel = g->k_h * g->k_w * g->in_c, pairs = c->back->dy->width == 8;
+    const int32_t kernel = g->k_h * g->k_w * g->in_c, pairs = per_word(c->back->dy) == 2;
     const tl_m0_pack_t pack = {16, kernel, pairs ? TL_M0_LOW_PAIRS : TL_M0_BYTES, pairs ? 2 * kernel : 0};
     const int32_t words = pairs ? part->outputs >> 1 : part->outputs;
     const int8_t *w = c->back->w + part->o * kernel + (part->tap_row * g->k_w + part->tap) * g->in_c + part->column;

@@ -16,7 +16,7 @@
 // Through row `tap_row` of the window, from the output row oy
 ALONE void add_row(const tl_back_t *back, int32_t multiplier, int32_t tap_row, int32_t oy, int32_t *row) {
     const tl_window_t *g = back->g;
-    const int32_t bytes = back->dy->width / 8, apart = 4 * g->dilation_w * g->in_c;
+    const int32_t bytes = tl_is_wide(back->dy->width) ? 2 : 1, apart = 4 * g->dilation_w * g->in_c;
     const char *dy = (const char *)back->dy->at + oy * g->out_w * g->out_c * bytes;
     for (int32_t m = 0; m < multiplier; m++) {
         for (int32_t tap = 0; tap < g->k_w; tap += 3) {
@@ -39,7 +39,7 @@ ALONE void add_row(const tl_back_t *back, int32_t multiplier, int32_t tap_row, i
 
 static bool slides(const tl_back_t *back) {
     const tl_window_t *g = back->g;
-    return back->dy->width == 8 && g->k_h == 3 && g->k_w == 3 && g->stride_h * g->stride_w == 1 &&
+    return !tl_is_wide(back->dy->width) && g->k_h == 3 && g->k_w == 3 && g->stride_h * g->stride_w == 1 &&
            g->dilation_h * g->dilation_w == 1 && g->out_c == g->in_c && g->out_h >= 3;
 }
 
@@ -135,7 +135,7 @@ ALONE void add_taps(const tl_window_t *g, const int32_t *x, const int32_t *gradi
 
 // Whether three taps in a row meet pairs of gradients
 static bool pairs_up(const tl_window_t *g, const tl_grad_t *dy) {
-    return dy->width == 8 && g->k_w == 3 && g->stride_w * g->dilation_w == 1 && g->out_w <= 512;
+    return !tl_is_wide(dy->width) && g->k_w == 3 && g->stride_w * g->dilation_w == 1 && g->out_w <= 512;
 }
 
 // As unpack_x: each value with the next one, the zero point left in, and around.
@@ -179,7 +179,7 @@ ALONE int32_t add_pairs(
 
 bool tl_m0_depthwise_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, int32_t *scratch, int32_t bytes) {
-    const int32_t taps = g->k_h * g->k_w, wide = dy->width == 16;
+    const int32_t taps = g->k_h * g->k_w, wide = tl_is_wide(dy->width);
     const tl_m0_pack_t pack = {4, g->out_c << wide, wide ? TL_M0_HALVES : TL_M0_BYTES, 0};
     const char *from = (const char *)dy->at + (o << wide);
     const bool pairs = pairs_up(g, dy);

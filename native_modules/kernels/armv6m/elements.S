@@ -57,6 +57,12 @@ FUNCTION tl_sizes // r0 v, r1 end, r2 result, r12 what is added
     movs r0, r2
     pop {r4-r6, pc}
 
+    .macro BY_WIDTH width // a lean module (gradient.h) has bytes only
+#if !TL_LEAN
+    cmp \width, #8
+    bne 6f
+#endif
+    .endm
     .macro SUM load
 1:  \load r6, [r0, r4]
     adds r5, r5, r6
@@ -70,11 +76,11 @@ FUNCTION tl_sum_apart // r0 at, r1 end, r2 step, r5 result
     push {r4-r7, lr}
     movs r4, #0
     movs r5, #0
-    cmp r3, #8
-    bne wide_sum
+    BY_WIDTH r3
     SUM ldrsb
-wide_sum:
-    SUM ldrsh
+#if !TL_LEAN
+6:  SUM ldrsh
+#endif
 
     .macro MOST load // r5 the largest so far, r7 twice as much: within it while g + r5 <= r7, unsigned
 1:  \load r6, [r0, r4]
@@ -96,11 +102,11 @@ FUNCTION tl_most_apart // r0 at, r1 end, r2 step
     movs r4, #0
     movs r5, #0
     movs r7, #0
-    cmp r3, #8
-    bne wide_most
+    BY_WIDTH r3
     MOST ldrsb
-wide_most:
-    MOST ldrsh
+#if !TL_LEAN
+6:  MOST ldrsh
+#endif
 
     .macro SHIFT // r6 to the right by r3 + 1, to nearest, within +-r5; r8 = 2 * r5
     asrs r6, r3
@@ -152,21 +158,23 @@ wide_most:
     mov r8, r6
     movs r1, #0
     mov r7, r12
-    cmp r7, #8
+    BY_WIDTH r7
     .endm
 FUNCTION tl_m0_scale_apart // by: -32 .. -1
     THROUGH
-    bne 2f
     SCALE ldrsb, strb
-2:  SCALE ldrsh, strh
+#if !TL_LEAN
+6:  SCALE ldrsh, strh
+#endif
     .balign 4
     .global tl_m0_narrow
     .thumb_func
 tl_m0_narrow:
     THROUGH
-    bne 2f
     NARROW strb, 1
-2:  NARROW strh, 2
+#if !TL_LEAN
+6:  NARROW strh, 2
+#endif
 scaled:
     pop {r4, r5}
     mov r8, r4

@@ -28,7 +28,7 @@ static void add_units(
     }
 }
 
-static int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero) {
+int32_t tl_m0_dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero) {
     int32_t acc = 0;
     for (; n > 0; n--) {
         acc += *w++ * (*x++ - zero);
@@ -72,8 +72,8 @@ int32_t tl_fast_fully_connected(
         }
         for (int32_t j = 0; j < rows; j++, row += step * n) {
             int32_t rest = before + units;
-            sums[j] = (b ? b[i + j * step] : 0) - zero * sums[j] + dot(x, row, before, zero) +
-                      dot(x + rest, row + rest, n - rest, zero);
+            sums[j] = (b ? b[i + j * step] : 0) - zero * sums[j] + tl_m0_dot(x, row, before, zero) +
+                      tl_m0_dot(x + rest, row + rest, n - rest, zero);
         }
         add_units(g, x, w + i * n, step, rows, sums);
         sums += rows;

@@ -7,7 +7,7 @@
 bool tl_m0_fully_connected_grad_input(
     const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
     const tl_window_t *g = back->g;
-    const bool wide = back->dy->width == 16;
+    const bool wide = tl_is_wide(back->dy->width);
     const int32_t n = g->in_c, outputs = g->out_c;
     const tl_m0_pack_t pack = {4, wide ? 2 : 1, wide ? TL_M0_HALVES : TL_M0_BYTES, 0};
     int32_t *gradients = scratch + n;

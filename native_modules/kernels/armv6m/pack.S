@@ -18,6 +18,7 @@ tl_m0_pack:
     beq pairs
     bmi swapped
     subs r6, r6, #1
+#if !TL_LEAN
     beq bytes
 halves:
     ldrsh r5, [r1, r7]
@@ -28,6 +29,7 @@ halves:
     subs r2, r2, #1
     bne halves
     b done
+#endif
 bytes:
     ldrsb r5, [r1, r7]
     adds r1, r1, r3

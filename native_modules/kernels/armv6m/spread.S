@@ -75,6 +75,7 @@ channel:
     adds r5, r5, r0
     mov lr, r5
     ldr r1, [sp, #SUM]
+#if !TL_LEAN
     ldr r5, [r7, #32] // wide
     cmp r5, #0
     bne wide
@@ -83,6 +84,9 @@ channel:
 wide:
     COLUMNS ldrsh
 next:
+#else
+    COLUMNS ldrsb
+#endif
     mov r7, r12
     ldr r0, [sp, #GRADIENT]
     ldr r5, [r7, #36] // to the next channel
