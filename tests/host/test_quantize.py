@@ -269,6 +269,8 @@ def test_a_batch_left_open_is_a_batch_of_one(source, tmp_path):
         (lambda n: n.node("Transpose", perm=[0, 1, 3, 2]), "node 0 (Transpose", "channels first or last"),
         (lambda n: n.conv(4).node("InstanceNormalization", *[n.constant(n.normal(4))] * 2), "node 1", "batch norm"),
         (lambda n: n.conv(4).node("Mul", "conv0"), "node 1 (Mul", "squeeze-and-excite"),
+        (lambda n: n.conv(4).node("Sigmoid").node("Mul", "conv0"), "node 1 (Sigmoid", "half of a SiLU"),
+        (lambda n: n.conv(4).relu().node("Sigmoid").node("Mul", "conv0"), "node 2 (Sigmoid", "leave such blocks out"),
     ],
 )
 def test_what_boards_do_not_have_is_named_with_the_nearest_thing(tmp_path, build, place, hint):

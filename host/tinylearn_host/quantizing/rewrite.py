@@ -70,10 +70,20 @@ def check(model, source: str) -> None:
     """Refuse (12) what has no hope in a file as it came, an onnx.ModelProto, before anything takes it apart."""
     ends = {value.name for value in model.graph.output}
     for index, node in enumerate(model.graph.node):
-        hint = _hint(node.op_type)
+        hint = _gate(model, node) or _hint(node.op_type)
         left_out = node.op_type == "Sigmoid" and node.output[0] in ends
         if hint and node.op_type not in SHAPE_ARITHMETIC and not left_out:
             raise TinylearnError(f"{where(source, node, index)}: not supported; {hint}", UNSUPPORTED_OPERATOR)
+
+
+def _gate(model, node) -> str | None:
+    """What to do about a sigmoid that multiplies: its own input (SiLU), or somebody else (squeeze-and-excite)."""
+    gated = [other for other in model.graph.node if other.op_type == "Mul" and node.output[0] in other.input]
+    if not gated or node.op_type not in ("Sigmoid", "HardSigmoid"):
+        return None
+    if node.input[0] in gated[0].input:
+        return "it is half of a SiLU (swish): put ReLU6 in its place and train some epochs more"
+    return "it gates, as in squeeze-and-excite: leave such blocks out and train some epochs more"
 
 
 def _hint(kind: str) -> str | None:
