@@ -92,7 +92,9 @@ class Comparison:
 
 
 def answer_sqnr(real: np.ndarray, shown: np.ndarray) -> float:
-    return decibels(float(np.square(real, dtype=np.float64).sum()), float(np.square(real - shown).sum()))
+    return decibels(
+        float(np.square(real, dtype=np.float64).sum()), float(np.square(real - shown, dtype=np.float64).sum())
+    )
 
 
 def steps_of(samples: np.ndarray, tensor: ir.Tensor) -> np.ndarray:
