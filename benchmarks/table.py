@@ -74,8 +74,9 @@ layers where two int8 gradients share a multiplication, and 4.0 where an int16 h
 
 ## RAM
 
-The least free heap, beyond the loaded model and code, with which `model.adapt` ends, given the method's limit as its
-budget: `benchmarks/ram.py`, to 1 KB. On `unix` Python's objects are twice the size of a board's.
+The least free heap, beyond the loaded model and code, with which `model.adapt` ends as it trains where nobody names a
+budget, beside the limit that is to hold: `benchmarks/ram.py`, to 1 KB. On `unix` Python's objects are twice the size of
+a board's.
 
 {ram}
 

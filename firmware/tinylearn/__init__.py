@@ -20,7 +20,17 @@ if sys.implementation.name == "cpython":
     # The simulator's modules stand in for the native ones, unless somebody has already said where they are.
     sys.path.append(__file__.replace("\\", "/").rsplit("/", 3)[0] + "/native_modules/cpython")
 
-from .model import Model, load
+import gc
+
+if hasattr(gc, "threshold"):  # as model.brought does
+    before = gc.threshold()
+    gc.threshold(4096)
+    from .model import Model, load
+
+    gc.threshold(before)
+    del before
+else:
+    from .model import Model, load
 
 __all__ = ["Model", "adapt", "augment", "load", "ops", "predict", "reset", "rollback", "save"]
 

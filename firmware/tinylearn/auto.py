@@ -80,13 +80,14 @@ def _trained(task, verdict, inputs, rows):
     for name, usual in (("steps", STEPS), ("time_budget", SECONDS)):
         if options[name] is None:
             options[name] = usual
-    from .training import Unfit, tune
+    from .teaching import training
 
+    module = training()
     for method in METHODS:
         options["method"] = method
         try:
-            return tune(task, None, (inputs, rows, verdict))
-        except (Unfit, MemoryError) as e:
+            return module.tune(task, None, (inputs, rows, verdict))
+        except (module.Unfit, MemoryError) as e:
             why = str(e)
             if inputs.held is None:  # and cannot be asked for their features again
                 raise
@@ -150,9 +151,7 @@ def _views(model, options):
     """params of tl_train.augment, or None."""
     if options["views"] == 0:
         return None
-    params = augmentation(model, options["augment"])
-    unload("augment")
-    return params
+    return augmentation(model, options["augment"])
 
 
 def _of_views(task, inputs, features, rows, views):

@@ -12,15 +12,16 @@ from math import ldexp
 from struct import calcsize, pack, unpack_from
 
 _KINDS = "", "conv2d", "depthwise", "dense"
-_STORY = "<ffHHIIHHBBHIIII"
+_STORY = "<fffHHIIHHBBHIIII"
 _ROW = "<HBHIHff"  # then a bit for each channel where some are chosen
 _TRAINED, _OUTPUT, _SCORED, _SOME = 1, 2, 4, 8
 
 # seconds: in all; looking: of them, to find out what to train. steps: made, of at most `most`. ram_bytes, flash_bytes:
-# at the peak. first .. end: operators that ran in each step. width: bits of gradients. macs_*: multiply-accumulates of
-# one sample: frozen; forward and back in each step; macs_all_back: back all the way with everything trained.
-STORY = "seconds", "looking", "steps", "most", "ram_bytes", "flash_bytes", "first", "end", "width", "views", "samples"
-STORY += "macs_frozen", "macs_forward", "macs_back", "macs_all_back"
+# at the peak. rate: of steps. first .. end: operators that ran in each step. width: bits of gradients. macs_*:
+# multiply-accumulates of one sample: frozen; forward and back in each step; macs_all_back: back all the way with
+# everything trained.
+STORY = "seconds", "looking", "rate", "steps", "most", "ram_bytes", "flash_bytes", "first", "end", "width", "views"
+STORY += "samples", "macs_frozen", "macs_forward", "macs_back", "macs_all_back"
 Story = namedtuple("Story", STORY)
 # A layer that is trained, or could have been. axis: "input" or "output"; channels: a list, or None: all `of` them.
 # weights, biases: how many are trained. score: as a share of the best; worth: Fisher information, for "l2" the
@@ -38,8 +39,8 @@ def story_of(fit, method, settings):
 
     tail, order = fit.tail, fit.order
     all_back = sum([op.macs_input + op.macs_weight for op in backward(tail.model)])
-    told = (0, 0, 0, fit.steps, fit.bytes, fit.flash, tail.first, tail.end, tail.width, fit.views, fit.count)
-    parts = [pack(_STORY, *told + tail.macs + (all_back,))]
+    told = (0, 0, settings.rate, 0, fit.steps, fit.bytes, fit.flash, tail.first, tail.end, tail.width, fit.views)
+    parts = [pack(_STORY, *told + (fit.count,) + tail.macs + (all_back,))]
     best = order[0][0] if order else 0
     for score, layer in order or ():
         worth = ldexp(layer.worth, layer.exponent) / (2 * fit.count if settings.looks else 1)
@@ -113,8 +114,8 @@ class Explanation:
             lines.append(line + ("  %5.1f%%  %.3g" % (100 * row.score, row.worth) if by else ""))
         share = 100 * told.macs_back / max(1, told.macs_all_back)
         lines.append(
-            "%d samples, %d of %d steps in %.1f s, %.1f s of them to choose; %d bytes of RAM, %d of flash"
-            % (told.samples, told.steps, told.most, told.seconds, told.looking, told.ram_bytes, told.flash_bytes)
+            "%d samples, %d of %d steps at rate %.4g in %.1f s, %.1f s of them to choose; %d bytes of RAM, %d of flash"
+            % ((told.samples, told.steps, told.most, told.rate) + told[:2] + (told.ram_bytes, told.flash_bytes))
         )
         lines.append(
             "multiply-accumulates of a sample in a step: %d forward twice, %d back, %.1f%% of all the way back"

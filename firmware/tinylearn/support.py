@@ -8,7 +8,7 @@ from struct import unpack_from
 import tl_infer
 import tl_train
 
-from .model import allocate, fail, scratch
+from .model import allocate, fail, scratch, unload
 
 RAM, FLASH, RECOMPUTE = "ram", "flash", "recompute"
 
@@ -108,6 +108,7 @@ def augmentation(model, asked):
     from .augment import parameters
 
     params = parameters(model, asked)
+    unload("augment")
     return params if any(params[5:]) else None
 
 
@@ -117,11 +118,11 @@ class Inputs:
     def __init__(self, size, room=0, name=None):
         self.size, self.name = size, name
         self.file = open(name, "w+b") if name else None
-        self.held = bytearray() if name else allocate(room * size, _SAMPLES)
+        self.held, self.views = bytearray() if name else allocate(room * size, _SAMPLES), None
 
     def put(self, i, x):
         """Sample i; those before it are there."""
-        at, end = i * self.size, (i + 1) * self.size
+        at, end, self.views = i * self.size, (i + 1) * self.size, None
         if self.file:
             self.file.seek(at)
             self.file.write(x)
@@ -138,10 +139,16 @@ class Inputs:
             self.file.seek(i * self.size)
             self.file.readinto(x)
         else:
-            x[ALL] = memoryview(self.held)[i * self.size : (i + 1) * self.size]
+            if self.views is None:  # once: a step is to allocate nothing
+                self.views = self._views()
+            x[ALL] = self.views[i]
+
+    def _views(self):
+        held, n = memoryview(self.held), self.size
+        return [held[at : at + n] for at in range(0, len(held) - n + 1, n)]
 
     def close(self):
-        self.held = None
+        self.held = self.views = None
         if self.file:
             self.file.close()
             os.remove(self.name)
@@ -171,6 +178,7 @@ class Support:
         self.sample = bytearray(len(model.x))
         self.state = array("i", (0,))
         self.sources = [model.tensor(t)[0] for t in layout.boundary]
+        self.parts = self._parts(self.slot)
         self.inputs = self.file = None
         if layout.cache == RECOMPUTE:
             self.inputs = inputs or Inputs(len(model.x), self.count)
@@ -193,14 +201,19 @@ class Support:
         self.sample[ALL] = self.model.x
         for view in range(1 + self.views):
             if self.file:
-                self._make(i, view, self.slot)
+                self._make(i, view, self.parts)
                 self.file.write(self.slot)
             else:
                 at = self.records_at + (i * (1 + self.views) + view) * self.layout.record
-                self._make(i, view, memoryview(self.arena)[at : at + self.layout.record])
+                self._make(i, view, self._parts(memoryview(self.arena)[at : at + self.layout.record]))
 
-    def _make(self, i, view, slot):
-        """The boundary of one view of self.sample."""
+    def _parts(self, slot):
+        """Where each tensor of the boundary lies in a slot."""
+        offsets = self.layout.offsets
+        return [slot[offsets[j] : offsets[j] + len(source)] for j, source in enumerate(self.sources)]
+
+    def _make(self, i, view, parts):
+        """The boundary of one view of self.sample, into the parts of a slot."""
         model, layout = self.model, self.layout
         if view and layout.augment:
             self.state[0] = ((self.seed * 31 + i) * 31 + view) * 40503 & 0x3FFFFFFF | 1
@@ -212,8 +225,8 @@ class Support:
         status = tl_infer.run(model.file, model.arena, 0, layout.first, model.places)
         if status:
             fail(status, "the model")
-        for j, source in enumerate(self.sources):
-            slot[layout.offsets[j] : layout.offsets[j] + len(source)] = source
+        for j in range(len(parts)):
+            parts[j][ALL] = self.sources[j]
 
     def find(self, i, view):
         """Let the boundary in the layout's places be that of sample i."""
@@ -225,13 +238,13 @@ class Support:
             at += index * layout.record
         else:
             self.inputs.get(i, self.sample)
-            self._make(i, view, self.slot)
+            self._make(i, view, self.parts)
         for j in range(len(self.sources)):
             layout.places[layout.boundary[j]] = at + layout.offsets[j]
 
     def close(self):
         """Give back all memory, and remove the file."""
-        self.arena = self.slot = self.features = self.sources = self.inputs = None
+        self.arena = self.slot = self.parts = self.features = self.sources = self.inputs = None
         if self.file:
             self.file.close()
             os.remove(self.name)

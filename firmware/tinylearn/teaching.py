@@ -3,14 +3,14 @@
 Nothing of the model changes until the new head is ready: whatever is raised here, it predicts as before.
 """
 
-import gc
+import sys
 from array import array
 from struct import unpack_from
 
 import tl_train
 
 from .head import AUTO, FOLDS, HEADS, TAILS, Head, check_method, matrix_bytes, training_bytes
-from .model import allocate, fail, float_parts, unload
+from .model import allocate, brought, fail, float_parts, unload
 
 STEPS, RATE = 40, 100
 MAX_CLASSES, MAX_SAMPLES, MAX_FEATURES = 256, 16000, 32768
@@ -42,17 +42,12 @@ def teach(model, samples, options):
         options["method"] = "prototype"  # the only one that has another
     if options["method"] in TAILS or options["method"] == AUTO:
         _check_options(options)
-        gc.collect()
         if options["method"] == AUTO:
-            from .auto import learn
-
             try:
-                return learn(task, samples)
+                return brought("auto").learn(task, samples)
             finally:
                 unload("auto")
-        from .training import tune
-
-        return tune(task, samples)
+        return training().tune(task, samples)
     options["steps"] = STEPS if options["steps"] is None else options["steps"]
     options["rate"] = RATE if options["rate"] is None else options["rate"]
     _check_options(options)
@@ -61,6 +56,20 @@ def teach(model, samples, options):
     rows = rows_of(task, classes)
     method = choose(task, features, rows, possible(task, len(rows))) if options["head"] == "auto" else options["method"]
     return fit(task, method, features, rows, options["on_step"])
+
+
+PLANNING = "tail", "augment", "explain", "tuning"
+
+
+def training():
+    """training.py. Before it comes for the first time all that planning loads comes and goes: names in code stay on the
+    heap for good, and where planning is to lie, in front of the arena, they would cut it into pieces."""
+    if "tinylearn.training" not in sys.modules:
+        for name in PLANNING:
+            brought(name)
+            unload(name)
+        unload("tail")
+    return brought("training")
 
 
 def fit(task, method, features, rows, on_step=None):

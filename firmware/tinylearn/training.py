@@ -16,7 +16,7 @@ from struct import pack_into
 import tl_infer
 import tl_train
 
-from .model import allocate, fail, unload
+from .model import allocate, fail, often, unload
 from .support import ALL, FLASH, RAM, Layout, Support, free, looks, module, room, settled
 from .teaching import _add_own_classes, _new_head, choose, each, fit, forget_rows, held_out, length, possible, rows_of
 
@@ -42,7 +42,7 @@ class Training:
             for t, size in layout.trained
         ]
         self.own = model.file if model.in_place else None
-        self._fill_tables(arena)
+        self.fill_tables(arena)
         self.dx = arena[layout.gradient : layout.gradient + n * layout.width // 8]
         self.features = model.ends[2]
         self.f_at = layout.places[self.features]
@@ -62,7 +62,8 @@ class Training:
         self.steps = 0
         self.hold = None  # continual.Hold
 
-    def _fill_tables(self, arena):
+    def fill_tables(self, arena):
+        """The factors of steps, by the layout's rate, and lists of channels."""
         mantissa, exponent = frexp(self.layout.rate)
         params = array("i", (0, 0, int(mantissa * 16384 + 0.5), exponent - 14))
         for index, bias, at, size in self.layout.tables:
@@ -142,15 +143,15 @@ class Training:
 
     def watch(self):
         """Loss, summed, 12 fractional bits, of the last view of each sample, by the head's rows as they are."""
-        support, head, layout, state = self.support, self.head, self.layout, self.state
+        support, layout, state = self.support, self.layout, self.state
         file, arena, places, loss = self.model.file, support.arena, layout.places, 0
         for i in range(support.count):
             support.find(i, support.views)
             status = tl_infer.run(file, arena, layout.first, layout.end, places)
             if status:
                 fail(status, "the model")
-            self.params[5] = self.rows[i]
-            status = self.grad.head_loss(self.params, self.f, head.w, head.b, self.dx, state, self.scratch)
+            self.params[5] = self.rows[i] - self.first_row
+            status = self.grad.head_loss(self.params, self.f, self.w, self.b, self.dx, state, self.scratch)
             if status:
                 fail(status, "training")
             loss += state[5] >> 4
@@ -179,16 +180,21 @@ class Training:
 
     # ---- Weights
 
-    def copy(self, buffer, out):
-        """All trained tensors, one after the other: out to a buffer, or back from it."""
-        buffer, begin = memoryview(buffer), 0
+    def parts(self, buffer):
+        """Where each trained tensor lies in a buffer that has them one after the other."""
+        buffer, found, begin = memoryview(buffer), [], 0
         for weights in self.weights:
-            part = buffer[begin : begin + len(weights)]
-            if out:
-                part[ALL] = weights
-            else:
-                weights[ALL] = part
+            found.append(buffer[begin : begin + len(weights)])
             begin += (len(weights) + 3) & ~3
+        return found
+
+    def copy(self, parts, out):
+        """All trained tensors: out to the parts of a buffer, or back from them."""
+        for i in range(len(parts)):  # enumerate would allocate
+            if out:
+                parts[i][ALL] = self.weights[i]
+            else:
+                self.weights[i][ALL] = parts[i]
 
 
 # ---- Adapting --------------------------------------------------------------------------------------------------------
@@ -203,13 +209,11 @@ def tune(task, samples, taken=None):
 
     taken: of "auto": (Inputs, the row of each sample, auto.Verdict). Then Unfit is raised where it does not fit.
     """
-    if hasattr(gc, "threshold"):  # else what lives lies scattered over the heap, and no large piece is left
-        gc.threshold(4096)
+    before = often()  # else what lives lies scattered over the heap, and no large piece is left
     try:
         return _tune(task, samples, taken)
     finally:
-        if hasattr(gc, "threshold"):
-            gc.threshold(-1)
+        often(before)
 
 
 def _tune(task, samples, taken):
@@ -249,7 +253,7 @@ def _tune(task, samples, taken):
         if inputs and not taken:
             inputs.close()
     story = support.layout.story
-    pack_into("<ffH", story[3], 0, seconds_since(start), looked, steps)  # explain.Story
+    pack_into("<fffH", story[3], 0, seconds_since(start), looked, support.layout.rate, steps)  # explain.Story
     model.story, model.why = story, task.why
     return head
 
@@ -422,23 +426,25 @@ def _train(task, support, rows):
         if model.in_place:
             model.mark(changed)
         training = started(task, support, rows)
+        if layout.rates:
+            _find_rate(training, before, changed)
         method = _taught(training, task, rows)
         if not method:
             _undo(training, before)
             task.renewed = ()
             return fit(task, task.verdict.head, support.features, rows), training.steps
         now = None if model.in_place else [(t, bytes(training.weights[i])) for i, (t, _) in enumerate(layout.trained)]
+        steps, training = training.steps, None  # and its head: room for the one that is to be
         head = fit(task, method, support.features, rows)
         support.close()
         if not model.in_place:
             model.change(changed)
             _put(model, before)
             _put(model, now)
-        model.held = task.held
-        return head, training.steps
+        model.head, model.held = head, task.held  # with the weights: whatever is raised from here on, they fit together
+        return head, steps
     except BaseException:
-        model.change([t for t, _ in before])
-        _put(model, before)
+        _bring_back(model, before)
         raise
 
 
@@ -463,6 +469,16 @@ def _taught(training, task, rows):
     return None
 
 
+def _bring_back(model, before):
+    """Weights as they were, though Ctrl-C may be pressed again meanwhile: terminals and tools send it twice."""
+    while True:
+        try:
+            model.change([t for t, _ in before])
+            return _put(model, before)
+        except KeyboardInterrupt:
+            pass
+
+
 def _put(model, contents):
     for t, content in contents:
         model.tensor(t)[0][ALL] = content
@@ -470,20 +486,49 @@ def _put(model, contents):
 
 def _undo(training, before):
     """Weights and features as they were before."""
+    _weights_back(training, before)
+    training.add_up()
+
+
+def _weights_back(training, before):
     model = training.model
     if model.in_place:
-        model.change([t for t, _ in before])
-        _put(model, before)
+        _bring_back(model, before)
     else:
         for i, (t, _) in enumerate(training.layout.trained):
             training.weights[i][ALL] = model.tensor(t)[0]
-    training.add_up()
+
+
+def _find_rate(training, before, changed):
+    """Train for TRIAL steps at each rate, always from the same weights, and take that which then has the lowest loss on
+    a view that was not trained on; where there is but one view, on the samples themselves."""
+    layout, arena, best = training.layout, memoryview(training.support.arena), None
+    if training.support.views:
+        training.keep_view()
+    for rate in layout.rates:
+        layout.rate = rate
+        training.fill_tables(arena)
+        for _ in range(TRIAL):
+            training.step()
+        training.prototypes()
+        loss = training.watch()
+        if best is None or loss < best:
+            best, found = loss, rate
+        _weights_back(training, before)
+        if training.model.in_place:
+            training.model.mark(changed)
+    layout.rate = found
+    training.fill_tables(arena)
+    training.views, training.steps = training.support.views, 0
+
+
+TRIAL = 2  # tuning.TRIAL, whose module is gone by now
 
 
 def _steps(training, task):
     """Train until the loss has not fallen for a while. Leaves the weights of the lowest, and their features."""
     best, since, layout = None, 0, training.layout
-    weights = allocate(layout.best, "the best weights") if layout.best else None
+    weights = training.parts(allocate(layout.best, "the best weights")) if layout.best else None
     if layout.hold and layout.samples:
         from .continual import Hold
 
@@ -513,7 +558,7 @@ def _watched(training, task):
     """Train as long as those who watch gain from it. Leaves the weights of their lowest loss and all features; whether
     it has become lower at all."""
     layout, verdict, best, at = training.layout, task.verdict, None, 0
-    weights = allocate(layout.best, "the best weights") if layout.best else None
+    weights = training.parts(allocate(layout.best, "the best weights")) if layout.best else None
     training.keep_view()
     for step in range(layout.steps + 1):
         training.prototypes()

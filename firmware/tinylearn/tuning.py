@@ -10,11 +10,14 @@ from .tail import BIAS, FISHER, INPUT, WEIGHTS, Tail, Trained, schemes, trainabl
 
 STEPS, VIEWS, WIDTH = 40, 4, 8
 RATE, RATES = 0.01, {"bias": 0.1}  # biases alone want larger steps: docs/training.md
+FIND = "find"  # as a rate: each of the card's times these is tried, for so many steps
+FACTORS, TRIAL = (1, 4, 0.25), 2
 RATIO, COMPUTE = 0.5, 0.5  # of "tinytrain": share of a layer's channels, and of the work of going back all the way
 CRITERIA = "fisher", "both", "fisher/memory", "fisher/compute", "l2", "random"  # the first: where nobody says
 AXES = "input", "output"
 PATIENCE = 10  # steps without a lower loss after which training ends
 LEAST_STEPS = 5  # that a time budget leaves
+USUAL = {"bias": 42 * 1024, "scheme": 88 * 1024}  # bytes of RAM, where nobody names a budget: what little RAM is
 SPARE = 16 * 1024  # bytes of RAM that are not planned with: what Python allocates meanwhile, and gaps between it
 
 
@@ -22,10 +25,12 @@ class Settings:
     """What adapt was told, else what the model's card says (META "train", "augment"), else the defaults.
 
     options: of adapt. The card's rate is a number, or {method: number}.
+    find: the rate is to be found by trying some
     steps, rate, views, width; augment: params of tl_train.augment or None; layers: at most so many, or None
     piece: bytes of RAM in one piece that an arena may take, or None
     filter: side of the patches that gradients are summed over, or None
     of "tinytrain": ratio, compute, axis (0 input, 1 output channels), criterion
+    usual: bytes of RAM that the method keeps to, as long as it can, where there is no budget
     module: the native one. looks: whether channels are looked at first. held: where the samples themselves are kept
     besides, RAM, FLASH or None. before: multiply-accumulates that are made already, and their seconds
     """
@@ -39,10 +44,12 @@ class Settings:
             if found[i] is None:
                 found[i] = card.get(name, defaults[i])
         self.steps, self.views, self.width = found
-        self.rate = _rate(options.get("rate"), card.get("rate"), options.get("method"))
+        self.find = options.get("rate") == FIND
+        self.rate = _rate(None if self.find else options.get("rate"), card.get("rate"), options.get("method"))
         self.layers, self.scheme, self.cache = [options.get(name) for name in ("layers", "scheme", "cache")]
         self.continual, self.hold, self.freeze = options.get("continual"), None, 0
         self.budget, self.time_budget = options.get("budget"), options.get("time_budget")
+        self.usual = USUAL.get(options.get("method")) if self.budget is None else None
         self.module, self.looks = module(model, options), looks(options.get("method"), options.get("criterion"))
         self.held, self.before, self.seed = None, (0, 0), options.get("seed", 1)
         self._set_selection(options)
@@ -72,7 +79,7 @@ class Settings:
         _whole_number("steps", self.steps, 1, 100000)
         _whole_number("views", self.views, 0, 64)
         if isinstance(self.rate, bool) or not isinstance(self.rate, (int, float)) or not 1e-6 <= self.rate <= 1000:
-            raise ValueError("rate is a number between 1e-6 and 1000, not %r" % (self.rate,))
+            raise ValueError("rate is a number between 1e-6 and 1000, or 'find', not %r" % (self.rate,))
         if self.width not in (8, 16):
             raise ValueError("width, of the gradients, is 8 or 16, not %r" % (self.width,))
         if self.layers is not None:
@@ -184,6 +191,8 @@ class Fit:
         self.step_macs = count * (2 * forward + back)
         if cache == RECOMPUTE:
             self.step_macs += 2 * count * frozen
+        if settings.find and trained:  # steps, and what watches them
+            self.first_macs += len(FACTORS) * (TRIAL * self.step_macs + 2 * count * (frozen + forward))
         self.first = self.step = self.order = None
         if times:
             self.forecast(times)
@@ -198,6 +207,8 @@ class Fit:
         self.step = self.count * (2 * forward + back) * AROUND
         if self.cache == RECOMPUTE:
             self.step += 2 * self.count * frozen
+        if self.settings.find and self.tail.trained:
+            self.first += len(FACTORS) * (TRIAL + 1) * self.step
 
     @property
     def seconds(self):
@@ -215,7 +226,9 @@ class Fit:
                 "ratio": settings.ratio,
             }
         )
-        fields["hold"] = settings.hold
+        fields["hold"], fields["rates"] = settings.hold, ()
+        if settings.find:
+            fields["rates"] = [factor * settings.rate for factor in FACTORS]
         fields["macs"], fields["arena"] = self.macs(), self.arena
         return fields
 
@@ -341,13 +354,26 @@ def find(model, method, count, ways, settings, available=None, times=None, look=
         if found and first:
             found.bytes = max(found.bytes, first.bytes)
     else:
-        fits = (budgets.fit(choice, width) for choice, width in choices(model, method, settings))
-        found = next((fit for fit in fits if fit), None)
+        found = _most(budgets, method)
     if found and settings.filter and not found.tail.filtered:
         from .filtering import NOTHING
 
         raise ValueError(NOTHING % settings.filter)
     return found or budgets.refuse(method)
+
+
+def _most(budgets, method):
+    """The Fit of the first choice that fits into the usual budget; else of the last that fits at all; or None."""
+    model, settings, limit, last = budgets.model, budgets.settings, budgets.bytes, None
+    if settings.usual and (limit is None or settings.usual < limit):
+        budgets.bytes = settings.usual
+    for choice, width in choices(model, method, settings):
+        last = choice, width
+        found = budgets.fit(choice, width)
+        if found:
+            return found
+    budgets.bytes, narrow = limit, budgets.bytes
+    return budgets.fit(*last) if narrow != limit else None
 
 
 def find_inspected(model, count, ways, settings, available=None, times=None):

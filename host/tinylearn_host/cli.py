@@ -26,7 +26,7 @@ from tinylearn_host.commands import (
     cmd_train,
     cmd_zoo,
 )
-from tinylearn_host.errors import MEANINGS, TinylearnError
+from tinylearn_host.errors import INTERRUPTED, MEANINGS, TinylearnError
 
 EPILOG = "\b\nExit codes:\n   0  done\n   1  something unforeseen\n" + "\n".join(
     f"  {code:2}  {meaning}" for code, meaning in MEANINGS.items()
@@ -42,6 +42,9 @@ class Commands(click.Group):
         except TinylearnError as error:
             click.echo(f"tinylearn: error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:  # what ran on a board has been stopped by now, and its model is as it was before
+            click.echo("tinylearn: stopped by Ctrl-C", err=True)
+            ctx.exit(INTERRUPTED)
 
 
 @click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -13,6 +13,7 @@ BAD_MODEL = 11
 UNSUPPORTED_OPERATOR = 12
 BAD_DATA = 13
 BOARD_ERROR = 14
+INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 MEANINGS = {
     USAGE: "the command line is wrong",
@@ -28,6 +29,7 @@ MEANINGS = {
     UNSUPPORTED_OPERATOR: "the model has an operator that tinylearn does not do",
     BAD_DATA: "the data does not fit the model",
     BOARD_ERROR: "the program on the board raised an error",
+    INTERRUPTED: "Ctrl-C",
 }
 
 

@@ -70,6 +70,30 @@ def test_the_board_answers_as_the_simulator(board_port, backbone, method):
     assert board.arena_bytes == tlm.read(backbone).arena
 
 
+@pytest.mark.boards("unix", "qemu-m3")
+def test_ctrl_c_while_the_board_trains(board_port, board_name, backbone, tmp_path, monkeypatch):
+    """The command ends with its exit code, and the board is well: its program is stopped, its model as it was."""
+    for name, (x, y) in zip(("support", "query"), task(), strict=True):
+        np.savez(tmp_path / f"{name}.npz", x=x, y=y)
+    note = streaming._note
+
+    def pressed(outcome, said):
+        note(outcome, said)
+        if said["event"] == "step" and said["step"] == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(streaming, "_note", pressed)
+    files = ["--support", str(tmp_path / "support.npz"), "--query", str(tmp_path / "query.npz")]
+    called = ["adapt", str(backbone), "--board", board_name, "--port", board_port, *files, "--method", "bias"]
+    ended = CliRunner().invoke(cli.main, [*called, "--steps", "1000"])
+    assert ended.exit_code == errors.INTERRUPTED, ended.output
+    assert "stopped by Ctrl-C" in ended.output
+    with connect(board_port) as board:
+        said = board.exec("import os, tinylearn\nm = tinylearn.load()\nprint(m.head, m.changed, sorted(os.listdir()))")
+        assert said.startswith("None ()")
+        assert ".tmp" not in said
+
+
 @pytest.mark.boards("unix", "pico-emulated")
 def test_every_kind_of_sample_teaches_the_same(board_port, backbone):
     """The same pictures as pixels, as int8 and as real values, whose quantisation is the board's own work."""

@@ -460,6 +460,7 @@ def check_tail(model):
         {"method": "full", "layers": 3, "cache": "flash"},
         {"method": "full", "layers": 3, "cache": "recompute"},
         {"method": "full", "layers": 2, "width": 16, "views": 0},
+        {"method": "full", "layers": 2, "rate": "find"},
         {"method": "scheme"},
         {"method": "scheme", "scheme": "small", "head": "closed_form", "seed": 5},
         {"method": "tinytrain", "budget": 40000},
@@ -496,6 +497,7 @@ def mistakes(model, samples):
     samples.pop()
     sentence(ValueError, model.adapt, samples, method="scheme", scheme="none")
     sentence(ValueError, model.adapt, samples, method="full", layers=0)
+    sentence(ValueError, model.adapt, samples, method="full", rate="guess")
     sentence(ValueError, model.adapt, samples, method="full", width=12)
     sentence(ValueError, model.adapt, samples, method="full", cache="sd card")
     sentence(ValueError, model.adapt, samples, method="full", views=-1)
@@ -704,40 +706,47 @@ def check_tail_plan(model):
 # ---- Checks of the tail's steps --------------------------------------------------------------------------------------
 
 
-def check_tail_steps(model):
-    """A step allocates what it answers, and nothing else."""
-    from tinylearn.support import Layout, Support
-    from tinylearn.tail import Tail, whole
-    from tinylearn.teaching import Task, _new_head
-    from tinylearn.training import Training
+def check_steps_allocate_nothing(model):
+    """A step allocates what it tells, two floats and their tuple, and nothing else: whatever the method, wherever the
+    samples are."""
+    samples, marks = close_together(pictures(3, 3)), array("i", (0 for _ in range(6)))
 
-    samples = close_together(pictures(3, 2))
-    fields = Tail(model, {2: whole(3)}).layout()
-    fields.update(
-        {"count": len(samples), "views": 0, "cache": "ram", "augment": None, "rate": 0.01, "module": "tl_grad"}
-    )
-    support = Support(model, Layout(fields), 1)
-    model.mark([t for t, _ in support.layout.trained])
-    for i, (x, _) in enumerate(samples):
-        model.take(x)
-        support.add(i)
-    task = Task(model, {})
-    task.labels, task.owners = [0, 1, 2], bytearray(range(3))
-    training = Training(support, _new_head(task, "cosine"), bytearray(k for _, k in samples), 1)
-    training.step()
-    if MICROPYTHON:
-        gc.collect()
-        gc.disable()
-        taken = []
-        for steps in (5, 45):
-            before = gc.mem_alloc()
-            for _ in range(steps):
-                training.step()
-            taken.append(gc.mem_alloc() - before)
-        gc.enable()
-        assert taken[1] - taken[0] < 40 * 200, "a step allocates"
-        print("# bytes that a step allocates:", (taken[1] - taken[0]) // 40)
+    def mark(step, loss, accuracy):
+        if MICROPYTHON:
+            if step == 1:
+                gc.collect()
+                gc.disable()
+            marks[step - 1] = gc.mem_alloc()
+
+    shared = {"steps": 6, "augment": {"shift": 1}, "head": "prototype", "on_step": mark, "budget": 24000}
+    for options in (
+        {"method": "last_layer", "head": None, "augment": None, "budget": None},
+        {"method": "bias", "layers": 2},
+        {"method": "scheme"},
+        {"method": "full", "layers": 2},
+        {"method": "full", "layers": 2, "cache": "flash"},
+        {"method": "full", "layers": 2, "cache": "recompute"},
+        {"method": "full", "layers": 2, "width": 16, "views": 0},
+        {"method": "tinytrain", "criterion": "l2"},
+        {"method": "tinytrain"},
+        {"method": "full", "layers": 2, "continual": "lightcl"},
+        {"method": "full", "layers": 2, "continual": "lightcl"},  # and now something is held
+    ):
+        if not options.get("continual"):
+            model.reset()
+        given = dict(shared)
+        given.update(options)
+        try:
+            model.adapt(samples, **given)
+        finally:
+            gc.enable()
+        taken = [marks[i + 1] - marks[i] for i in range(1, len(marks) - 1)]
+        print("# bytes that a step allocates:", taken, sorted(options.items()))
+        assert max(taken) <= TOLD, (taken, options)
     model.reset()
+
+
+TOLD = 48 if sys.maxsize < 1 << 31 else 96  # bytes: two floats and a tuple
 
 
 # ---- Running ---------------------------------------------------------------------------------------------------------

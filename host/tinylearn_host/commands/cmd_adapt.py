@@ -51,12 +51,24 @@ class Augment(click.ParamType):
             return text  # a border's name; the board knows which there are
 
 
+class Rate(click.FloatRange):
+    """A number above 0, or "find"."""
+
+    name = "rate"
+
+    def __init__(self):
+        super().__init__(0, min_open=True)
+
+    def convert(self, value, param, ctx) -> float | str:
+        return value if value == "find" else super().convert(value, param, ctx)
+
+
 def training_options(command: Callable) -> Callable:
     """What goes on to Model.adapt as it is; None is the board's to choose."""
     options = [
         click.option("--head", type=click.Choice((*HEADS, "auto")), help="Of the classes, on the trained network."),
         click.option("--steps", type=click.IntRange(1), help="Training steps, each over all examples."),
-        click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate."),
+        click.option("--rate", type=Rate(), help="Learning rate; find: by trying some on the examples."),
         click.option("--seed", type=click.IntRange(0), help="Of all that is random: the same one gives the same bits."),
         click.option("--budget", type=Size(), help="RAM that training may take: 48K. It trains less until it fits."),
         click.option("--time-budget", type=click.FloatRange(0, min_open=True), help="Seconds that it may take."),
