@@ -35,7 +35,8 @@ stride 2 28x28x32, L8 5x5 14x14x32. L6 is dense, 256->64.
 
 ## Gradients
 
-The same layers on the way back, through one record of `tl_grad.backward`, per multiply-accumulate of the forward pass:
+The same layers on the way back, through one record of `backward` of `tl_grad` (int16: of `tl_channels`), per
+multiply-accumulate of the forward pass:
 dx with its exponent, or dw and db with their update, without the scaling of dy, which both share. Gradients are int8
 or int16. Steps are 0.002 of a weight on the average (L3: 0.014), as in `adapt scheme`: weights that move cost more.
 
@@ -59,7 +60,8 @@ From the call of `model.predict` to its return (`glyph`, which has no classes of
 On `glyph`: `model.adapt` from beginning to end, and one step of its training alone. Heads: ten classes by five
 examples each. Training the network (`bias`, `scheme`, `full`, `tinytrain`): five by five, within 48,000 bytes; `adapt`
 is five steps of it, with the first forward runs and, for `tinytrain`, the choice of what to train, which is not among
-the MACs.
+the MACs. `adapt auto` is told no method. 40 steps take minutes in an emulator, so that row is measured only where its
+whole name is asked for: `benchmarks/run.py --board pico-emulated --only "adapt scheme, 40 steps" --save`.
 
 {learning}
 
