@@ -70,7 +70,8 @@ whole name is asked for: `benchmarks/run.py --board pico-emulated --only "adapt 
 On `pico-emulated`, per cent of the cycles, by what a function does (`benchmarks/run.py --profile NAME` prints the
 functions; `benchmarks/profile_parts.py` says which is which). Rounding is all that makes no products: requantising,
 exponents, masks, narrowing, and the update. Loops of products take 2.5 cycles per multiply-accumulate in pointwise
-layers where two int8 gradients share a multiplication, and 4.0 where an int16 has one to itself.
+layers where two int8 gradients share a multiplication, and 4.0 where an int16 has one to itself. In a step, half of
+the rounding is the forward's requantising: where weights change, nobody has proved that the short multiplications do.
 
 {profile}
 
