@@ -130,6 +130,16 @@ def test_what_does_not_fit_is_refused_with_the_numbers(method, tmp_path):
     assert not out.exists()
 
 
+def test_a_model_that_no_scheme_fits_is_refused_with_the_numbers(tmp_path):
+    bare = tmp_path / "bare.tlm"
+    tlm.save(partition.with_schemes(tlm.read(GLYPH), []), bare)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partition, "prepare", lambda model: model)  # as if its features were too many for any
+        result = tinylearn("partition", bare, "--board", "pico", "--ram", "20K")
+    assert result.exit_code == errors.NOT_ENOUGH_RAM
+    assert "at least" in result.stderr and "budget is 20480" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -51,7 +51,8 @@ def command(path, board, ram, method, scheme, tail, width, ways, shots, report, 
     trainings = _fitting(model, task, options)
     chosen = next((t for t in trainings if t.method == method), None)
     if chosen is None:
-        chosen = training_report.find(model, method, task, **options)  # says why not
+        least = "bias" if method == "scheme" and not model.schemes else method  # of which no scheme could be made
+        chosen = training_report.find(model, least, task, **options)  # says why not
     if output:
         tlm.save(model, output)
     if report:
