@@ -742,7 +742,8 @@ def check_steps_allocate_nothing(model):
             gc.enable()
         taken = [marks[i + 1] - marks[i] for i in range(1, len(marks) - 1)]
         print("# bytes that a step allocates:", taken, sorted(options.items()))
-        assert max(taken) <= TOLD, (taken, options)
+        if options.get("cache") != "flash" or sys.platform != "qemu":  # whose driver of the flash is in Python
+            assert max(taken) <= TOLD, (taken, options)
     model.reset()
 
 
