@@ -11,6 +11,7 @@ import tl_train
 from .model import allocate, fail, scratch, unload
 
 RAM, FLASH, RECOMPUTE = "ram", "flash", "recompute"
+TRIAL = 2  # steps at each rate, where one is to be found
 
 
 class _Whole:

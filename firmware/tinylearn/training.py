@@ -17,7 +17,7 @@ import tl_infer
 import tl_train
 
 from .model import allocate, fail, often, unload
-from .support import ALL, FLASH, RAM, Layout, Support, free, looks, module, room, settled
+from .support import ALL, FLASH, RAM, TRIAL, Layout, Support, free, looks, module, room, settled
 from .teaching import _add_own_classes, _new_head, choose, each, fit, forget_rows, held_out, length, possible, rows_of
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
@@ -520,9 +520,6 @@ def _find_rate(training, before, changed):
     layout.rate = found
     training.fill_tables(arena)
     training.views, training.steps = training.support.views, 0
-
-
-TRIAL = 2  # tuning.TRIAL, whose module is gone by now
 
 
 def _steps(training, task):

@@ -5,13 +5,13 @@ parts of their channels), "full" (all weights and biases of the last layers), "t
 """
 
 from .head import matrix_bytes, training_bytes
-from .support import FLASH, RAM, RECOMPUTE, augmentation, looks, module, scarce
+from .support import FLASH, RAM, RECOMPUTE, TRIAL, augmentation, looks, module, scarce
 from .tail import BIAS, FISHER, INPUT, WEIGHTS, Tail, Trained, schemes, trainable, usual, whole
 
 STEPS, VIEWS, WIDTH = 40, 4, 8
 RATE, RATES = 0.01, {"bias": 0.1}  # biases alone want larger steps: docs/training.md
-FIND = "find"  # as a rate: each of the card's times these is tried, for so many steps
-FACTORS, TRIAL = (1, 4, 0.25), 2
+FIND = "find"  # as a rate: each of the card's times these is tried, for TRIAL steps
+FACTORS = (1, 4, 0.25)
 RATIO, COMPUTE = 0.5, 0.5  # of "tinytrain": share of a layer's channels, and of the work of going back all the way
 CRITERIA = "fisher", "both", "fisher/memory", "fisher/compute", "l2", "random"  # the first: where nobody says
 AXES = "input", "output"
