@@ -25,7 +25,7 @@ import evaluate  # noqa: E402
 from network import FEATURES, SIDE, network  # noqa: E402
 from tinylearn_host import digits  # noqa: E402
 from tinylearn_host.pretraining.export import convert, export  # noqa: E402
-from tinylearn_host.pretraining.losses import episode_loss, minimise  # noqa: E402
+from tinylearn_host.pretraining.losses import CosineClassifier, episode_loss, minimise  # noqa: E402
 
 WAY, EACH = 64, 4  # an episode: classes and drawings of each, of which one or two are the support
 RATE = 0.02
@@ -45,8 +45,8 @@ def train(source: drawings.Drawings, steps: int) -> nn.Module:
 
 
 def train_on_classes(source: drawings.Drawings, steps: int) -> nn.Module:
-    """The same by telling all classes apart, a linear classifier behind it: what meta-training is compared with."""
-    net, classifier = network(), nn.Linear(FEATURES, len(source.images))
+    """The same by telling all classes apart, a cosine classifier behind it: what meta-training is compared with."""
+    net, classifier = network(), CosineClassifier(FEATURES, len(source.images))
     way = min(WAY, len(source.images))
 
     def loss() -> Tensor:
