@@ -37,9 +37,6 @@ def test_simulator(simulated):
 
 def test_board_equals_simulator(board_port, small, simulated):
     with transport.connect(board_port, "mpremote") as board:
-        for name in board.listdir():  # what other models learned in tests before
-            if ".tld" in name:
-                board.remove(name)
         flash.flash(board, small, also=("tl_filter",))
         text = ""
         for part in PARTS:

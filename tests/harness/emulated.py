@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 from tinylearn_host import boards
+
+FORGET = """\
+import os
+for name in os.listdir():
+    if ".tld" in name:
+        os.remove(name)
+"""
 
 
 def names() -> list[str]:
@@ -35,11 +42,13 @@ class BoardPool:
         return self._running[name][1]
 
     def fresh_port(self, name: str) -> str:
-        """The same, once the board has answered to a soft reset; a board that does not answer is started again."""
+        """The same, once the board has answered to a soft reset and has forgotten what it saved; a board that does not
+        answer is started again."""
         for attempt in range(2):
             port = self.port(name)
             try:
-                LiveBoard(name, port).close()
+                with closing(LiveBoard(name, port)) as live:
+                    live.run(FORGET)
                 return port
             except (TransportError, OSError):
                 self.stop(name)
