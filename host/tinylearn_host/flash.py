@@ -33,11 +33,12 @@ MODEL = "model.tlm"
 PACKAGE = "lib/tinylearn"
 NATIVE = ("tl_infer", "tl_float", "tl_train", "tl_grad", "tl_channels")
 FRONT = "tl_front"  # beside them, for models with a front end
+FILTER = "tl_filter"  # and for adapt(filter=)
 # loaded only where the network is trained, or where that is decided
 TRAINING = ("tl_grad", "tail", "support", "training", "tuning", "augment", "auto", "continual")
 PASSING = (
     "tl_channels",
-    "tl_filter",
+    FILTER,
     "selection",
     "explain",
     "filtering",

@@ -33,20 +33,31 @@ def spin(a0):
 ROUND = {"pico-emulated": 3, "qemu-m3": 2, "qemu-m4": 2, "qemu-rv32": 2}
 
 
+LAP = """
+def lap(rounds):
+    measure.start()
+    spin(rounds)
+    return measure.stop(), 1
+"""
+
+
 @pytest.mark.parametrize("board", ROUND)
 def test_counters_are_exact(board):
     with Meter.opened(board) as meter:
         meter.link.exec(meter.stopwatch())
-        meter.link.exec(RISCV if "rv32" in board else THUMB)
+        meter.link.exec((RISCV if "rv32" in board else THUMB) + LAP)
         once, again, more = (spin(meter, rounds) for rounds in (1000, 1000, 34567))
         assert once == again
         assert more - once == ROUND[board] * 33567
+        _, *laps, longer = (spin(meter, rounds, "lap({})") for rounds in (1, 1000, 1000, 34567))
+        assert laps[0] == laps[1]
+        assert longer - laps[1] == ROUND[board] * 33567
         if board == "qemu-m3":  # once more than the register's 32 bits hold, where that takes seconds only
             assert spin(meter, 800_001_000) - once == ROUND[board] * 800_000_000
 
 
-def spin(meter, rounds):
-    return meter.value(meter.link.eval(f"measure(spin, {rounds})", timeout=60))
+def spin(meter, rounds, call="measure(spin, {})"):
+    return meter.value(meter.link.eval(call.format(rounds), timeout=60))
 
 
 def test_committed_cycles_hold(capsys):
@@ -74,7 +85,9 @@ def unix():
         yield meter
 
 
-@pytest.mark.parametrize("name", ["L6 forward", "glyph", *ADAPT, "step last_layer"])
+@pytest.mark.parametrize(
+    "name", ["L6 forward", "glyph", *ADAPT, "step last_layer", "step scheme", "step full:filter=2"]
+)
 def test_every_kind_of_workload(unix, name):
     [work] = workloads.choose(name)
     figure = unix.figures(work)[0]

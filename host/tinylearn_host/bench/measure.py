@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from tinylearn_host import boards, flash, paths, simulator, tlm
+from tinylearn_host import boards, flash, paths, simulator
 from tinylearn_host.bench import litert, profile
 from tinylearn_host.bench.workloads import Workload
 from tinylearn_host.errors import BOARD_ERROR, TinylearnError
@@ -107,7 +107,7 @@ class Meter:
 
     def figures(self, work: Workload) -> list[Figure | Refusal]:
         """What the workload costs on the board, and, where the board is this machine, in LiteRT."""
-        expected = _simulate(work, lambda f, *args: (f(*args), 1))[3]
+        expected = _simulate(work, _Uncounted())[3]
         try:
             status, empty, call, result = self._run(work)
         except BoardError as error:
@@ -124,7 +124,7 @@ class Meter:
 
     def profile(self, work: Workload) -> Counter:
         """{function: cycles} of one call (profile.py); the board must be able to count them by address."""
-        program = source("profile", call=f"measure = profiler({profile.REGISTER})")
+        program = source("profile", call=f"measure = Profiler({profile.REGISTER})")
         status = self._run(work, source("counter") + program)[0]
         if status:
             raise TinylearnError(f"{work.name} does not run on {self.name}: {simulator.explain(status)}", BOARD_ERROR)
@@ -139,8 +139,8 @@ class Meter:
         try:
             self.link.put(MODEL, work.model)
             self.link.put(DATA, work.data)
-            if tlm.read(work.model).front:  # its module is not among those of the model that was flashed
-                file = paths.NATIVE / boards.find(self.name).mpy_archs[0] / f"{flash.FRONT}.mpy"
+            for name in work.modules():
+                file = paths.NATIVE / boards.find(self.name).mpy_archs[0] / f"{name}.mpy"
                 self.link.put(f"/lib/{file.name}", file.read_bytes())
             self.link.soft_reset()
             self.link.exec(f"import tinylearn\nmodel = tinylearn.load({MODEL!r}, recall=False)")
@@ -157,7 +157,7 @@ class Meter:
         if not c:
             return source("stopwatch")
         step = 1 if c.get("ticks", 1) > 0 else -1
-        return source("counter", call=f"measure = counter({c['address']}, {c['hz']}, {step}, {c.get('start', [])})")
+        return source("counter", call=f"measure = Counter({c['address']}, {c['hz']}, {step}, {c.get('start', [])})")
 
     def value(self, measured: tuple[int, int]) -> float:
         """Units, or seconds, of one call."""
@@ -170,6 +170,22 @@ class Meter:
         for peer in litert.RESOLVERS:
             seconds, answer = litert.run(work.tflite(), work.x, peer)
             yield Figure(f"{work.name}, {peer}", self.name, work.macs, "seconds", seconds, 0.0, answer == expected)
+
+
+class _Uncounted:
+    """A `measure` that runs what it is given once."""
+
+    laps = 1
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> int:
+        return 0
+
+    def __call__(self, f: Callable, *args) -> tuple[int, int]:
+        f(*args)
+        return 0, 1
 
 
 def _simulate(work: Workload, measure: Callable) -> tuple:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
-from tinylearn_host import digits, flash, importers, paths, tlm, training_report
+from tinylearn_host import digits, flash, importers, paths, simulator, tlm
 from tinylearn_host.bench import gradients, kernels, litert, reference_models
 from tinylearn_host.samples import Samples
 
@@ -18,7 +19,8 @@ SHOTS, SEED = 5, 1
 FRONT = "speech, log-mel of a second"
 METHODS = ("prototype", "closed_form", "last_layer")  # those of Model.adapt
 LAST_LAYER_STEPS = 40  # and its default
-TAIL_METHODS = ("bias", "scheme", "full", "tinytrain")  # those that train the network
+# Those that train the network, with their options as `tinylearn benchmark` writes them
+TAIL_METHODS = {"bias": {}, "scheme": {}, "full": {}, "full:filter=2": {"filter": 2}, "tinytrain": {}}
 TAIL_STEPS, TAIL_BUDGET, TAIL_WAYS = 5, 48_000, 5  # bytes: what a Pico has left beside the model
 WHOLE, WHOLE_STEPS = "adapt scheme, 40 steps", 40  # as many steps as adapt takes by itself
 SLOW = (WHOLE,)  # minutes in an emulator: measured only where their whole name is asked for
@@ -42,6 +44,11 @@ class Workload:
     arguments: tuple = ()
     tflite: Callable[[], bytes] | None = None
     x: np.ndarray | None = None
+
+    def modules(self) -> list[str]:
+        """Native modules that it takes besides those of the model that was flashed."""
+        filtered = any(isinstance(given, dict) and given.get("filter") for given in self.arguments)
+        return [flash.FRONT] * bool(tlm.read(self.model).front) + [flash.FILTER] * filtered
 
 
 def choose(pattern: str = "") -> list[Workload]:
@@ -128,7 +135,8 @@ def _step() -> Workload:
     """One step of the last of these adaptations."""
     raw, support = flash.default_model().read_bytes(), digits.task(SHOTS, 1, SEED)[0]
     macs = _step_macs(raw, len(support))
-    return Workload("step last_layer", "step", macs, raw, support.x.tobytes(), (bytes(support.y),))
+    arguments = (bytes(support.y), {"method": "last_layer"})
+    return Workload("step last_layer", "step", macs, raw, support.x.tobytes(), arguments)
 
 
 def _features(raw: bytes) -> int:
@@ -152,10 +160,9 @@ def _step_macs(raw: bytes, samples: int) -> int:
 def _tail_adaptation(method: str, steps: int = TAIL_STEPS, name: str | None = None) -> Workload:
     """25 samples and a few steps, each of which costs what a step does. TinyTrain's choice has no macs here."""
     raw, support = _few_digits()
-    fit = _fit(raw, method, len(support.y), steps)
-    macs = fit.first_macs + fit.steps * fit.step_macs
+    first, step = _tail_macs(support, method)
     arguments = (bytes(support.y), {**_options(method), "steps": steps})
-    return Workload(name or f"adapt {method}", "adapt", macs, raw, support.x.tobytes(), arguments)
+    return Workload(name or f"adapt {method}", "adapt", first + steps * step, raw, support.x.tobytes(), arguments)
 
 
 def _auto() -> Workload:
@@ -170,13 +177,12 @@ def _auto() -> Workload:
 def _tail_step(method: str) -> Workload:
     """One step of the same."""
     raw, support = _few_digits()
-    macs = _fit(raw, method, len(support.y)).step_macs
-    arguments = (bytes(support.y), _options(method))
-    return Workload(f"step {method}", "tail_step", macs, raw, support.x.tobytes(), arguments)
+    macs = _tail_macs(support, method)[1]
+    return Workload(f"step {method}", "step", macs, raw, support.x.tobytes(), (bytes(support.y), _options(method)))
 
 
 def _options(method: str) -> dict:
-    return {"method": method, "steps": TAIL_STEPS, "budget": TAIL_BUDGET, "head": "prototype"}
+    return {"method": method.split(":")[0], "budget": TAIL_BUDGET, "head": "prototype", **TAIL_METHODS[method]}
 
 
 def _few_digits() -> tuple[bytes, Samples]:
@@ -185,7 +191,12 @@ def _few_digits() -> tuple[bytes, Samples]:
     return flash.default_model().read_bytes(), Samples(support.x[few], [support.y[i] for i in few])
 
 
-def _fit(raw: bytes, method: str, samples: int, steps: int = TAIL_STEPS):
-    """The board's own plan."""
-    task = training_report.Task(TAIL_WAYS, samples // TAIL_WAYS, TAIL_BUDGET)
-    return training_report.find(tlm.read(raw), method, task, steps=steps).fit
+def _tail_macs(support: Samples, method: str) -> tuple[int, int]:
+    """(of what runs once, of a step), by what the simulator tells of one that it has made."""
+    simulator.module()
+    model = import_module("tinylearn").load(str(flash.default_model()), recall=False)
+    model.adapt(list(zip(support.x, support.y, strict=True)), steps=1, **_options(method))
+    explained = model.explain()
+    told, again = explained.told, explained.cache == "recompute"
+    first = told.samples * (1 + told.views) * told.macs_frozen
+    return first, told.samples * (2 * (told.macs_forward + again * told.macs_frozen) + told.macs_back)

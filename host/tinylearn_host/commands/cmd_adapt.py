@@ -211,7 +211,7 @@ def _tell(outcome: streaming.Outcome, simulated: bool, taught: int, method: str)
 def adapt_on(link, model: Path, support, query, show, **options) -> streaming.Outcome:
     """Flash if needed, then adapt and ask; `show(what, done, total, note)` follows it."""
     if link is not None:
-        also = ("tl_filter",) if options.get("filter") else ()
+        also = (flash.FILTER,) if options.get("filter") else ()
         flash.flash(link, model, show, trains=options.get("method") in TAILS, also=also)
     counts = {"before": 0, "taught": 0, "after": 0}
     totals = {"before": len(query), "taught": len(support), "after": len(query)}

@@ -121,7 +121,7 @@ def _replay(setting: bench.Setting, jobs: list, numbers: list[int], board: str, 
         path = Path(folder) / setting.model.name
         tlm.save(model, path)
         if link is not None:
-            also = ("tl_filter",) if any(job.options.get("filter") for job in on_board) else ()
+            also = (flash.FILTER,) if any(job.options.get("filter") for job in on_board) else ()
             flash.flash(link, path, show, also=also)
         found = replaying.run(link, path, task, on_board, numbers, queries, show)
     if output:

@@ -1,7 +1,8 @@
 """What calls cost, and what they answer, so that the host can compare it with the simulator, where this runs too.
 
-`measure(f, *args)` gives (ticks, calls). The model was loaded before all this, when the heap was in one piece. Each
-function answers (status, empty, call, result): `empty` is the measure of a call that does nothing, result is bytes.
+`measure(f, *args)` gives (ticks, calls), measure.stop() the ticks since measure.start(). The model was loaded before
+all this, when the heap was in one piece. Each function answers (status, empty, call, result): `empty` is the measure of
+a call that does nothing, result is bytes.
 """
 
 import os
@@ -85,36 +86,23 @@ def learned(model):
     return digest.digest()
 
 
-def tail_step(measure, model, samples, labels, options):
-    """One step of training the network: what two cost more than one, which is the empty call here."""
-    pairs = Samples(samples, labels, len(model.x))
+def step(measure, model, samples, labels, options):
+    """One step of training: what lies between the first two calls of on_step, of which the empty call is an empty one.
+    The result is that of `adapt`."""
+    pairs, ticks = Samples(samples, labels, len(model.x)), []
+    measure.start()
+    empty = measure.stop()
 
-    def steps(count):
-        options["steps"] = count
+    def on_step(number, loss, accuracy):
+        if number == 2:
+            ticks.append(measure.stop())
+        else:
+            measure.start()
+
+    for _ in range(measure.laps):
         model.reset()
-        model.adapt(pairs, **options)
-
-    steps(1)  # loads the code
-    empty = measure(steps, 1)
-    cost = measure(steps, 2)
-    return 0, empty, cost, learned(model)
-
-
-def step(measure, model, samples, labels):
-    """One step of training the last layer: what two cost more than one, which is the empty call here."""
-    from tinylearn.teaching import RATE, collect, train
-
-    pairs = Samples(samples, labels, len(model.x))
-    model.adapt(pairs, method="prototype")
-    head = model.head
-    features, classes = collect(model, pairs, list(head.labels))
-
-    def steps(count):
-        train(head, features, classes, count, RATE, None, 1)
-
-    steps(1)
-    result = bytes(head.w) + bytes(head.b)
-    return 0, measure(steps, 1), measure(steps, 2), result
+        model.adapt(pairs, steps=2, on_step=on_step, **options)
+    return 0, (empty, 1), (min(ticks), 1), learned(model)
 
 
 def backward(measure, model, arena, scratch, places, record, state):

@@ -1,5 +1,5 @@
-"""Have the emulated Pico count where cycles go: `measure(f, *args)` takes off those of the first call, the empty one,
-and adds those of the second.
+"""Have the emulated Pico count where cycles go: what is measured first, the empty call, is taken off, what is measured
+next added.
 
 After counter.py, whose `write` it uses.
 """
@@ -7,14 +7,21 @@ After counter.py, whose `write` it uses.
 import gc
 
 
-def profiler(register):
-    signs = [-1, 1]
+class Profiler:
+    laps = 1
 
-    def measure(f, *args):
+    def __init__(self, register):
+        self.register, self.signs = register, [-1, 1]
+
+    def start(self):
         gc.collect()
-        write(register, signs.pop(0))  # noqa: F821
-        f(*args)
-        write(register, 0)  # noqa: F821
-        return 0, 1
+        write(self.register, self.signs.pop(0))  # noqa: F821
 
-    return measure
+    def stop(self):
+        write(self.register, 0)  # noqa: F821
+        return 0
+
+    def __call__(self, f, *args):
+        self.start()
+        f(*args)
+        return self.stop(), 1
