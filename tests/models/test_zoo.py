@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tinylearn_host import front, paths, tlm
+from tinylearn_host import autodiff, front, paths, tlm
 from tinylearn_host.pretraining.fewshot import features_of
 
 ZOO = sorted(path.parent.name for path in paths.MODELS.glob("*/*.tlm"))
@@ -23,6 +23,13 @@ def test_small_and_ready_to_train(name):
     assert len(model.raw) <= 60 * 1024
     assert model.name == name and model.meta["domain"] == DOMAINS[name]
     assert model.backward, "nothing of it can be trained"
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_is_trained_by_the_fast_kernels(name):
+    """Else: `tinylearn partition models/NAME/NAME.tlm --board sim -o` the same."""
+    model = read(name)
+    assert model.costs == [autodiff.cost(model, record) for record in model.backward]
 
 
 @pytest.mark.parametrize("name", ZOO)

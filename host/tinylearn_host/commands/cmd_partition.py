@@ -30,7 +30,10 @@ from tinylearn_host.training_report import METHODS, Task, Training
 @click.option("--shots", type=click.IntRange(1, 1000), default=5, show_default=True, help="Examples of each.")
 @click.option("--report", type=click.Path(path_type=Path), help="Draw where every byte goes: an .html of its own.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Write the model, with the scheme made for the RAM."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write the model, with the scheme made for the RAM, and with costs that are today's.",
 )
 @json_option
 def command(path, board, ram, method, scheme, tail, width, ways, shots, report, output, as_json) -> None:
@@ -69,7 +72,7 @@ def command(path, board, ram, method, scheme, tail, width, ways, shots, report, 
 
 def prepared(model: tlm.Model) -> tlm.Model:
     """The model with what training needs. Raises exit code 11 where nothing of it can be trained."""
-    model = model if model.backward and model.schemes else partition.prepare(model)
+    model = partition.renewed(model) if model.backward and model.schemes else partition.prepare(model)
     if not model.backward:
         raise TinylearnError(f"{model.name}: nothing of it can be trained; heads can be taught", USAGE)
     return model
