@@ -9,8 +9,8 @@ from collections import Counter
 
 PARTS = {
     "products": (
-        *("dot4.lanes_80", "chain.", "taps.", "slide", "spread.", "ring.", "dense_grad.", "tapped."),
-        *("rows.", "fast_fully", "head.", "channel."),
+        *("dot4.lanes_80", "dot4.raw", "dot4.next_quad", "chain.", "taps.", "slide", "spread.", "ring."),
+        *("dense_grad.", "tapped.", "rows.", "fast_fully", "head.", "channel."),
     ),
     "packing": (
         "pack.",
@@ -21,7 +21,10 @@ PARTS = {
         "depthwise_conv2d_grad.",
         "elements.tl_fill",
     ),
-    "requantising the forward": ("requantize.", "fast_conv2d.requantize", "dot4.end", "mean.", "quantize."),
+    "requantising the forward": (
+        *("requantize.", "fast_conv2d.tl_dot4_beyond", "dot4.end", "dot4.checked", "dot4.small", "dot4.beyond"),
+        *("mean.", "quantize."),
+    ),
     "exponents, masks, narrowing": ("elements.", "gradient."),
     "update": ("update.", "fully_connected_grad.tl_m0_sixteens"),
     "plans and loss": ("backward.", "operator", "tlm.", "program.", "loss.", "crc32."),

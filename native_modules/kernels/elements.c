@@ -14,12 +14,12 @@ void tl_m0_narrow(void *at, const void *end, const int32_t *from, int32_t width,
 #else
 #define FAST(call)
 
-uint32_t tl_sizes(const int32_t *v, const int32_t *end, int32_t off) {
+int32_t tl_top_bits(const int32_t *v, const int32_t *end, int32_t off) {
     uint32_t any = 0;
     while (v < end) {
         any |= tl_size(*v++ - off);
     }
-    return any;
+    return tl_bits(any);
 }
 
 int32_t tl_sum_apart(const void *at, const void *end, int32_t step, int32_t width) {

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-// The bits that any |v - off| has
-uint32_t tl_sizes(const int32_t *v, const int32_t *end, int32_t off);
+// How many bits the largest |v - off| has
+int32_t tl_top_bits(const int32_t *v, const int32_t *end, int32_t off);
 
 void tl_fill(int32_t *v, int32_t n, int32_t value);
 

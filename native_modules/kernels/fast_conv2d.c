@@ -71,6 +71,7 @@ ALONE void gather(const tl_window_t *g, const int8_t *x, int32_t top, int32_t le
 
 // What one call works with. The panel holds channels o .. o + n - 1.
 typedef struct {
+    tl_dot4_t chain; // first, so that it is found again from it
     const tl_window_t *g;
     const int8_t *w;
     const int32_t *b, *mult;
@@ -80,14 +81,55 @@ typedef struct {
     uint32_t last;  // words in the last call of the chain
     bool small;     // sums are below 2^20
     bool simple;    // one call of the chain gives a pixel
+    uint32_t raw;   // of the chain's last call
     int32_t o, n;
     int32_t *start, *acc; // per channel of the panel
     uint32_t *panel;
     int8_t *column;
-    tl_dot4_t chain;
 } conv_t;
 
 enum { GROUPS = TL_CHUNK / 2 };
+
+static int8_t requantized(const conv_t *c, int32_t sum, int32_t o) {
+    return tl_clamp(tl_requantize(sum, c->mult[o], c->shift[o]), c->g->y_zero, -128, 127);
+}
+
+#ifdef __ARM_ARCH_6M__
+enum { CHECKS = 1 };
+
+// Where sums are not known to be small, tl_dot4 looks whether they are, four at once. A channel that tl_requant_t is
+// not for begins so high that no sum of its products can look small. Its shift there is 0, and `low` what it began too
+// low.
+enum { FAR = 1 << 30 };
+
+static void rescale(const conv_t *c, int32_t o, int32_t *start, tl_requant_t *to) {
+    const int32_t mult = c->mult[o], shift = c->shift[o], lift = tl_lift(shift);
+    const bool fits = (uint32_t)(shift + 13) < 13 || (shift == 0 && (mult & 3) == 0 && mult < 1 << 30);
+    tl_requant(to, (uint32_t)mult, shift, c->g->y_zero);
+    *start += lift;
+    if (!c->small && (!fits || lift + c->chain.reach != TL_LIFT)) {
+        to->low = (uint32_t)*start - FAR;
+        to->shift = 0;
+        *start = FAR;
+    }
+}
+
+void tl_dot4_beyond(const tl_dot4_t *d, int8_t *y, const int32_t sums[4], const tl_requant_t requant[4]) {
+    const conv_t *c = (const conv_t *)(const void *)d;
+    int32_t o = c->o + (int32_t)(y - (int8_t *)d->out);
+    for (int32_t i = 4; i > 0 && o < c->o + c->n; i--, o++, requant++) {
+        const uint32_t lack = requant->shift ? 0 : requant->low;
+        *y++ = requantized(c, (int32_t)((uint32_t)*sums++ + lack) - tl_lift(c->shift[o]), o);
+    }
+}
+#else
+enum { CHECKS = 0 };
+
+static void rescale(const conv_t *c, int32_t o, int32_t *start, tl_requant_t *to) {
+    *start += tl_lift(c->shift[o]);
+    tl_requant(to, (uint32_t)c->mult[o], c->shift[o], c->g->y_zero);
+}
+#endif
 
 // Fills the panel, and the sums that its channels begin with.
 ALONE void pack(const conv_t *c) {
@@ -105,19 +147,11 @@ ALONE void pack(const conv_t *c) {
                 int32_t i = j < c->n ? j : quad; // beyond the last channel anything will do
                 c->start[j] -= c->g->x_zero * pack_row(w + i * c->k + 4 * first, taps, p);
             }
-            for (int32_t j = quad; j < quad + 4 && last && c->small; j++) { // over the half of an odd last pair
-                int32_t i = c->o + (j < c->n ? j : quad);
-                c->start[j] += tl_lift(c->shift[i]);
-                tl_requant(requant++, (uint32_t)c->mult[i], c->shift[i], c->g->y_zero);
+            for (int32_t j = quad; j < quad + 4 && last && c->raw != TL_RAW; j++) { // over the half of an odd last pair
+                rescale(c, c->o + (j < c->n ? j : quad), c->start + j, requant++);
             }
             p = (uint32_t *)requant;
         }
-    }
-}
-
-ALONE void requantize(const conv_t *c, int8_t *y) {
-    for (int32_t i = 0; i < c->n; i++) {
-        y[i] = tl_clamp(tl_requantize(c->acc[i], c->mult[c->o + i], c->shift[c->o + i]), c->g->y_zero, -128, 127);
     }
 }
 
@@ -126,7 +160,7 @@ ALONE void pixel(conv_t *c, const int8_t *x, int8_t *y) {
     const uint32_t *p = c->panel;
     c->chain.start = c->start;
     if (c->groups > GROUPS) {
-        c->chain.raw = 1;
+        c->chain.raw = TL_RAW;
         c->chain.out = c->acc;
         for (int32_t left = c->groups; left > GROUPS; left -= GROUPS) {
             tl_dot4(x, TL_CHUNK, p, &c->chain);
@@ -134,13 +168,15 @@ ALONE void pixel(conv_t *c, const int8_t *x, int8_t *y) {
             x += 4 * GROUPS;
             c->chain.start = c->acc;
         }
-        c->chain.raw = !c->small;
+        c->chain.raw = c->raw;
     }
-    bool whole = c->small && (c->n & 3) == 0;
+    const bool sums = !CHECKS && c->raw, whole = !sums && (c->n & 3) == 0;
     c->chain.out = whole ? (void *)y : c->acc;
     tl_dot4(x, c->last, p, &c->chain);
-    if (!c->small) {
-        requantize(c, y);
+    if (sums) {
+        for (int32_t i = 0; i < c->n; i++) {
+            y[i] = requantized(c, c->acc[i], c->o + i);
+        }
     } else if (!whole) {
         copy(y, (const int8_t *)c->acc, c->n, 0, 1);
     }
@@ -197,13 +233,19 @@ bool tl_fast_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, cons
     c.start = (int32_t *)(c.column + 4 * c.groups);
     c.acc = c.start + channels;
     c.panel = (uint32_t *)(c.acc + channels);
-    c.chain.raw = !c.small;
+#ifdef __ARM_ARCH_6M__
+    c.raw = c.small ? 0 : (uint32_t)&c.chain;
+    c.chain.reach = TL_LIFT - tl_lift(*shift);
+#else
+    c.raw = c.small ? 0 : TL_RAW;
+#endif
+    c.chain.raw = c.raw;
     memset(c.column + c.k, 0, (size_t)(4 * c.groups - c.k));
     for (; c.o < g->out_c; c.o += channels) {
         c.n = g->out_c - c.o < channels ? g->out_c - c.o : channels;
         c.chain.quads = (uint32_t)(c.n + 3) / 4;
         c.chain.start = c.start;
-        c.simple = c.small && (c.n & 3) == 0 && c.groups <= GROUPS;
+        c.simple = c.raw != TL_RAW && (c.n & 3) == 0 && c.groups <= GROUPS;
         pack(&c);
         one_panel(&c, x, y + c.o);
     }

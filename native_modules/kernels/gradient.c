@@ -4,10 +4,6 @@
 #include "program.h"
 #include "requantize.h"
 
-int32_t tl_top_bits(const int32_t *v, int32_t n) {
-    return n > 0 ? tl_bits(tl_sizes(v, v + n, 0)) : 0;
-}
-
 static int32_t bytes_of(const tl_grad_t *g) {
     return tl_is_wide(g->width) ? 2 : 1;
 }
@@ -62,10 +58,10 @@ static int32_t add_present(const tl_grad_t *g, int32_t at, int32_t *row, int32_t
 
 void tl_rows_put(tl_rows_t *rows, int32_t at, int32_t *row, int32_t n, int32_t exponent) {
     tl_grad_t *g = rows->g;
-    int32_t top = tl_top_bits(row, n);
+    int32_t top = tl_top_bits(row, row + n, 0);
     if (rows->add && !rows->zero && top) {
         exponent = add_present(g, at, row, n, exponent, top);
-        top = tl_top_bits(row, n);
+        top = tl_top_bits(row, row + n, 0);
     } else if (rows->add && !top) {
         return;
     }

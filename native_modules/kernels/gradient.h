@@ -64,9 +64,6 @@ static inline uint32_t tl_size(int32_t v) {
     return v < 0 ? 0u - (uint32_t)v : (uint32_t)v;
 }
 
-// How many bits the largest of v has
-int32_t tl_top_bits(const int32_t *v, int32_t n);
-
 // A positive real number: mantissa * 2^exponent, the mantissa within 2^15
 typedef struct {
     int32_t mantissa, exponent;

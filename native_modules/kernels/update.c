@@ -47,7 +47,7 @@ static int32_t through_buffer(tl_update_t *u, int16_t *buffer, int32_t step) {
 }
 
 tl_row_t tl_update_row(int32_t *sum, int32_t n, int32_t off) {
-    const int32_t top = tl_bits(tl_sizes(sum, sum + n, off)), cut = top > 15 ? top - 15 : 0;
+    const int32_t top = tl_top_bits(sum, sum + n, off), cut = top > 15 ? top - 15 : 0;
     return (tl_row_t){(uint32_t *)sum, n, cut, cut ? 16 : top ? top : 1, NULL, off, true};
 }
 

@@ -8,6 +8,8 @@
 #include "armv6m/m0.inc"
     .equ MAX_WORDS, 16 // TL_CHUNK
     .equ STEP_BYTES, 30
+    .equ REACH, 16 // of tl_dot4_t
+    .equ REQUANTS, 80 // bytes of a quad's
 
     .macro STEP i
     ldr r2, [sp, #4 * \i]
@@ -114,16 +116,47 @@ lanes_80:
 end:
     mov r0, lr
     cmp r0, #0
-    beq 3f
+    beq small
+    cmp r0, #1 // TL_RAW
+    bne checked
+raw:
     mov r0, r8
     stmia r0!, {r4-r7}
-    b 4f
-3:  REQUANTIZE r4, 0
+    b next_quad
+beyond:
+    mov r1, r8
+    push {r0, r3, r4, r5, r6, r7}
+    mov r2, sp
+    adds r2, #8 // the sums
+    mov r4, r12
+    bl tl_dot4_beyond
+    mov r12, r4
+    pop {r0, r3, r4, r5, r6, r7}
+    mov lr, r0
+    adds r3, #REQUANTS
+    mov r0, r8
+    adds r0, r0, #4
+    b next_quad
+checked: // four sums at once
+    ldr r0, [r0, #REACH]
+    adds r1, r4, r0
+    adds r2, r5, r0
+    orrs r1, r2
+    adds r2, r6, r0
+    orrs r1, r2
+    adds r2, r7, r0
+    orrs r1, r2
+    mov r0, lr
+    lsrs r1, r1, #20
+    bne beyond
+small:
+    REQUANTIZE r4, 0
     REQUANTIZE r5, 1
     REQUANTIZE r6, 2
     REQUANTIZE r7, 3
     adds r0, r0, #4
-4:  mov r8, r0
+next_quad:
+    mov r8, r0
     mov r0, r9
     subs r0, r0, #1
     mov r9, r0

@@ -28,34 +28,43 @@ FUNCTION tl_fill // r0 v, r1 how many, r2 value
     bge 3b
     pop {r4, r5, pc}
 
-    .macro SIZE v
-    add \v, r12
-    asrs r3, \v, #31
-    eors \v, r3
-    subs \v, \v, r3
-    orrs r2, \v
+    .macro LIES v // so far all do in +-limit; r2 = limit - off, r3 = 2 * limit
+    adds \v, \v, r2
+8:  cmp \v, r3
+    bhi 9f
+    .subsection 1
+9:  lsrs r7, r3, #1 // one bit more
+    adds r7, #1
+    adds r2, r2, r7
+    adds \v, \v, r7
+    lsls r3, r3, #1
+    adds r3, #2
+    movs r7, #1
+    add r12, r7
+    b 8b
+    .subsection 0
     .endm
-FUNCTION tl_sizes // r0 v, r1 end, r2 result, r12 what is added
-    push {r4-r6, lr}
+FUNCTION tl_top_bits // r0 v, r1 end, r12 result
+    push {r4-r7, lr}
     rsbs r2, r2, #0
-    mov r12, r2
-    movs r2, #0
+    movs r3, #0
+    mov r12, r3
     subs r1, #12 // less than twelve bytes left: one by one
     b 2f
 1:  ldmia r0!, {r4, r5, r6}
-    SIZE r4
-    SIZE r5
-    SIZE r6
+    LIES r4
+    LIES r5
+    LIES r6
 2:  cmp r0, r1
     bls 1b
     adds r1, #12
     b 4f
 3:  ldmia r0!, {r4}
-    SIZE r4
+    LIES r4
 4:  cmp r0, r1
     bne 3b
-    movs r0, r2
-    pop {r4-r6, pc}
+    mov r0, r12
+    pop {r4-r7, pc}
 
     .macro BY_WIDTH width // a lean module (gradient.h) has bytes only
 #if !TL_LEAN

@@ -39,7 +39,7 @@ int32_t tl_m0_dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero) {
 // All of it with a panel of 16 bits per weight
 static void chain(const tl_dense_t *g, const int8_t *x, const tl_work_t *work) {
     const uint32_t *panel = work->panel;
-    tl_dot4_t d = {(uint32_t)g->n_out / 4, work->start, work->at, 1};
+    tl_dot4_t d = {(uint32_t)g->n_out / 4, work->start, work->at, TL_RAW, 0};
     for (int32_t left = g->n_in; left > 0; left -= 2 * TL_CHUNK, x += 2 * TL_CHUNK) {
         uint32_t words = left < 2 * TL_CHUNK ? (uint32_t)left / 2 : TL_CHUNK;
         tl_dot4(x, words, panel, &d);
