@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -65,16 +66,17 @@ def _measure(options: argparse.Namespace) -> list[str]:
         raise TinylearnError(f"nothing is called {options.only!r}; there are: {', '.join(workloads.names())}", 2)
     complaints = []
     for name in options.board or _emulated(deterministic=options.check):
-        before = results.load(name)
-        after = [figure.as_json() for figure in _figures(name, chosen, before)]
+        before, after = results.load(name), []
+        for figure in _figures(name, chosen, before):
+            after.append(figure.as_json())
+            if not options.check and (options.save or not options.only):  # now: what is interrupted is not lost
+                results.save(name, results.merge(before, after, workloads.names()))
         complaints += results.inexact(after)
         if options.check:
             complaints += results.worse([row for row in before if row["name"] in {w.name for w in chosen}], after)
-        elif not options.only:
+        elif not options.only:  # without what has no such name any more
             slow = [row for row in before if row["name"] in workloads.SLOW]
             results.save(name, results.merge(slow, after, workloads.names()))
-        elif options.save:
-            results.save(name, results.merge(before, after, workloads.names()))
     if not options.only and not options.board:
         if options.check:
             complaints += results.worse(results.load("sizes"), results.sizes())
@@ -104,17 +106,16 @@ def _emulated(deterministic: bool) -> list[str]:
     return [board.name for board in known if board.emulated and (board.counter or not deterministic)]
 
 
-def _figures(board: str, chosen: list[workloads.Workload], before: list[dict]) -> list[Figure]:
+def _figures(board: str, chosen: list[workloads.Workload], before: list[dict]) -> Iterator[Figure]:
     """Measure on one board, printing each figure with how it differs from what is committed."""
     known = {row["name"]: row for row in before}
-    figures = []
     with Meter.opened(board) as meter:
+        meter.say_what_is_missing(chosen)
         for work in chosen:
             for figure in meter.figures(work):
-                figures.append(figure)
                 change = results.change(known.get(figure.name), figure.as_json())
                 print(figure.line() + ("" if change is None else f"  {change:+.1%}"), flush=True)
-    return figures
+                yield figure
 
 
 if __name__ == "__main__":

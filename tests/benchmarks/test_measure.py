@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
+from unittest.mock import Mock
 
 import pytest
+import results
 import run
 from click.testing import CliRunner
 from tinylearn_host import simulator
-from tinylearn_host.bench import workloads
+from tinylearn_host.bench import litert, workloads
 from tinylearn_host.bench.measure import DATA, Meter
 from tinylearn_host.cli import main
 
@@ -65,6 +67,32 @@ def test_committed_cycles_hold(capsys):
     assert run.main(["--check", "--board", "pico-emulated", "--only", "L"]) == 0, capsys.readouterr().err
 
 
+def test_a_worse_count_fails(tmp_path, monkeypatch, capsys):
+    """As if L6 had been 4 % faster when it was committed."""
+    rows = [row for row in results.load("pico-emulated") if row["name"] == "L6 forward"]
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    results.save("pico-emulated", [{**row, "cycles": round(row["cycles"] / 1.04)} for row in rows])
+    assert run.main(["--check", "--board", "pico-emulated", "--only", "L6 f"]) == 1
+    assert "L6 forward on pico-emulated" in capsys.readouterr().err
+
+
+def test_what_is_interrupted_is_not_lost(tmp_path, monkeypatch):
+    """Ctrl-C while the second workload is measured."""
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(litert, "run", Mock(side_effect=[(1.0, b""), (1.0, b""), KeyboardInterrupt]))
+    with pytest.raises(KeyboardInterrupt):
+        run.main(["--board", "sim", "--only", "L[56] f", "--save"])
+    assert [row["name"] for row in results.load("sim") if row["seconds"] < 1] == ["L5 forward"]
+
+
+def test_without_litert(monkeypatch):
+    """A sentence says so, and the rest is measured."""
+    monkeypatch.setattr(litert, "installed", lambda: False)
+    result = CliRunner().invoke(main, ["bench", "--board", "sim", "--only", "L6 f", "--json"])
+    assert result.exit_code == 0 and "pip install ai-edge-litert" in result.stderr
+    assert [row["name"] for row in json.loads(result.stdout)] == ["L6 forward"]
+
+
 def test_command():
     result = CliRunner().invoke(main, ["bench", "--board", "sim", "--only", "L6 f", "--json"])
     assert result.exit_code == 0, result.stderr
@@ -115,6 +143,7 @@ class Noise:
 def test_a_wrong_answer_is_seen(unix):
     [work] = workloads.choose("L6 f")
     assert not Meter(unix.name, unix.counter, Noise(unix.link)).figures(work)[0].exact
+    unix.clear()
     assert unix.link.size(DATA) is None
 
 

@@ -15,6 +15,7 @@ NAMES = {
     ir.FULLY_CONNECTED: "FULLY_CONNECTED",
 }
 RESOLVERS = {"LiteRT reference": "BUILTIN_REF", "LiteRT": "BUILTIN"}  # BUILTIN: its default, with XNNPACK
+MISSING = "LiteRT is not installed here, so nothing is compared with it: pip install ai-edge-litert"
 
 
 def installed() -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import os
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -103,7 +105,11 @@ class Meter:
         words = counter.get("options", ())
         with _fresh_state(), boards.opened(name, port, words) as device, connect(device, transport) as link:
             flash.flash(link, flash.default_model())
-            yield cls(name, counter, link)
+            meter = cls(name, counter, link)
+            try:
+                yield meter
+            finally:
+                meter.clear()
 
     def figures(self, work: Workload) -> list[Figure | Refusal]:
         """What the workload costs on the board, and, where the board is this machine, in LiteRT."""
@@ -136,20 +142,26 @@ class Meter:
         """The answer of on_board/bench.py, from a freshly reset board."""
         if self.link is None:
             return _simulate(work, stopwatch.measure)
-        try:
-            self.link.put(MODEL, work.model)
-            self.link.put(DATA, work.data)
-            for name in work.modules():
-                file = paths.NATIVE / boards.find(self.name).mpy_archs[0] / f"{name}.mpy"
-                self.link.put(f"/lib/{file.name}", file.read_bytes())
-            self.link.soft_reset()
-            self.link.exec(f"import tinylearn\nmodel = tinylearn.load({MODEL!r}, recall=False)")
-            self.link.exec(stopwatch_program or self.stopwatch())
-            call = f"{work.call}(measure, model, *{(DATA, *work.arguments)!r})"
-            return ast.literal_eval(self.link.exec(source("bench", call=f"print({call})"), PATIENCE))
-        finally:
-            self.link.remove(MODEL)
-            self.link.remove(DATA)
+        native = paths.NATIVE / boards.find(self.name).mpy_archs[0]
+        modules = {f"/lib/{name}.mpy": (native / f"{name}.mpy").read_bytes() for name in work.modules()}
+        self._send({MODEL: work.model, DATA: work.data, **modules})
+        self.link.soft_reset()
+        self.link.exec(f"import tinylearn\nmodel = tinylearn.load({MODEL!r}, recall=False)")
+        self.link.exec(stopwatch_program or self.stopwatch())
+        call = f"{work.call}(measure, model, *{(DATA, *work.arguments)!r})"
+        return ast.literal_eval(self.link.exec(source("bench", call=f"print({call})"), PATIENCE))
+
+    def _send(self, files: dict[str, bytes]) -> None:
+        """Those of the files that the board has not from the workload before."""
+        there = self.link.hashes(list(files))
+        for (path, data), known in zip(files.items(), there, strict=True):
+            if hashlib.sha256(data).hexdigest() != known:
+                self.link.put(path, data)
+
+    def clear(self) -> None:
+        """Leave nothing of the workloads on the board."""
+        self.link.remove(MODEL)
+        self.link.remove(DATA)
 
     def stopwatch(self) -> str:
         """The program that defines `measure` on the board."""
@@ -164,8 +176,16 @@ class Meter:
         ticks, calls = measured
         return round(ticks / abs(self.counter.get("ticks", 1))) if self.counter else ticks / calls / 1e6
 
+    def say_what_is_missing(self, chosen: list[Workload]) -> None:
+        """On stderr, where LiteRT would be measured, too, if it were installed."""
+        if any(self._has_peers(work) for work in chosen) and not litert.installed():
+            print(litert.MISSING, file=sys.stderr)
+
+    def _has_peers(self, work: Workload) -> bool:
+        return self.name in ("unix", "sim") and work.tflite is not None
+
     def _peers(self, work: Workload, expected: bytes) -> Iterator[Figure]:
-        if self.name not in ("unix", "sim") or not work.tflite or not litert.installed():
+        if not self._has_peers(work) or not litert.installed():
             return
         for peer in litert.RESOLVERS:
             seconds, answer = litert.run(work.tflite(), work.x, peer)

@@ -26,6 +26,7 @@ def command(board: str, port: str | None, transport: str, only: str, as_json: bo
         raise TinylearnError(f"nothing is called {only!r}; there are: {', '.join(workloads.names())}", USAGE)
     figures = []
     with Meter.opened(board, port, transport) as meter:
+        meter.say_what_is_missing(chosen)
         for work in chosen:
             for figure in meter.figures(work):
                 figures.append(figure.as_json())
