@@ -61,4 +61,25 @@ static inline mp_obj_t tl_call(tl_status_t (*function)(const tl_span_t *params, 
     }                                                                                                                  \
     static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(name##_obj, (count) + 1, (count) + 1, name)
 
+// A module and its names: NAMES(ROW) has a ROW for each. After it stands MP_REGISTER_MODULE, which a firmware's build
+// looks for in the source and which is nothing in a native module.
+#if MICROPY_ENABLE_DYNRUNTIME
+#define TL_MODULE(name, NAMES)                                                                                         \
+    mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {                             \
+        MP_DYNRUNTIME_INIT_ENTRY                                                                                       \
+        NAMES(TL_STORE_GLOBAL)                                                                                         \
+        MP_DYNRUNTIME_INIT_EXIT                                                                                        \
+    }
+#define MP_REGISTER_MODULE(qstr, module)
+#else
+#define TL_MODULE(name, NAMES)                                                                                         \
+    static const mp_rom_map_elem_t name##_globals_table[] = {                                                          \
+        {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_##name)}, NAMES(TL_TABLE_ROW)};                            \
+    static MP_DEFINE_CONST_DICT(name##_globals, name##_globals_table);                                                 \
+    const mp_obj_module_t name##_module = {                                                                            \
+        .base = {&mp_type_module},                                                                                     \
+        .globals = (mp_obj_dict_t *)&name##_globals,                                                                   \
+    }
+#endif
+
 #endif

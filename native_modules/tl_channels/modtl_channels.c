@@ -23,21 +23,6 @@ TL_FUNCTION(tl_channels_maps, tl_channel_maps, 3, 2);
     ROW(MP_QSTR_activity, tl_channels_activity_obj)                                                                    \
     ROW(MP_QSTR_channel_maps, tl_channels_maps_obj)
 
-#if MICROPY_ENABLE_DYNRUNTIME
-mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
-    MP_DYNRUNTIME_INIT_ENTRY
-    TL_CHANNELS_NAMES(TL_STORE_GLOBAL)
-    MP_DYNRUNTIME_INIT_EXIT
-}
-#else
-static const mp_rom_map_elem_t tl_channels_globals_table[] = {
-    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_tl_channels)}, TL_CHANNELS_NAMES(TL_TABLE_ROW)};
-static MP_DEFINE_CONST_DICT(tl_channels_globals, tl_channels_globals_table);
-
-const mp_obj_module_t tl_channels_module = {
-    .base = {&mp_type_module},
-    .globals = (mp_obj_dict_t *)&tl_channels_globals,
-};
+TL_MODULE(tl_channels, TL_CHANNELS_NAMES);
 
 MP_REGISTER_MODULE(MP_QSTR_tl_channels, tl_channels_module);
-#endif

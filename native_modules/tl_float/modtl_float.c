@@ -16,21 +16,6 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_float_quantize_obj, 4, 4, tl_float
 
 #define TL_FLOAT_NAMES(ROW) ROW(MP_QSTR_quantize, tl_float_quantize_obj)
 
-#if MICROPY_ENABLE_DYNRUNTIME
-mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
-    MP_DYNRUNTIME_INIT_ENTRY
-    TL_FLOAT_NAMES(TL_STORE_GLOBAL)
-    MP_DYNRUNTIME_INIT_EXIT
-}
-#else
-static const mp_rom_map_elem_t tl_float_globals_table[] = {
-    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_tl_float)}, TL_FLOAT_NAMES(TL_TABLE_ROW)};
-static MP_DEFINE_CONST_DICT(tl_float_globals, tl_float_globals_table);
-
-const mp_obj_module_t tl_float_module = {
-    .base = {&mp_type_module},
-    .globals = (mp_obj_dict_t *)&tl_float_globals,
-};
+TL_MODULE(tl_float, TL_FLOAT_NAMES);
 
 MP_REGISTER_MODULE(MP_QSTR_tl_float, tl_float_module);
-#endif

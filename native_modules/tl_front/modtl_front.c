@@ -23,21 +23,6 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tl_front_run_obj, 4, 4, tl_front_run_
     ROW(MP_QSTR_scratch, tl_front_scratch_obj)                                                                         \
     ROW(MP_QSTR_run, tl_front_run_obj)
 
-#if MICROPY_ENABLE_DYNRUNTIME
-mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
-    MP_DYNRUNTIME_INIT_ENTRY
-    TL_FRONT_NAMES(TL_STORE_GLOBAL)
-    MP_DYNRUNTIME_INIT_EXIT
-}
-#else
-static const mp_rom_map_elem_t tl_front_globals_table[] = {
-    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_tl_front)}, TL_FRONT_NAMES(TL_TABLE_ROW)};
-static MP_DEFINE_CONST_DICT(tl_front_globals, tl_front_globals_table);
-
-const mp_obj_module_t tl_front_module = {
-    .base = {&mp_type_module},
-    .globals = (mp_obj_dict_t *)&tl_front_globals,
-};
+TL_MODULE(tl_front, TL_FRONT_NAMES);
 
 MP_REGISTER_MODULE(MP_QSTR_tl_front, tl_front_module);
-#endif

@@ -55,21 +55,6 @@ TL_FUNCTION(tl_infer_head_softmax, tl_head_softmax, 1, 0);
     ROW(MP_QSTR_head_scores, tl_infer_head_scores_obj)                                                                 \
     ROW(MP_QSTR_head_softmax, tl_infer_head_softmax_obj)
 
-#if MICROPY_ENABLE_DYNRUNTIME
-mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
-    MP_DYNRUNTIME_INIT_ENTRY
-    TL_INFER_NAMES(TL_STORE_GLOBAL)
-    MP_DYNRUNTIME_INIT_EXIT
-}
-#else
-static const mp_rom_map_elem_t tl_infer_globals_table[] = {
-    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_tl_infer)}, TL_INFER_NAMES(TL_TABLE_ROW)};
-static MP_DEFINE_CONST_DICT(tl_infer_globals, tl_infer_globals_table);
-
-const mp_obj_module_t tl_infer_module = {
-    .base = {&mp_type_module},
-    .globals = (mp_obj_dict_t *)&tl_infer_globals,
-};
+TL_MODULE(tl_infer, TL_INFER_NAMES);
 
 MP_REGISTER_MODULE(MP_QSTR_tl_infer, tl_infer_module);
-#endif
