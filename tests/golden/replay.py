@@ -22,19 +22,26 @@ def replay(record):
     return status or -(bytes(y) != bytes(expected))
 
 
-def run(path):
-    """(vectors replayed, list of (number of the vector, operator code, what replay says) that went wrong)."""
-    wrong = []
+def records(path, magic):
+    """Each record of a file of golden vectors, all in the memory of the longest."""
     with open(path, "rb") as file:
-        magic, version, count, longest = struct.unpack("<4s3I", file.read(16))
-        if magic != b"TLGV" or version != 1:
+        found, version, count, longest = struct.unpack("<4s3I", file.read(16))
+        if found != magic or version != 1:
             raise ValueError("no golden vectors of version 1")
         whole = bytearray(longest)
-        for number in range(count):
+        for _ in range(count):
             length = struct.unpack("<I", file.read(4))[0]
             record = memoryview(whole)[:length]
             file.readinto(record)
-            result = replay(record)
-            if result:
-                wrong.append((number, struct.unpack("<i", record[28:32])[0], result))
+            yield record
+
+
+def run(path, magic=b"TLGV", replay=replay, kind_at=28):
+    """(vectors replayed, list of (number of the vector, operator code, what replay says) that went wrong)."""
+    count, wrong = 0, []
+    for record in records(path, magic):
+        result = replay(record)
+        if result:
+            wrong.append((count, struct.unpack("<i", record[kind_at : kind_at + 4])[0], result))
+        count += 1
     return count, wrong

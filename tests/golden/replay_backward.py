@@ -1,8 +1,9 @@
 # Replays backward.bin (README.md beside this file) through tl_infer.run, tl_grad ...: MicroPython and CPython.
-# Put it and backward.bin on the board, then: import replay_backward; print(replay_backward.run("backward.bin"))
+# Put replay.py, it and backward.bin on the board, then: import replay_backward; replay_backward.run("backward.bin")
 
 import struct
 
+import replay as forward
 import tl_channels
 import tl_filter
 import tl_grad
@@ -81,18 +82,5 @@ def replay(record):
 
 
 def run(path):
-    """(vectors replayed, list of (number of the vector, what replay says) that went wrong)."""
-    wrong = []
-    with open(path, "rb") as file:
-        magic, version, count, longest = struct.unpack("<4s3I", file.read(16))
-        if magic != b"TLGB" or version != 1:
-            raise ValueError("no golden vectors of version 1")
-        whole = bytearray(longest)
-        for number in range(count):
-            length = struct.unpack("<I", file.read(4))[0]
-            record = memoryview(whole)[:length]
-            file.readinto(record)
-            result = replay(record)
-            if result:
-                wrong.append((number, result))
-    return count, wrong
+    """(vectors replayed, list of (number of the vector, kind, what replay says) that went wrong)."""
+    return forward.run(path, b"TLGB", replay, 0)

@@ -44,3 +44,12 @@ def unpack(raw: bytes) -> list[dict[str, np.ndarray | None]]:
         assert start == at
     assert at == len(raw)
     return found
+
+
+def spoilt(file: Path, folder: Path) -> Path:
+    """A copy in `folder` with another last byte: of the answer of the last record."""
+    raw = bytearray(file.read_bytes())
+    raw[-1] ^= 1
+    path = folder / "spoilt.bin"
+    path.write_bytes(raw)
+    return path

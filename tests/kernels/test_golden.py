@@ -31,12 +31,7 @@ def test_every_operator_is_in_it():
 
 @pytest.fixture
 def spoilt(tmp_path):
-    """The file with another last byte in the answer of its last record, a reshape."""
-    raw = bytearray(golden.FILE.read_bytes())
-    raw[-1] ^= 1
-    path = tmp_path / "spoilt.bin"
-    path.write_bytes(raw)
-    return path
+    return golden.spoilt(golden.FILE, tmp_path)  # the last record is a reshape
 
 
 def test_the_simulator_replays_it(monkeypatch, spoilt):
