@@ -46,6 +46,7 @@ static range_t columns_of(const tl_filter_t *f, int32_t p) {
 void tl_filter_sums(const tl_filter_t *f, tl_grad_t *dy, int32_t *row) {
     const tl_window_t *g = f->g;
     const tl_grad_t full = *dy; // a patch's sums lie where its own or earlier ones' outputs lay
+    const tl_ratio_t one = tl_one(dy->width);
     dy->n = f->h * f->w * g->out_c;
     tl_rows_t rows = tl_rows(dy, false);
     for (int32_t p = 0; p < f->h * f->w; p++) {
@@ -54,11 +55,11 @@ void tl_filter_sums(const tl_filter_t *f, tl_grad_t *dy, int32_t *row) {
         for (int32_t y = top; y < top + f->r && y < g->out_h; y++) {
             for (int32_t x = left; x < left + f->r && x < g->out_w; x++) {
                 for (int32_t o = 0; o < g->out_c; o++) {
-                    row[o] += tl_grad_get(&full, (y * g->out_w + x) * g->out_c + o);
+                    row[o] += tl_grad_get(&full, (y * g->out_w + x) * g->out_c + o) * one.mantissa;
                 }
             }
         }
-        tl_rows_put(&rows, p * g->out_c, row, g->out_c, full.exponent);
+        tl_rows_put(&rows, p * g->out_c, row, g->out_c, full.exponent + one.exponent);
     }
 }
 

@@ -24,7 +24,8 @@ static int32_t most(const tl_grad_t *g) {
 
 // g[0 .. n] *= 2^by
 static void shift_all(const tl_grad_t *g, int32_t n, int32_t by) {
-    const tl_through_t through = {1, by, most(g)};
+    const tl_ratio_t one = tl_one(g->width);
+    const tl_through_t through = {one.mantissa, by + one.exponent, most(g)};
     if (n > 0) {
         tl_scale_apart(g->at, element(g, n), bytes_of(g), g->width, &through);
     }

@@ -72,6 +72,12 @@ typedef struct {
 // mult * 2^(shift - 31)
 tl_ratio_t tl_ratio(int32_t mult, int32_t shift);
 
+// 1; of int8 a little more, for values of few bits that are to lose some. Of those many end in a half: always rounded
+// up, they would push a whole tensor to one side, layer after layer. So they go away from zero.
+static inline tl_ratio_t tl_one(int32_t width) {
+    return tl_is_wide(width) ? (tl_ratio_t){1, 0} : (tl_ratio_t){(1 << 14) + 1, -14};
+}
+
 // ---- gradient.c: into a gradient tensor -----------------------------------------------------------------------------
 
 // A gradient tensor being written, or added to, row by row.
