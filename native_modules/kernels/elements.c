@@ -2,17 +2,18 @@
 
 #include "gradient.h"
 
-// On the Cortex-M0+ the loops are assembly, armv6m/elements.S: all of them, or for shifts to the right.
+// On the Cortex-M0+ the loops are assembly, armv6m/elements.S: all of them, or for shifts to the right, where the value
+// and half of what is cut fit an int32. Of tl_narrow they do, since what it gives fits its width.
 #ifdef __ARM_ARCH_6M__
 void tl_m0_scale_apart(void *at, const void *end, int32_t step, int32_t width, const tl_through_t *through);
 void tl_m0_narrow(void *at, const void *end, const int32_t *from, int32_t width, const tl_through_t *through);
-#define FAST(call)                                                                                                     \
-    if (through->by < 0 && through->by >= -32) {                                                                       \
+#define FAST(least, call)                                                                                              \
+    if (through->by < 0 && through->by >= (least)) {                                                                   \
         call;                                                                                                          \
         return;                                                                                                        \
     }
 #else
-#define FAST(call)
+#define FAST(least, call)
 
 int32_t tl_top_bits(const int32_t *v, const int32_t *end, int32_t off) {
     uint32_t any = 0;
@@ -56,7 +57,7 @@ static void put(void *at, int32_t width, int32_t v, int32_t limit) {
 }
 
 void tl_scale_apart(void *at, const void *end, int32_t step, int32_t width, const tl_through_t *through) {
-    FAST(tl_m0_scale_apart(at, end, step, width, through))
+    FAST(-30, tl_m0_scale_apart(at, end, step, width, through))
     const tl_through_t t = *through;
     for (char *g = at; g != end; g += step) {
         put(g, width, tl_shift(tl_grad_value(g, width, 0) * t.mantissa, t.by), t.limit);
@@ -64,7 +65,7 @@ void tl_scale_apart(void *at, const void *end, int32_t step, int32_t width, cons
 }
 
 void tl_narrow(void *at, const void *end, const int32_t *from, int32_t width, const tl_through_t *through) {
-    FAST(tl_m0_narrow(at, end, from, width, through))
+    FAST(tl_is_wide(width) ? -15 : -23, tl_m0_narrow(at, end, from, width, through))
     const tl_through_t t = *through;
     for (char *g = at; g != end; g += width / 8) {
         put(g, width, tl_shift(*from++, t.by), t.limit);

@@ -95,16 +95,17 @@ FUNCTION tl_sum_apart // r0 at, r1 end, r2 step, r5 result
 1:  \load r6, [r0, r4]
     adds r3, r6, r5
     cmp r3, r7
-    bls 2f
-    asrs r5, r6, #31
-    eors r6, r5
-    subs r5, r6, r5
-    lsls r7, r5, #1
+    bhi 3f
 2:  adds r0, r0, r2
     cmp r0, r1
     bne 1b
     movs r0, r5
     pop {r4-r7, pc}
+3:  asrs r5, r6, #31
+    eors r6, r5
+    subs r5, r6, r5
+    lsls r7, r5, #1
+    b 2b
     .endm
 FUNCTION tl_most_apart // r0 at, r1 end, r2 step
     push {r4-r7, lr}
@@ -117,59 +118,84 @@ FUNCTION tl_most_apart // r0 at, r1 end, r2 step
 6:  MOST ldrsh
 #endif
 
-    .macro SHIFT // r6 to the right by r3 + 1, to nearest, within +-r5; r8 = 2 * r5
+    .macro SHIFT n // r6 to the right by r3, to nearest, within +-r5; r8 = 2 * r5, r12 half of what is cut
+    add r6, r12
     asrs r6, r3
-    adds r6, r6, #1
-    asrs r6, r6, #1
     adds r7, r6, r5
     cmp r7, r8
-    bhi 4f
-3:
-    .subsection 1
-4:  asrs r7, r6, #31
+    bhi beyond_\n
+back_\n:
+    .endm
+    .macro LIMIT n
+beyond_\n:
+    asrs r7, r6, #31
     movs r6, r5
     eors r6, r7
     subs r6, r6, r7
-    b 3b
-    .subsection 0
+    b back_\n
     .endm
     .macro SCALE load, store
 1:  \load r6, [r0, r1]
     muls r6, r4, r6
-    SHIFT
+    SHIFT \store
     \store r6, [r0]
     adds r0, r0, r2
     cmp r0, r9
     bne 1b
     b scaled
+    LIMIT \store
     .endm
-    .macro NARROW store, size
-1:  ldmia r2!, {r6}
-    SHIFT
-    \store r6, [r0]
-    adds r0, r0, #\size
-    cmp r0, r9
-    bne 1b
+    .macro ONE store, size, i
+    ldmia r2!, {r6}
+    SHIFT \store\()_\i
+    \store r6, [r0, #\size * (\i % 4)]
+    .endm
+    .macro NARROW store, size // four by four, as long as there are
+    movs r4, #4 * \size
+    b 2f
+1:  ONE \store, \size, 0
+    ONE \store, \size, 1
+    ONE \store, \size, 2
+    ONE \store, \size, 3
+    adds r0, r0, r4
+2:  adds r7, r0, r4
+    cmp r7, r9
+    bls 1b
+    b 4f
+3:  ONE \store, \size, 4
+    adds r0, #\size
+4:  cmp r0, r9
+    bne 3b
     b scaled
+    LIMIT \store\()_0
+    LIMIT \store\()_1
+    LIMIT \store\()_2
+    LIMIT \store\()_3
+    LIMIT \store\()_4
     .endm
-    .macro THROUGH // r4 mantissa, r3 shift less one, r5 limit, r8 twice as much, r9 end; r1 0
+    .macro THROUGH // r4 mantissa, r3 shift, r5 limit, r8 twice as much, r9 end, r12 half; r1 0
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9
     push {r4, r5}
     mov r9, r1
-    mov r12, r3
     ldr r7, [sp, #28]
     ldmia r7!, {r4, r5, r6}
-    mvns r3, r5
+#if !TL_LEAN
+    mov r7, r3
+#endif
+    rsbs r3, r5, #0
+    movs r1, #1
+    lsls r1, r3
+    lsrs r1, r1, #1
+    mov r12, r1
     mov r5, r6
     lsls r6, r6, #1
     mov r8, r6
     movs r1, #0
-    mov r7, r12
     BY_WIDTH r7
     .endm
-FUNCTION tl_m0_scale_apart // by: -32 .. -1
+FUNCTION tl_m0_scale_apart // by: -30 .. -1; of tl_m0_narrow so little that half of what is cut can be added first
     THROUGH
     SCALE ldrsb, strb
 #if !TL_LEAN

@@ -108,7 +108,7 @@ move: // by one, against the step
     b next
 
 // The same of sums that are not words yet: r0 free, r1 sum, r2 sum of fractions, r3 fraction, r6 cut, r7 end
-// r8 what sums lack, r9 half of what is cut, r10 first sum, r11 step, r12 first weight, lr sign
+// r8 what sums lack, r9 half of what is cut, r10 first sum, r11 step, r12 first weight, [sp] sign
     .section .text.tl_m0_update_sums, "ax"
     .balign 4
     .global tl_m0_update_sums
@@ -129,10 +129,10 @@ tl_m0_update_sums:
     lsrs r4, r4, #1
     mov r9, r4
     ldr r4, [r3, #8]
-    mov lr, r4
     ldr r3, [r3, #4]
     ldr r2, [sp, #36]
-sum:
+    push {r4}
+    .macro SUM
     ldmia r1!, {r4}
     add r4, r8
     asrs r5, r4, #31
@@ -142,10 +142,28 @@ sum:
     lsrs r4, r6
     muls r4, r3, r4
     adds r2, r2, r4
-    bcs move_sum
-next_sum:
-    cmp r1, r7
-    bne sum
+    bcs 8f
+9:
+    .subsection 1
+8:  bl move_sum
+    b 9b
+    .subsection 0
+    .endm
+    subs r7, #12 // less than sixteen bytes left: one by one
+    b 2f
+sum:
+    SUM
+    SUM
+    SUM
+    SUM
+2:  cmp r1, r7
+    bcc sum
+    adds r7, #12
+    b 4f
+3:  SUM
+4:  cmp r1, r7
+    bne 3b
+    add sp, #4
     RESTORE
 move_sum:
     subs r4, r1, #4
@@ -157,11 +175,11 @@ move_sum:
     add r0, r12
     ldr r4, [r4]
     add r4, r8
-    mov r5, lr
+    ldr r5, [sp]
     eors r4, r5
     asrs r4, r4, #31
     movs r5, #1
     orrs r4, r5
     MOVE r5
-    b next_sum
+    bx lr
 #endif
