@@ -14,6 +14,11 @@ void tl_fill(int32_t *v, int32_t n, int32_t value);
 
 int32_t tl_sum_apart(const void *at, const void *end, int32_t step, int32_t width);
 
+#ifdef __ARM_ARCH_6M__
+// Clears those bytes whose bits are 0 in the mask. at, end: multiples of 8 bytes apart, on multiples of 4
+void tl_m0_mask(void *at, const void *end, const uint8_t *mask);
+#endif
+
 // The largest |g|
 uint32_t tl_most_apart(const void *at, const void *end, int32_t step, int32_t width);
 

@@ -97,14 +97,16 @@ void tl_rows_scaled(tl_rows_t *rows, int32_t at, const tl_grad_t *from, int32_t 
 }
 
 void tl_grad_mask(tl_grad_t *g, const uint8_t *mask) {
-    const int32_t bytes = bytes_of(g);
-    char *at = g->at;
-    for (const char *end = element(g, g->n); at < end; at += 8 * bytes) {
-        char *stopped = at;
-        for (uint32_t bits = ~*mask++ & 255u; bits; bits >>= 1, stopped += bytes) {
-            if (bits & 1 && stopped < end) {
-                stopped[0] = stopped[bytes - 1] = 0;
-            }
+    int32_t i = 0;
+#ifdef __ARM_ARCH_6M__
+    if (!tl_is_wide(g->width)) {
+        i = g->n & ~7;
+        tl_m0_mask(g->at, (int8_t *)g->at + i, mask);
+    }
+#endif
+    for (int8_t *at = element(g, i); i < g->n; i++, at += bytes_of(g)) {
+        if (!(mask[i >> 3] >> (i & 7) & 1)) {
+            at[0] = at[bytes_of(g) - 1] = 0;
         }
     }
 }

@@ -66,6 +66,36 @@ FUNCTION tl_top_bits // r0 v, r1 end, r12 result
     mov r0, r12
     pop {r4-r7, pc}
 
+    .macro MASK bits // of a word of four bytes
+    muls \bits, r4, \bits
+    ands \bits, r5
+    lsls r7, \bits, #8
+    subs r7, r7, \bits
+    ldr r6, [r0]
+    ands r6, r7
+    stmia r0!, {r6}
+    .endm
+FUNCTION tl_m0_mask // r0 at, r1 end, r2 mask
+    push {r4-r7, lr}
+    ldr r4, spread
+    ldr r5, ones
+    b 2f
+1:  ldrb r3, [r2]
+    adds r2, #1
+    movs r6, #15
+    ands r6, r3
+    lsrs r3, r3, #4
+    MASK r6
+    MASK r3
+2:  cmp r0, r1
+    bne 1b
+    pop {r4-r7, pc}
+    .balign 4
+spread:
+    .word 0x00204081 // bit i of four to bit 8 * i, and others
+ones:
+    .word 0x01010101
+
     .macro BY_WIDTH width // a lean module (gradient.h) has bytes only
 #if !TL_LEAN
     cmp \width, #8
