@@ -86,9 +86,12 @@ void tl_rows_scaled(tl_rows_t *rows, int32_t at, const tl_grad_t *from, int32_t 
     int32_t row[PART];
     while (n > 0) {
         const int32_t part = n < PART ? n : PART;
-        for (int32_t i = 0; i < part; i++) {
-            row[i] = tl_grad_get(from, begin + i) * ratio.mantissa; // 15 bits and 15 bits
-        }
+        const int8_t *value = element(from, begin);
+        int32_t *to = row, mantissa = ratio.mantissa;
+        do {
+            *to++ = tl_grad_value(value, from->width, 0) * mantissa; // 15 bits and 15 bits
+            value += bytes_of(from);
+        } while (to != row + part);
         tl_rows_put(rows, at, row, part, from->exponent + ratio.exponent);
         at += part;
         begin += part;
@@ -129,15 +132,19 @@ static tl_ratio_t channel_scale(int32_t code, const int32_t *requant, int32_t ch
 }
 
 void tl_grad_scale(tl_grad_t *g, int32_t code, const int32_t *requant, int32_t channels, int32_t bits) {
-    int32_t top = INT32_MIN; // bits of the largest product, its exponent with them
+    enum { NONE = -(1 << 20) };
+    int32_t top = NONE; // bits of the largest product, its exponent with them
     const int32_t step = channels * bytes_of(g);
     for (int32_t o = 0; o < channels; o++) {
         const tl_ratio_t scale = channel_scale(code, requant, channels, o);
         const uint32_t size = tl_most_apart(element(g, o), element(g, g->n + o), step, g->width);
-        const int32_t end = tl_bits(size * (uint32_t)scale.mantissa) + scale.exponent;
-        top = size && scale.mantissa && end > top ? end : top;
+        const uint32_t product = size * (uint32_t)scale.mantissa; // 30 bits
+        const int32_t over = top - scale.exponent;
+        if (product && (over < 0 || (over < 31 && product >> over))) {
+            top = tl_bits(product) + scale.exponent;
+        }
     }
-    if (top == INT32_MIN) {
+    if (top == NONE) {
         top = bits;
     }
     const int32_t unit = top - bits;
