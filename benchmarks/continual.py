@@ -2,14 +2,19 @@
 
     benchmarks/continual.py --data ../shared/data                 every run of RUNS that is not there yet, then the docs
     benchmarks/continual.py --data ../shared/data --only wearers  the runs whose names begin so, again
+    benchmarks/continual.py --data ../shared/data --freeze        what `tinylearn freeze` finds for those of FREEZE
     benchmarks/continual.py --docs                                docs/continual.md from the results; runs nothing
 
-A run is one call of `tinylearn continual`, with a seed; its JSON lies in benchmarks/results/continual. The backbones
+A run is one call of `tinylearn continual`, with a seed; its JSON lies in benchmarks/results/continual, that of
+`tinylearn freeze` in benchmarks/results/freezing. The backbones
 are those of benchmarks/held_out, which have seen nothing of what they are taught here.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +30,7 @@ import continual_docs  # noqa: E402
 from tinylearn_host import cli  # noqa: E402
 
 HELD_OUT = ROOT / "benchmarks" / "held_out"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "host")}
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ RUNS = (
     Run("sessions", "emg-without-half.tlm", "emg_gestures.npz", True),
 )
 SHARED = ("--steps", "10", "--layers", "6")
+FREEZE = ("negatives", "wearers")  # runs whose backbones' layers are measured
 
 
 @click.command()
@@ -57,10 +64,15 @@ SHARED = ("--steps", "10", "--layers", "6")
 @click.option("--jobs", type=int, help="Processes; default: one for each core.")
 @click.option("--limit", type=int, help="Seconds for each run: rows have to do with fewer sequences then.")
 @click.option("--output", type=click.Path(path_type=Path), default=continual_docs.FOLDER, help="Where results go.")
+@click.option("--freeze", is_flag=True, help="Measure plasticity and stability of each layer instead.")
+@click.option("--pairs", default=5, show_default=True, help="Of tasks, for --freeze.")
 @click.option("--docs", is_flag=True, help="Only make docs/continual.md.")
-def main(data, only, output, docs, **options) -> None:
+def main(data, only, output, freeze, pairs, docs, **options) -> None:
     """Run what is missing, then make docs/continual.md."""
-    for run in () if docs else RUNS:
+    for run in [run for run in RUNS if run.name in FREEZE] if freeze else ():
+        if run.name.startswith(only):
+            _freeze(run, data, pairs, options["seed"])
+    for run in () if docs or freeze else RUNS:
         target = output / f"{run.name}.json"
         if run.name.startswith(only) and (only or not target.exists()):
             _run(run, data, target, **options)
@@ -69,15 +81,30 @@ def main(data, only, output, docs, **options) -> None:
 
 
 def _run(run: Run, data: Path | None, target: Path, **options) -> None:
-    if data is None:
-        raise click.UsageError("--data names the folder with the data sets")
-    click.echo(run.name)
-    arguments = ["--sequence", run.name, "--model", HELD_OUT / run.model, "--output", target, *SHARED]
-    arguments += ["--data", data / run.data] if run.data else []
-    arguments += ["--only", ",".join(_every_second(data / run.data))] if run.every_second else []
+    arguments = [*_tasks(run, data), "--model", HELD_OUT / run.model, "--output", target, *SHARED]
     for name, value in options.items():
         arguments += [f"--{name}", value] if value else []
     cli.main(["continual", *map(str, arguments)], standalone_mode=False)
+
+
+def _freeze(run: Run, data: Path | None, pairs: int, seed: int) -> None:
+    arguments = [HELD_OUT / run.model, *_tasks(run, data), "--pairs", pairs, "--seed", seed, "--json"]
+    command = [sys.executable, "-m", "tinylearn_host.cli", "freeze", *map(str, arguments)]
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, env=ENVIRONMENT).stdout)
+    about = {"sequence": run.name, "model": Path(run.model).name, "pairs": pairs, "seed": seed}
+    target = continual_docs.FREEZING / f"{run.name}.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps({"setting": about, **found}, indent=1) + "\n")
+
+
+def _tasks(run: Run, data: Path | None) -> list:
+    """Options of a command, that say which tasks."""
+    if data is None:
+        raise click.UsageError("--data names the folder with the data sets")
+    click.echo(run.name)
+    arguments = ["--sequence", run.name]
+    arguments += ["--data", data / run.data] if run.data else []
+    return arguments + (["--only", ",".join(_every_second(data / run.data))] if run.every_second else [])
 
 
 def _every_second(file: Path) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from learning_docs import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "benchmarks" / "results" / "continual"
+FREEZING = ROOT / "benchmarks" / "results" / "freezing"  # of `tinylearn freeze`
 TARGET, PICTURE = ROOT / "docs" / "continual.md", ROOT / "docs" / "continual.svg"
 ORDER = ("prototype", "naive", "alone", "replay", "lightcl", "joint")
 
@@ -38,19 +39,20 @@ What `replay` keeps are samples, for ever; `lightcl` keeps a bit for each channe
 replay only while it trains. Where replay is more accurate with them, that is the price of keeping no sample.
 
 {tables}
-"""
+{freezing}"""
 
 
 def write() -> None:
     results = [json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))]
     if results:
-        TARGET.write_text(text(results))
+        freezing = [json.loads(file.read_text()) for file in sorted(FREEZING.glob("*.json"))]
+        TARGET.write_text(text(results, freezing))
         picture(results, PICTURE)
 
 
-def text(results: list[dict]) -> str:
+def text(results: list[dict], freezing: list[dict] = ()) -> str:
     tables = "\n\n".join(f"## {result['setting']['title']}\n\n{_table(result)}" for result in results)
-    return TEXT.format(shown=_shown(results), tables=tables)
+    return TEXT.format(shown=_shown(results), tables=tables, freezing=_freezing(results, freezing))
 
 
 def _rows(result: dict) -> list[dict]:
@@ -67,6 +69,30 @@ def _table(result: dict) -> str:
         lines.append([row["strategy"], row["arithmetic"], *cells, str(len(row["averages"]))])
     about = f"{setting['tasks']} tasks of {setting['way']} classes, {setting['shot']} examples of each; "
     return f"{about}seed {setting['seed']}, `{setting['model']['name']}`.\n\n{markdown(lines)}"
+
+
+FROZEN = """
+## What can be left as it is
+
+`tinylearn freeze` (`benchmarks/continual.py --freeze`): two tasks, one after the other, int8, with everything before a
+layer frozen. Plasticity: how well the second is learned, beside the best. Stability: how little the layer's maps of the
+first task change while all layers learn the second. The freeze point, in bold, is the last layer whose plasticity is
+within 1 % of the best; in a model's card boards obey it.
+"""
+
+
+def _freezing(results: list[dict], found: list[dict]) -> str:
+    parts = [FROZEN] if found else []
+    titles = {result["setting"]["sequence"]: result["setting"]["title"] for result in results}
+    for one in found:
+        setting, lines = one["setting"], [["trained from operator", "plasticity", "stability", "new task", "old task"]]
+        for layer in one["layers"]:
+            numbers = [f"{layer[name]:.3f}" for name in ("plasticity", "stability")]
+            numbers += [f"{layer[name]:.1f}" for name in ("new", "old")]
+            lines.append([f"**{layer['op']}**" if layer["op"] == one["freeze"] else str(layer["op"]), *numbers])
+        about = f"{setting['pairs']} pairs of tasks, seed {setting['seed']}, `{setting['model']}`"
+        parts.append(f"{titles.get(setting['sequence'], setting['sequence'])}: {about}.\n\n{markdown(lines)}\n")
+    return "\n".join(parts)
 
 
 HALF = 0.5  # of naive's forgetting

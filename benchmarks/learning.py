@@ -2,6 +2,7 @@
 
     benchmarks/learning.py --data ../shared/data                every run of RUNS that is not there yet, then the docs
     benchmarks/learning.py --data ../shared/data --only words   the runs whose names begin so, again
+    benchmarks/learning.py --data ../shared/data --classes      those of CLASSES by a backbone without meta-training
     benchmarks/learning.py --docs                               docs/learning.md from the results; runs nothing
 
 A run is one call of `tinylearn benchmark`, with a seed; its JSON lies in benchmarks/results/learning. The backbones are
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
@@ -45,6 +46,13 @@ class HeldOut:
 WITHOUT_WORDS = tuple(part for word in ("two", "five", "nine") for part in ("--hold-out-word", word))
 HELD_OUT = {
     "glyph": HeldOut("glyph", "omniglot_background.npz", "glyph/glyph.tlm", ("--hold-out",), UNSEEN),
+    "glyph-classes": HeldOut(
+        "glyph",
+        "omniglot_background.npz",
+        "glyph-classes/glyph.tlm",
+        ("--hold-out", "--objective", "classes"),
+        UNSEEN,
+    ),
     "speech": HeldOut(
         "speech",
         "spoken_digits.npz",
@@ -104,6 +112,7 @@ RUNS = (
     Run("session-8-way-5-shot", "session", "emg", 8, 5),
     Run("keywords-10-way-5-shot", "keywords", "models/kws_ref_model.tflite", 10, 5),
 )
+CLASSES = ("digits-10-way-5-shot", "negatives-10-way-5-shot", "glyphs-20-way-1-shot")  # runs without meta-training, too
 
 
 @click.command()
@@ -116,19 +125,24 @@ RUNS = (
 @click.option("--limit", type=int, help="Seconds for each run: rows have to do with fewer episodes then.")
 @click.option("--method", help="Only these rows, beside those that the results have already; with commas.")
 @click.option("--arithmetic", help="Only these of int8, int16, float32; with commas.")
+@click.option("--classes", is_flag=True, help="By the backbone that was not meta-trained, into results/classes.")
 @click.option("--output", type=click.Path(path_type=Path), default=FOLDER, help="Where the results go.")
 @click.option("--docs", is_flag=True, help="Only make docs/learning.md.")
-def main(data, only, output, docs, **options) -> None:
+def main(data, only, classes, output, docs, **options) -> None:
     """Run what is missing, then make docs/learning.md."""
+    runs = RUNS
+    if classes:
+        runs = [replace(run, held_out="glyph-classes") for run in RUNS if run.name in CLASSES]
+        output = learning_docs.CLASSES if output == FOLDER else output
     if not docs:
         if data is None:
             raise click.UsageError("--data names the folder with the data sets")
-        chosen = [run for run in RUNS if run.name.startswith(only)]
+        chosen = [run for run in runs if run.name.startswith(only)]
         for run in chosen:
             target = output / f"{run.name}.json"
             if only or not target.exists():
                 _run(run, data, target, **options)
-    if output == FOLDER:
+    if output in (FOLDER, learning_docs.CLASSES):
         learning_docs.write()
 
 

@@ -188,8 +188,8 @@ def _classes(results: list[dict], others: list[dict]) -> str:
                 means = [sum(row["accuracies"][:n]) / n for row in (of["int8"], mine)]
                 lines.append([method, *(f"{mean:.1f}" for mean in means), words(paired(mine, of["int8"]))])
         parts.append(
-            "\nWithout it, by a backbone that has only told the same drawings apart (`models/glyph/recipe.py "
-            f"--objective classes --steps 3000`; the other has had 6000), {name}, int8:\n\n{markdown(lines)}"
+            "\nWithout it, by a backbone that has told as many of the same drawings apart, class by class "
+            f"(`models/glyph/recipe.py --objective classes`), {name}, int8:\n\n{markdown(lines)}"
         )
     return "\n".join(parts)
 

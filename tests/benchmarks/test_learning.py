@@ -68,3 +68,8 @@ def test_runs_name_tasks_and_models(run):
     assert run.dataset in tasks.SPECS
     assert run.held_out in learning.HELD_OUT or run.held_out.startswith("models/")
     assert run.name == f"{run.dataset}-{run.way}-way-{run.shot}-shot"
+
+
+def test_without_meta_training_the_same_tasks_are_asked():
+    assert {run.held_out for run in learning.RUNS if run.name in learning.CLASSES} == {"glyph"}
+    assert set(learning.CLASSES) <= {run.name for run in learning.RUNS}
