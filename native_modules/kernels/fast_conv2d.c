@@ -10,29 +10,6 @@
 // A function of its own has all registers for itself.
 #define ALONE static __attribute__((noinline))
 
-// Weights of one row, as tl_dot4 reads them: every fourth word of a panel. Gives their sum.
-// n weights at w, which are read in words where they are aligned.
-static int32_t pack_row(const int8_t *w, int32_t n, uint32_t *p) {
-    uint32_t sums = 0, aligned = ((uintptr_t)w & 3) == 0;
-    int32_t groups = 0;
-    for (; n > 0; n -= 4, w += 4, p += 8, groups++) {
-        uint32_t v = 0;
-        if (aligned && n >= 4) {
-            v = *(const uint32_t *)w;
-        } else {
-            for (int32_t i = n < 4 ? n : 4; i > 0; i--) {
-                v = v << 8 | (uint8_t)w[i - 1];
-            }
-        }
-        v ^= 0x80808080;
-        uint32_t even = v & TL_LANES, odd = (v >> 8) & TL_LANES;
-        p[0] = tl_weights_of(even);
-        p[4] = tl_weights_of(odd);
-        sums += even + odd;
-    }
-    return (int32_t)((sums & 0xffff) + (sums >> 16)) - 4 * 128 * groups;
-}
-
 // Rows of n > 0 bytes, which lie `step` bytes apart, one behind the other
 ALONE int8_t *copy(int8_t *d, const int8_t *s, int32_t n, int32_t step, int32_t rows) {
     int32_t size = ((uintptr_t)d | (uintptr_t)s | (uint32_t)n | (uint32_t)step) & 3 ? 1 : 4;
@@ -145,7 +122,7 @@ ALONE void pack(const conv_t *c) {
             tl_requant_t *requant = (tl_requant_t *)(p + 4 * (last ? c->last : TL_CHUNK));
             for (int32_t j = quad; j < quad + 4; j++, p++) {
                 int32_t i = j < c->n ? j : quad; // beyond the last channel anything will do
-                c->start[j] -= c->g->x_zero * pack_row(w + i * c->k + 4 * first, taps, p);
+                c->start[j] -= c->g->x_zero * tl_pack_row(w + i * c->k + 4 * first, taps, p);
             }
             for (int32_t j = quad; j < quad + 4 && last && c->raw != TL_RAW; j++) { // over the half of an odd last pair
                 rescale(c, c->o + (j < c->n ? j : quad), c->start + j, requant++);

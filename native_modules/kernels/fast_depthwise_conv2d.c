@@ -20,29 +20,27 @@ typedef struct {
 
 // ---- 3x3 ------------------------------------------------------------------------------------------------------------
 
-// Output columns from `out`, whose three pixels begin at column `left` of the image: at the edges the window is moved
-// inside, and the weights within it, so that those beyond the edge fall out.
-ALONE void slide_columns(const channel_t *c, tl_slide_t *d, int32_t left, int32_t out, int32_t columns) {
+enum { ROW = 5 }; // a row of the kernel, a 0 on either side
+
+// Output columns from `out`, whose three pixels begin at column `left` of the image, and meet three neighbours of each
+// row of the kernel: at the edges the window is moved inside, and the weights within it, so that those beyond the edge
+// fall out.
+ALONE void slide_columns(
+    const channel_t *c, tl_slide_t *d, const int32_t *w, int32_t left, int32_t out, int32_t columns) {
     const tl_window_t *g = c->g;
-    const int32_t row = g->in_w * g->in_c;
-    int32_t tap[9], seen[3];
-    for (int32_t i = 0; i < 3; i++) {
-        seen[i] = 0;
-        for (int32_t j = 0; j < 3; j++) {
-            int32_t column = left + j - out + 1;
-            int32_t v = column >= 0 && column < 3 ? c->w[(3 * i + column) * g->in_c] : 0;
-            tap[3 * i + j] = v;
-            seen[i] += v;
-        }
-        d->w[i] = tl_weights(tap[3 * i], tap[3 * i + 1]);
-    }
-    d->w02 = tap[2];
-    d->w12 = tap[5];
-    d->w22 = tap[8];
+    const int32_t row = g->in_w * g->in_c, zero = g->x_zero;
+    const int32_t top = w[0] + w[1] + w[2], bottom = w[2 * ROW] + w[2 * ROW + 1] + w[2 * ROW + 2];
+    d->w[0] = tl_weights(w[0], w[1]);
+    d->w02 = w[2];
+    d->w[2] = tl_weights(w[2 * ROW], w[2 * ROW + 1]);
+    d->w22 = w[2 * ROW + 2];
+    w += ROW;
+    d->w[1] = tl_weights(w[0], w[1]);
+    d->w12 = w[2];
     d->columns = columns;
-    d->start = c->bias - g->x_zero * (seen[0] + seen[1] + seen[2]) + tl_lift(c->shift);
-    d->start_top = d->start + g->x_zero * seen[0];
-    d->bottom = g->x_zero * seen[2];
+    d->bottom = zero * bottom;
+    d->start_top = c->bias - zero * (w[0] + w[1] + w[2]) - d->bottom + tl_lift(c->shift);
+    d->start = d->start_top - zero * top;
     const int8_t *x = c->x + left * g->in_c;
     d->out = (ptrdiff_t)((uintptr_t)(c->y + out * g->in_c) - (uintptr_t)x) - (3 - g->pad_top) * row;
     d->out_last = d->out + row;
@@ -52,16 +50,25 @@ ALONE void slide_columns(const channel_t *c, tl_slide_t *d, int32_t left, int32_
 ALONE void slide(const channel_t *c) {
     const tl_window_t *g = c->g;
     const int32_t row = g->in_w * g->in_c;
-    tl_slide_t d = {.height = g->in_h * row,
-        .next = g->in_c - g->in_h * row,
-        .warm = 2 - g->pad_top,
-        .pad_bottom = g->out_h + 2 - g->pad_top - g->in_h,
-        .step = row - g->in_c,
-        .channels = g->in_c};
+    const int8_t *w = c->w;
+    int32_t kernel[3 * ROW];
+    for (int32_t *to = kernel; to < kernel + 3 * ROW; to += ROW) {
+        to[0] = to[ROW - 1] = 0;
+        for (int32_t i = 1; i < ROW - 1; i++, w += g->in_c) {
+            to[i] = *w;
+        }
+    }
+    tl_slide_t d; // one by one: to clear it first takes longer than to fill it
+    d.height = g->in_h * row;
+    d.next = g->in_c - d.height;
+    d.warm = 2 - g->pad_top;
+    d.pad_bottom = g->out_h + 2 - g->pad_top - g->in_h;
+    d.step = row - g->in_c;
+    d.channels = g->in_c;
     tl_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
-    slide_columns(c, &d, 0, 0, 1);
-    slide_columns(c, &d, 0, 1, g->in_w - 2);
-    slide_columns(c, &d, g->in_w - 3, g->in_w - 1, 1);
+    slide_columns(c, &d, kernel + 2, 0, 0, 1);
+    slide_columns(c, &d, kernel + 1, 0, 1, g->in_w - 2);
+    slide_columns(c, &d, kernel, g->in_w - 3, g->in_w - 1, 1);
 }
 
 // ---- Any window -----------------------------------------------------------------------------------------------------
@@ -242,7 +249,7 @@ bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_
         return false;
     }
 #endif
-    const int32_t multiplier = (int32_t)((uint32_t)g->out_c / (uint32_t)g->in_c);
+    const int32_t multiplier = g->out_c == g->in_c ? 1 : (int32_t)((uint32_t)g->out_c / (uint32_t)g->in_c);
     for (int32_t o = 0, next = multiplier; o < g->out_c; o++) {
         if (o == next) {
             x++;

@@ -60,6 +60,27 @@ void tl_dot4(const int8_t *x, uint32_t words, const uint32_t *panel, const tl_do
 }
 #endif
 
+int32_t tl_pack_row(const int8_t *w, int32_t n, uint32_t *p) {
+    uint32_t sums = 0;
+    int32_t groups = 0;
+    for (; n > 0; n -= 4, w += 4, p += 8, groups++) {
+        uint32_t v = 0;
+        if (n >= 4) {
+            v = tl_four(w);
+        } else {
+            for (int32_t i = n; i > 0; i--) {
+                v = v << 8 | (uint8_t)w[i - 1];
+            }
+        }
+        v ^= 0x80808080;
+        uint32_t even = v & TL_LANES, odd = (v >> 8) & TL_LANES;
+        p[0] = tl_weights_of(even);
+        p[4] = tl_weights_of(odd);
+        sums += even + odd;
+    }
+    return (int32_t)((sums & 0xffff) + (sums >> 16)) - 4 * 128 * groups;
+}
+
 // Three neighbouring pixels, and what a kernel row makes of them
 typedef struct {
 #if TL_HALVES

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "program.h"
+#include "requantize.h"
 
 // ---- Ranges: what each field of a geometry may be -------------------------------------------------------------------
 
@@ -147,7 +148,10 @@ typedef struct {
 } need_t;
 
 uint32_t tl_times(uint32_t a, uint32_t b) {
-    uint64_t product = (uint64_t)a * b;
+    if ((a | b) >> 16 == 0) { // nearly always, and without a long multiplication
+        return a * b;
+    }
+    const uint64_t product = tl_wide_multiply(a, b);
     return product < UINT32_MAX ? (uint32_t)product : UINT32_MAX;
 }
 
@@ -197,7 +201,7 @@ static bool find_need_of_window(const tl_call_t *call, need_t *need) {
             return touches(call->g.fields);
         case TL_DEPTHWISE_CONV2D:
             need_channels(call, need, g->out_c, kernel);
-            return touches(call->g.fields) && (uint32_t)g->out_c % (uint32_t)g->in_c == 0;
+            return touches(call->g.fields) && (g->out_c == g->in_c || (uint32_t)g->out_c % (uint32_t)g->in_c == 0);
         case TL_PAD:
             return pad_fits(call->g.fields);
         default: // pools

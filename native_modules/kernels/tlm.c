@@ -223,20 +223,20 @@ static const uint8_t sources[] = {
 static tl_status_t read_geometry(const tl_operator_t *op, const tl_tensor_t *t[TL_SPANS], tl_call_t *call) {
     const tl_tensor_t *x = t[TL_X], *w = t[TL_W];
     const tl_window_t *g = &call->g.window;
-    const uint8_t *source = sources + tl_call_first(op->code);
+    const uint8_t *source = sources + tl_call_first(op->code), *end = source + tl_call_fields(op->code);
     const void *records[] = {op, x, t[TL_Y], op->code == TL_ADD ? t[TL_X2] : w};
-    for (int32_t i = 0; i < tl_call_fields(op->code); i++) {
-        const uint32_t offset = source[i] % 64, record = source[i] / 64;
+    for (int32_t *field = call->g.fields; source < end; source++, field++) {
+        const uint32_t offset = *source % 64, record = *source / 64;
         const uint8_t *at = (const uint8_t *)records[record] + offset;
         int32_t v = *(const int8_t *)at;
-        if (offset >= Q(0) || source[i] == OF_Y + BYTES) {
+        if (offset >= Q(0) || *source == OF_Y + BYTES) {
             v = *(const int32_t *)(const void *)at;
         } else if (record && offset != ZERO) {
             v = *(const uint16_t *)(const void *)at;
         } else if (offset < WINDOW(8)) {
             v = *at;
         }
-        call->g.fields[i] = v;
+        *field = v;
     }
     switch (op->code) {
         case TL_MEAN:

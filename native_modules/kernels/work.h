@@ -12,8 +12,11 @@
 static inline int32_t tl_conv2d_quads(const tl_window_t *g, uint32_t bytes) {
     uint32_t groups = (uint32_t)(g->k_h * g->k_w * g->in_c + 3) / 4;
     uint32_t column = 4 * groups, quad = 32 * groups + 112;
-    uint32_t all = (uint32_t)(g->out_c + 3) / 4, some = bytes > column ? (bytes - column) / quad : 0;
-    return (int32_t)(some < all ? some : all);
+    uint32_t all = (uint32_t)(g->out_c + 3) / 4;
+    if (bytes >= column + (size_t)all * quad) { // mostly, and a division is slow
+        return (int32_t)all;
+    }
+    return (int32_t)(bytes > column ? (bytes - column) / quad : 0);
 }
 
 // Whether a depthwise convolution is of the kind that slides down the columns, without scratch: 3x3, stride 1, and one
