@@ -206,8 +206,8 @@ typedef struct {
     int32_t *sums; // one per row: added to
 } tl_rows_t;
 
-// Dense layers: sums[row] += w[row] . x. x, w: 8 * units int8 (of each row), on multiples of 4; 8 * units <= TL_ROW
-void tl_dense_rows(const int8_t *x, uint32_t units, const int8_t *w, const tl_rows_t *d);
+// Dense layers: sums[row] += w[row] . x. x, w: 4 * fours int8 (of each row), on multiples of 4; 4 * fours <= TL_ROW
+void tl_dense_rows(const int8_t *x, uint32_t fours, const int8_t *w, const tl_rows_t *d);
 #endif
 
 #endif

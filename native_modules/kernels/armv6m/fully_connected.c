@@ -1,5 +1,5 @@
-// The sums of dense layers on the Cortex-M0+: by the panel in the model's file, or else runs of eight weights by
-// rows.S, in aligned words; what is left of a row before and behind them one by one.
+// The sums of dense layers on the Cortex-M0+: by the panel in the model's file, or else by rows.S in aligned words, of
+// which the first and the last may have weights of neighbouring rows in them: those meet zeros.
 
 #include "work.h"
 
@@ -9,22 +9,39 @@
 #include "fast.h"
 #include "micro.h"
 
-enum { UNIT = 8 };
+// Four of the inputs from `at` on, of which there may be fewer, or none. x NULL: ones
+static uint32_t four(const tl_dense_t *g, const int8_t *x, int32_t at) {
+    const int32_t left = g->n_in - at;
+    uint32_t v = 0;
+    if (left > 0) {
+        v = x ? *(const uint32_t *)(x + at) : 0x01010101;
+        v = left < 4 ? v & ((1u << 8 * left) - 1) : v;
+    }
+    return v;
+}
 
-// sums += w . x over the whole units of every `step`th row from w on. x NULL: ones.
-static void add_units(
+// sums += w . x over every `step`th row from w on. x NULL: ones
+static void add_rows(
     const tl_dense_t *g, const int8_t *x, const int8_t *w, int32_t step, int32_t rows, int32_t *sums) {
-    int32_t part[TL_ROW / 4], at = -(int32_t)(uintptr_t)w & 3;
+    const int32_t before = (int32_t)(uintptr_t)w & 3, all = before + g->n_in;
+    uint32_t part[TL_ROW / 4], over = 0; // what goes over into the next word
     tl_rows_t d = {(uint32_t)rows, 0, sums};
-    for (int32_t n; (n = (g->n_in - at) & -UNIT) > 0; at += n) {
-        n = n < TL_ROW ? n : TL_ROW;
-        if (x) {
-            memcpy(part, x + at, (size_t)n);
+    for (int32_t at = 0, n; at < all; at += n) {
+        const int8_t *from = (const int8_t *)part;
+        n = all - at < TL_ROW ? all - at : TL_ROW;
+        if (x && before == 0 && n >= 4) { // as it lies
+            n &= -4;
+            from = x + at;
         } else {
-            memset(part, 1, (size_t)n);
+            n = (n + 3) & -4;
+            for (int32_t i = 0; i < n; i += 4) {
+                const uint32_t v = four(g, x, at + i);
+                part[i / 4] = v << 8 * before | over;
+                over = v >> 8 >> (24 - 8 * before);
+            }
         }
         d.next = step * g->n_in - n;
-        tl_dense_rows((const int8_t *)part, (uint32_t)n / UNIT, w + at, &d);
+        tl_dense_rows(from, (uint32_t)n / 4, w + at - before, &d);
     }
 }
 
@@ -61,21 +78,16 @@ int32_t tl_fast_fully_connected(
         return 1;
     }
     b = work->start ? work->start : b;
-    memset(sums, 0, 4 * (size_t)g->n_out);
     for (int32_t i = 0; i < step && i < g->n_out; i++) {
-        const int8_t *row = w + i * n;
-        int32_t rows = (g->n_out - i + step - 1) >> (step / 2), before = -(int32_t)(uintptr_t)row & 3;
-        before = before < n ? before : n;
-        int32_t units = (n - before) & -UNIT;
+        const int32_t rows = (g->n_out - i + step - 1) >> (step / 2);
         if (zero) {
-            add_units(g, NULL, row, step, rows, sums);
+            memset(sums, 0, 4 * (size_t)rows);
+            add_rows(g, NULL, w + i * n, step, rows, sums);
         }
-        for (int32_t j = 0; j < rows; j++, row += step * n) {
-            int32_t rest = before + units;
-            sums[j] = (b ? b[i + j * step] : 0) - zero * sums[j] + tl_m0_dot(x, row, before, zero) +
-                      tl_m0_dot(x + rest, row + rest, n - rest, zero);
+        for (int32_t j = 0; j < rows; j++) {
+            sums[j] = (b ? b[i + j * step] : 0) - (zero ? zero * sums[j] : 0);
         }
-        add_units(g, x, w + i * n, step, rows, sums);
+        add_rows(g, x, w + i * n, step, rows, sums);
         sums += rows;
     }
     return step;

@@ -2,29 +2,25 @@
 // panel would be used only once. The inputs are unpacked onto the stack as in dot4.S; micro.h says what the arguments are.
 #ifdef __ARM_ARCH_6M__
 #include "armv6m/m0.inc"
-    .equ MAX_UNITS, 4 // TL_ROW / 8
-    .equ UNIT_BYTES, 58
+    .equ MAX_FOURS, 8 // TL_ROW / 4
+    .equ FOUR_BYTES, 30
 
-    .macro FOUR w, i // four weights in \w; r3 activation, r4 lane mask, r5 sum, r7 sign flip
-    eors \w, r7
-    lsrs r2, \w, #8
-    ands \w, r4
+    .macro FOUR i // four weights; r3 activation, r4 lane mask, r5 sum, r7 sign flip
+    ldmia r6!, {r0}
+    eors r0, r7
+    lsrs r2, r0, #8
+    ands r0, r4
     ands r2, r4
-    add \w, r8
+    add r0, r8
     add r2, r8
-    ldr r3, [sp, #4 * (\i) + 4]
-    muls \w, r3, \w
-    asrs \w, \w, #16
-    adcs r5, \w
-    ldr r3, [sp, #4 * (\i)]
+    ldr r3, [sp, #8 * \i + 4]
+    muls r0, r3, r0
+    asrs r0, r0, #16
+    adcs r5, r0
+    ldr r3, [sp, #8 * \i]
     muls r2, r3, r2
     asrs r2, r2, #16
     adcs r5, r2
-    .endm
-    .macro UNIT i
-    ldmia r6!, {r0, r1}
-    FOUR r0, (4 * \i + 2)
-    FOUR r1, (4 * \i)
     .endm
 
     .section .text.tl_dense_rows, "ax"
@@ -41,7 +37,7 @@ tl_dense_rows:
     ldr r4, chain_end
     add r4, pc
 here:
-    movs r5, #UNIT_BYTES
+    movs r5, #FOUR_BYTES
     muls r5, r1, r5
     subs r4, r4, r5
     mov r9, r4
@@ -50,7 +46,6 @@ here:
     ldr r4, lanes_ff
     ldr r5, minus_80
     mov r8, r5
-    lsls r1, r1, #1
 1:  ldmia r0!, {r3} // x3 x2 x1 x0 -> stack: (x2, x0) above (x3, x1), the earlier one in the high half
     eors r3, r7
     lsrs r2, r3, #8
@@ -77,9 +72,9 @@ lanes_ff:
     .word 0x00ff00ff
 minus_80:
     .word -0x00800080
-    .set i, MAX_UNITS - 1
-    .rept MAX_UNITS
-    UNIT i
+    .set i, MAX_FOURS - 1
+    .rept MAX_FOURS
+    FOUR i
     .set i, i - 1
     .endr
 end:
