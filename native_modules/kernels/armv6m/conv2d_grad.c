@@ -184,7 +184,7 @@ bool tl_m0_conv2d_grad_input(const tl_back_t *back, tl_rows_t *dx, int32_t *scra
 typedef struct {
     tl_window_t g; // flat: pixels that no window overlaps lie in one row
     bool flat;
-    bool fours; // of x lie side by side, on multiples of 4
+    bool fours; // of x lie side by side, on multiples of 4, and no window leaves the image
     const tl_grad_t *dy;
     const int8_t *x;
     const tl_channels_t *in;
@@ -216,11 +216,11 @@ ALONE void pack_line(const weight_t *c, const int8_t *row, int32_t left, uint32_
     for (int32_t k = 0; k < c->pixels;) {
         int32_t words = 0;
         if (row && left >= 0) { // as many as lie inside
-            int32_t inside = stride == 1 ? c->g.in_w - left : 0;
-            for (int32_t at = left; stride > 1 && at < c->g.in_w; at += stride) {
-                inside++;
+            int32_t inside = c->pixels - k;
+            while (inside > 0 && left + (inside - 1) * stride >= c->g.in_w) {
+                inside--;
             }
-            words = tl_most(0, tl_least(inside, c->pixels - k)) >> (per - 1);
+            words = inside >> (per - 1);
         }
         if (words) {
             tl_m0_pack(to, row + left * c->g.in_c, (uint32_t)words, &pack);
@@ -265,27 +265,36 @@ static void next(const weight_t *c, column_t *column) {
     }
 }
 
-// Four columns of x at once
-ALONE void pack_fours(const weight_t *c, int32_t first, uint32_t *to) {
-    const int32_t step = c->g.in_c, pairs = c->pixels >> 1;
-    const int8_t *x = c->x + c->in->first + first + c->ox * step;
-    if (per_word(c->dy) == 1) {
-        tl_m0_byte_fours(to, x, (uint32_t)c->pixels, step);
-        return;
-    }
-    if (pairs) {
-        tl_m0_pair_fours(to, x, (uint32_t)pairs, step);
-    }
-    if (c->pixels & 1) { // meets nothing with its second half
-        tl_m0_pair_fours(to + 4 * pairs, x + 2 * pairs * step, 1, 0);
+// Four columns of x at once, of which the first pixel's are at x
+ALONE void pack_fours(const weight_t *c, const int8_t *x, uint32_t *to) {
+    const int32_t step = c->g.stride_w * c->g.in_c, pairs = c->pixels >> 1;
+    for (int32_t i = c->rows;;) {
+        if (per_word(c->dy) == 1) {
+            tl_m0_byte_fours(to, x, (uint32_t)c->pixels, step);
+        } else {
+            if (pairs) {
+                tl_m0_pair_fours(to, x, (uint32_t)pairs, step);
+            }
+            if (c->pixels & 1) { // meets nothing with its second half
+                tl_m0_pair_fours(to + 4 * pairs, x + 2 * pairs * step, 1, 0);
+            }
+        }
+        if (--i == 0) {
+            return;
+        }
+        x += c->g.stride_h * c->g.in_w * c->g.in_c;
+        to += 4 * c->words;
     }
 }
 
 ALONE void pack_panel(const weight_t *c, column_t *column, int32_t quad, int32_t quads) {
+    const int32_t pixel = c->oy * c->g.stride_h * c->g.in_w + c->ox * c->g.stride_w;
+    const int8_t *x = c->x + c->in->first + 4 * quad + pixel * c->g.in_c;
+    const int32_t words = 4 * c->rows * c->words;
     uint32_t *to = c->panel;
-    for (; quads > 0; quads--, quad++, to += 4 * c->rows * c->words) {
+    for (; quads > 0; quads--, x += 4, to += words) {
         if (c->fours) {
-            pack_fours(c, 4 * quad, to);
+            pack_fours(c, x, to);
             continue;
         }
         for (int32_t lane = 0; lane < 4 && column->tap_row < c->g.k_h; lane++) {
@@ -379,10 +388,11 @@ int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t 
     if (c.n <= 0 || (c.n < 4 && first + c.n < of->out->count)) {
         return 0;
     }
-    const bool flat = g->k_h * g->k_w * g->stride_h * g->stride_w == 1 && g->out_h == g->in_h && g->out_w == g->in_w;
-    if (flat) {
+    const bool whole = g->k_h * g->k_w == 1 && g->pad_top + g->pad_left == 0 &&
+                       (g->out_h - 1) * g->stride_h < g->in_h && (g->out_w - 1) * g->stride_w < g->in_w;
+    c.fours = whole && !of->in->list && (((int32_t)(uintptr_t)(of->x + of->in->first) | g->in_c | count) & 3) == 0;
+    if (whole && g->stride_h * g->stride_w == 1 && g->out_h == g->in_h && g->out_w == g->in_w) {
         c.flat = true;
-        c.fours = !of->in->list && (((int32_t)(uintptr_t)(of->x + of->in->first) | g->in_c | count) & 3) == 0;
         c.g.out_w = c.g.in_w = g->out_h * g->out_w;
         c.g.out_h = c.g.in_h = 1;
     }

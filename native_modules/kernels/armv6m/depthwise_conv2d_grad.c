@@ -135,23 +135,31 @@ ALONE void add_taps(const tl_window_t *g, const int32_t *x, const int32_t *gradi
 
 // Whether three taps in a row meet pairs of gradients
 static bool pairs_up(const tl_window_t *g, const tl_grad_t *dy) {
-    return !tl_is_wide(dy->width) && g->k_w == 3 && g->stride_w * g->dilation_w == 1 && g->out_w <= 512;
+    return !tl_is_wide(dy->width) && g->k_w == 3 && g->stride_w <= 2 && g->dilation_w == 1 && g->out_w <= 512;
 }
 
-// As unpack_x: each value with the next one, the zero point left in, and around.
+// As unpack_x: each value with the one a stride on, the zero point left in, and around. With stride 2 the even words of
+// a row are packed first, and then the odd ones.
 ALONE void pair_x(const tl_window_t *g, const int8_t *x, int32_t top, int32_t rows, uint32_t *to) {
     const int32_t width = tl_grad_taps_width(g), inside = tl_least(g->in_w, width - g->pad_left), c = g->in_c;
-    const int32_t first = tl_most(0, -top), end = tl_least(rows, g->in_h - top), before = g->pad_left > 0;
-    const tl_m0_pair_rows_t d = {.values = inside,
-        .step = c,
-        .zero = g->x_zero,
-        .to_skip = 4 * (width - inside - before),
-        .from_skip = (g->in_w - inside) * c,
-        .rows = end - first,
-        .before = before};
+    const int32_t first = tl_most(0, -top), end = tl_least(rows, g->in_h - top), half = g->stride_w - 1;
     tl_fill((int32_t *)to, width * rows, (int32_t)((uint32_t)g->x_zero + ((uint32_t)g->x_zero << 16)));
-    if (inside > 0 && first < end) {
-        tl_m0_pair_rows(to + first * width + g->pad_left - before, x + (top + first) * g->in_w * c, &d);
+    to += first * width;
+    x += (top + first) * g->in_w * c;
+    for (int32_t phase = 0; phase <= half; phase++) {
+        const int32_t outside = (g->pad_left - phase + half) >> half, before = outside > 0;
+        const int32_t at = phase + (outside << half), from = at - g->pad_left, n = (inside - from + half) >> half;
+        const tl_m0_pair_rows_t d = {.values = n,
+            .step = c << half,
+            .zero = g->x_zero,
+            .to_skip = 4 * (width - ((n + before) << half)),
+            .from_skip = (g->in_w - (n << half)) * c,
+            .rows = end - first,
+            .before = before,
+            .to_step = 4 << half};
+        if (n > 0 && first < end) {
+            tl_m0_pair_rows(to + at - (before << half), x + from * c, &d);
+        }
     }
 }
 
@@ -161,7 +169,7 @@ ALONE int32_t add_pairs(
     const int32_t width = tl_grad_taps_width(g), words = (g->out_w + 1) >> 1;
     const bool together = !(g->out_w & 1) && rows * g->out_w <= 512;
     const int32_t parts = together ? 1 : rows, n = together ? rows * g->out_w : g->out_w;
-    const tl_m0_pairs_t d = {4 * words, rows, 4 * (g->stride_h * width - 2 * words)};
+    const tl_m0_pairs_t d = {4 * words, rows, 4 * g->stride_h * width - words * 8 * g->stride_w, 8 * g->stride_w};
     uint32_t *gradients = (uint32_t *)x - words * rows, *end = gradients;
     int32_t total = 0, some[3];
     for (int32_t i = 0; i < parts; i++, at += n * g->out_c) {

@@ -21,8 +21,7 @@ static uint32_t four(const tl_dense_t *g, const int8_t *x, int32_t at) {
 }
 
 // sums += w . x over every `step`th row from w on. x NULL: ones
-static void add_rows(
-    const tl_dense_t *g, const int8_t *x, const int8_t *w, int32_t step, int32_t rows, int32_t *sums) {
+static void add_rows(const tl_dense_t *g, const int8_t *x, const int8_t *w, int32_t step, int32_t rows, int32_t *sums) {
     const int32_t before = (int32_t)(uintptr_t)w & 3, all = before + g->n_in;
     uint32_t part[TL_ROW / 4], over = 0; // what goes over into the next word
     tl_rows_t d = {(uint32_t)rows, 0, sums};

@@ -61,6 +61,7 @@ typedef struct {
     int32_t zero;               // stands behind the last one and, where `before` is set, before the first
     int32_t to_skip, from_skip; // bytes from behind a row to the next
     int32_t rows, before;
+    int32_t to_step; // bytes from word to word
 } tl_m0_pair_rows_t;
 
 // Words of each int8 with the next one, which is in the high half. `before` is one word more.
@@ -122,10 +123,11 @@ void tl_m0_taps(const int32_t *x, const int32_t *gradients, const tl_m0_taps_t *
 typedef struct {
     int32_t columns, rows; // bytes of a row of gradients, and how many
     int32_t skip;          // bytes from x behind a row to the next
+    int32_t next;          // bytes from x of one pair to the next one's
 } tl_m0_pairs_t;
 
-// The same for three neighbouring taps, of pairs. gradients: the first in the high half; x: each value with the next
-// one in the high half
+// The same for three neighbouring taps, of pairs. gradients: the first in the high half; x: each value with the one
+// that the next gradient meets in the high half
 void tl_m0_pair_taps(const uint32_t *x, const uint32_t *gradients, const tl_m0_pairs_t *d, int32_t sums[3]);
 
 // ---- update.S -------------------------------------------------------------------------------------------------------

@@ -30,21 +30,28 @@ halves:
     bne halves
     b done
 #endif
-bytes:
+    .macro BYTE
     ldrsb r5, [r1, r7]
     adds r1, r1, r3
-    mov r6, r12
     subs r5, r5, r6
     add lr, r5
     str r5, [r0]
     adds r0, r0, r4
+    .endm
+bytes: // two by two, from the middle of the loop where their number is odd
+    mov r6, r12
+    lsls r5, r2, #31
+    bne 2f
+1:  BYTE
     subs r2, r2, #1
-    bne bytes
+2:  BYTE
+    subs r2, r2, #1
+    bne 1b
     b done
 swapped:
     movs r3, #0
     mov r7, r5
-pairs: // two by two, from the middle of the loop where their number is odd
+pairs: // likewise
     .macro PAIR
     ldrsb r5, [r1, r7]
     ldrsb r6, [r1, r3]
@@ -127,41 +134,60 @@ done:
     .equ FROM_SKIP, 16
     .equ ROWS, 20
     .equ BEFORE, 24
-    // r2 values left, r3 step, r5 the value before, r6 the value, r12 rows left, lr d
+    .equ TO_STEP, 28
+    // r2 values left, r3 step, r5 the value before, r6 the value, r8 step of words, r12 rows left, lr d
+    .macro VALUES label
+\label:
+    ldrsb r6, [r1, r7]
+    adds r1, r1, r3
+    lsls r4, r6, #16
+    adds r5, r5, r4
+    .endm
     .section .text.tl_m0_pair_rows, "ax"
     .balign 4
     .global tl_m0_pair_rows
     .thumb_func
 tl_m0_pair_rows:
     push {r4-r7, lr}
+    mov r4, r8
+    push {r4}
     mov lr, r2
     ldr r4, [r2, #ROWS]
     mov r12, r4
+    ldr r4, [r2, #TO_STEP]
+    mov r8, r4
     movs r7, #0
 row:
     mov r4, lr
     ldmia r4!, {r2, r3, r5}
     ldr r4, [r4, #BEFORE - ZERO - 4]
     cmp r4, #0
-    bne value
+    bne 1f
     ldrsb r5, [r1, r7]
     adds r1, r1, r3
     subs r2, r2, #1
-    beq 1f
-value:
-    ldrsb r6, [r1, r7]
-    adds r1, r1, r3
-    lsls r4, r6, #16
-    adds r5, r5, r4
+    beq 2f
+1:  mov r4, r8
+    cmp r4, #4
+    beq value
+    VALUES apart
+    str r5, [r0]
+    add r0, r8
+    movs r5, r6
+    subs r2, r2, #1
+    bne apart
+    b 2f
+    VALUES value
     stmia r0!, {r5}
     movs r5, r6
     subs r2, r2, #1
     bne value
-1:  mov r4, lr
+2:  mov r4, lr
     ldr r6, [r4, #ZERO]
     lsls r6, r6, #16
     adds r5, r5, r6
-    stmia r0!, {r5}
+    str r5, [r0]
+    add r0, r8
     ldr r6, [r4, #TO_SKIP]
     adds r0, r0, r6
     ldr r6, [r4, #FROM_SKIP]
@@ -170,5 +196,7 @@ value:
     subs r6, r6, #1
     mov r12, r6
     bne row
+    pop {r4}
+    mov r8, r4
     pop {r4-r7, pc}
 #endif

@@ -67,10 +67,11 @@ column:
 tl_m0_pair_taps: // r0 x, r1 gradients, r2-r4 sums
     SAVE
     push {r3}
-    ldmia r2!, {r3-r5}
+    ldmia r2!, {r3-r6}
     mov r8, r3
     mov r9, r4
     mov r10, r5
+    mov r11, r6
     movs r2, #0
     movs r3, #0
     movs r4, #0
@@ -82,7 +83,7 @@ pair_column:
     PAIR 0, r2
     PAIR 4, r3
     PAIR 8, r4
-    adds r0, #8
+    add r0, r11
     cmp r1, r7
     bne pair_column
     add r0, r10
