@@ -1,7 +1,6 @@
 #include <string.h>
 
 #include "program.h"
-#include "requantize.h"
 
 // ---- Ranges: what each field of a geometry may be -------------------------------------------------------------------
 
@@ -151,7 +150,7 @@ uint32_t tl_times(uint32_t a, uint32_t b) {
     if ((a | b) >> 16 == 0) { // nearly always, and without a long multiplication
         return a * b;
     }
-    const uint64_t product = tl_wide_multiply(a, b);
+    const uint64_t product = (uint64_t)a * b;
     return product < UINT32_MAX ? (uint32_t)product : UINT32_MAX;
 }
 

@@ -39,34 +39,40 @@ ALONE void add_row(const tl_back_t *back, int32_t multiplier, int32_t tap_row, i
 
 static bool slides(const tl_back_t *back) {
     const tl_window_t *g = back->g;
-    return !tl_is_wide(back->dy->width) && g->k_h == 3 && g->k_w == 3 && g->stride_h * g->stride_w == 1 &&
-           g->dilation_h * g->dilation_w == 1 && g->out_c == g->in_c && g->out_h >= 3;
+    return !tl_is_wide(back->dy->width) && g->k_h == 3 && g->k_w == 3 && g->stride_h == g->stride_w &&
+           g->stride_h <= 2 && g->dilation_h * g->dilation_w == 1 && g->out_c == g->in_c && g->out_h + g->stride_h >= 4;
 }
 
-// The kernel for the output rows from `first` on, for a row of dx that its row 2 meets at `from`. A row beyond has 0.
-ALONE void pack_kernel(const tl_window_t *g, const int8_t *w, int32_t from, int32_t first, uint32_t *to) {
+// The kernel for the output rows from `first` on, for a row of dx that is row `at` of the padded image. A row beyond
+// has 0. With stride 2 there are two output rows.
+ALONE void pack_kernel(const tl_window_t *g, const int8_t *w, int32_t at, int32_t first, uint32_t *to) {
+    const int32_t half = g->stride_h - 1;
     for (int32_t c = g->in_c; c > 0; c--, w++, to += TL_M0_SLIDE_WORDS) {
         for (int32_t column = 0; column < 3; column++) {
             int32_t v[3];
             for (int32_t i = 0; i < 3; i++) {
-                const int32_t tap_row = from + 2 - (first + i);
+                const int32_t tap_row = at - ((first + i) << half);
                 v[i] = tap_row >= 0 && tap_row < 3 ? w[(3 * tap_row + column) * g->in_c] : 0;
             }
             to[column] = (uint32_t)v[1] + ((uint32_t)v[0] << 16);
-            to[column + 3] = (uint32_t)v[2];
+            if (!half) {
+                to[column + 3] = (uint32_t)v[2];
+            }
         }
     }
 }
 
+// kernel: of stride 2 there are two, for every other row
 ALONE void slide_row(const tl_back_t *back, int32_t y, int32_t *row, uint32_t *kernel) {
     const tl_window_t *g = back->g;
-    const int32_t bytes = g->out_w * g->out_c, from = y + g->pad_top - 2;
-    const int32_t first = tl_most(0, tl_least(from, g->out_h - 3));
+    const int32_t bytes = g->out_w * g->out_c, half = g->stride_h - 1, at = y + g->pad_top;
+    const int32_t from = (at >> half) - 2 + half, first = tl_most(0, tl_least(from, g->out_h - 3 + half));
     const tl_m0_slide_grad_t d = {g->in_c, bytes, g->out_c - bytes, bytes, 4 * g->in_c};
-    if (y == 0 || from <= 0 || from != first) {
-        pack_kernel(g, back->w, from, first, kernel);
+    kernel += 3 * (at & half);
+    if (y <= half || from <= 0 || from != first) {
+        pack_kernel(g, back->w, at, first, kernel);
     }
-    tl_m0_slide_grad((const int8_t *)back->dy->at + first * bytes, row, kernel, &d);
+    (half ? tl_m0_stride_grad : tl_m0_slide_grad)((const int8_t *)back->dy->at + first * bytes, row, kernel, &d);
 }
 
 bool tl_m0_depthwise_grad_input(
@@ -74,11 +80,14 @@ bool tl_m0_depthwise_grad_input(
     const tl_window_t *g = back->g;
     const int32_t n = g->in_w * g->in_c, row = tl_grad_input_row(g), multiplier = tl_quotient(g->out_c, g->in_c);
     const bool sliding = slides(back) && bytes >= row + 4 * TL_M0_SLIDE_WORDS * g->in_c;
+    const bool margin = g->pad_left + g->in_w > (g->out_w - 1) * g->stride_w + 3; // that no window meets
     if (bytes < row) {
         return false;
     }
     for (int32_t y = 0; y < g->in_h; y++) {
-        tl_clear(scratch, row / 4);
+        if (!sliding || margin) {
+            tl_clear(scratch, row / 4);
+        }
         if (sliding) {
             slide_row(back, y, scratch, (uint32_t *)scratch + row / 4);
         }

@@ -108,6 +108,9 @@ typedef struct {
 // the second row + (first << 16), then those of the third.
 void tl_m0_slide_grad(const int8_t *gradients, int32_t *sums, const uint32_t *weights, const tl_m0_slide_grad_t *d);
 
+// The same with stride 2: of 2 * columns + 1 pixels, from two rows.
+void tl_m0_stride_grad(const int8_t *gradients, int32_t *sums, const uint32_t *weights, const tl_m0_slide_grad_t *d);
+
 // ---- taps.S ---------------------------------------------------------------------------------------------------------
 
 typedef struct {

@@ -30,28 +30,21 @@ halves:
     bne halves
     b done
 #endif
-    .macro BYTE
-    ldrsb r5, [r1, r7]
+bytes:
+    mov r6, r12
+1:  ldrsb r5, [r1, r7]
     adds r1, r1, r3
     subs r5, r5, r6
     add lr, r5
     str r5, [r0]
     adds r0, r0, r4
-    .endm
-bytes: // two by two, from the middle of the loop where their number is odd
-    mov r6, r12
-    lsls r5, r2, #31
-    bne 2f
-1:  BYTE
-    subs r2, r2, #1
-2:  BYTE
     subs r2, r2, #1
     bne 1b
     b done
 swapped:
     movs r3, #0
     mov r7, r5
-pairs: // likewise
+pairs: // two by two, from the middle of the loop where their number is odd
     .macro PAIR
     ldrsb r5, [r1, r7]
     ldrsb r6, [r1, r3]

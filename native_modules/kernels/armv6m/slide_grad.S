@@ -106,4 +106,68 @@ next:
     b channel
 1:  add sp, #36
     RESTORE
+
+// With stride 2: each gradient, and the one below it, ends one sum, makes the next and begins the one after it.
+// r0 gradient, r1 sum, r2 bytes from sum to sum, r3 what the next one begins with, r5 two gradients, r7 bytes of a row,
+// r8-r10 weights, r11 from gradient to gradient, r12 the next channel's weights, lr end
+    .section .text.tl_m0_stride_grad, "ax"
+    .balign 4
+    .global tl_m0_stride_grad
+    .thumb_func
+tl_m0_stride_grad:
+    SAVE
+    mov r12, r2
+    ldmia r3!, {r4-r7} // channels, bytes of a row, to the next column's first row, bytes of all columns
+    ldr r2, [r3]
+    adds r6, r6, r5
+    mov r11, r6
+    adds r7, r7, r0
+    mov lr, r7
+    mov r7, r5
+    push {r0, r1, r4}
+stride_channel:
+    mov r6, r12
+    ldmia r6!, {r3, r4, r5}
+    mov r8, r3
+    mov r9, r4
+    mov r10, r5
+    adds r6, #12
+    mov r12, r6
+    movs r3, #0
+1:  movs r4, #0
+    ldrsb r5, [r0, r4]
+    ldrsb r6, [r0, r7]
+    add r0, r11
+    lsls r6, r6, #16
+    adds r5, r5, r6
+    mov r6, r8
+    muls r6, r5, r6
+    asrs r6, r6, #16
+    adcs r3, r6
+    str r3, [r1]
+    adds r1, r1, r2
+    mov r6, r9
+    muls r6, r5, r6
+    asrs r6, r6, #16
+    adcs r4, r6
+    str r4, [r1]
+    adds r1, r1, r2
+    movs r3, #0
+    mov r6, r10
+    muls r6, r5, r6
+    asrs r6, r6, #16
+    adcs r3, r6
+    cmp r0, lr
+    bne 1b
+    str r3, [r1]
+    pop {r0, r1, r4}
+    adds r0, r0, #1
+    adds r1, r1, #4
+    movs r3, #1
+    add lr, r3
+    subs r4, r4, #1
+    push {r0, r1, r4}
+    bne stride_channel
+    add sp, #12
+    RESTORE
 #endif
