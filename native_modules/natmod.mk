@@ -27,9 +27,10 @@ endif
 # The speed of the Cortex-M0+ is in its assembly, so there all C is compiled for size, as one program (-flto).
 ifneq ($(filter tl_infer-armv6m tl_grad-armv6m tl_channels-armv6m tl_filter-armv6m,$(MOD)-$(ARCH)),)
 SMALL = $(basename $(SOURCES))
-CFLAGS_EXTRA += -fno-tree-loop-optimize -fno-inline-small-functions -fno-move-loop-invariants -fno-tree-dominator-opts -fno-tree-loop-im -fno-tree-ch # another 600 bytes
+LESS = -fno-ipa-sra -fno-code-hoisting
+CFLAGS_EXTRA += $(LESS) -fno-tree-loop-optimize -fno-inline-small-functions -fno-move-loop-invariants -fno-tree-dominator-opts -fno-tree-loop-im -fno-tree-ch # another 700 bytes
 CFLAGS_EXTRA += -flto -ffat-lto-objects -fvisibility=hidden # fat: a profile tells from them whose a function is
-TOGETHER = -Os -flto -flinker-output=nolto-rel
+TOGETHER = -Os $(LESS) -flto -flinker-output=nolto-rel
 endif
 $(SMALL:%=$(BUILD)/%.o): CFLAGS += -Os
 
