@@ -27,6 +27,8 @@ from tinylearn_host.bench.workloads import METHODS, TAIL_BUDGET, TAIL_METHODS, T
 from tinylearn_host.transport import connect
 
 BOARD = "pico-emulated"  # its clock counts cycles, at the Pico's 125 MHz
+# Of how many classes an iterator has, plan() knows more than adapt, which would train fewer layers than was forecast.
+LAYERS = {"bias": 5, "full": 2, "full:filter=2": 2}
 LOAD = """
 import time
 import tinylearn
@@ -59,12 +61,12 @@ def main(steps: int, shots: int, method: str, save: bool) -> None:
     with boards.opened(BOARD) as port, connect(port, "mpremote") as link:
         flash.flash(link, flash.default_model(), trains=True, also=(flash.FILTER,))
         link.put("samples.bin", support.x[chosen].tobytes())
-        print("                   host    plan()  adapt           step     plan()")
+        print("                   host    plan()  adapt          step    plan()")
         for name in method.split(","):
             options = {"method": name}
             if name in TAIL_METHODS:
                 options = {"method": name.split(":")[0], **TAIL_METHODS[name], "budget": TAIL_BUDGET, "steps": steps}
-                options["head"] = "prototype"
+                options.update(head="prototype", layers=LAYERS.get(name))
             row = {"name": name, "board": BOARD, "samples": len(chosen), "steps": options.get("steps", 0)}
             row["host"] = on_host(name, options, len(chosen))
             given = f"LABELS, WAYS, OPTIONS = {[int(support.y[i]) for i in chosen]}, {TAIL_WAYS}, {options}\n"
@@ -85,7 +87,8 @@ def on_host(name: str, options: dict, samples: int) -> float | None:
     task = training_report.Task(TAIL_WAYS, samples // TAIL_WAYS, TAIL_BUDGET)
     asked = {key: value for key, value in options.items() if key not in ("method", "budget", "head")}
     fit = training_report.find(model, options["method"], task, **asked).fit
-    fit.forecast(sizes.operator_seconds(boards.find(BOARD), model))
+    board = boards.find(BOARD)
+    fit.forecast(sizes.operator_seconds(board, model), board.clock_hz)
     return round(fit.seconds, 3)
 
 

@@ -20,6 +20,7 @@ Plan = namedtuple(
 )
 
 _CYCLES_PER_MAC = 16  # of the heads on a Cortex-M0+, measured
+_LOADING = 20e6  # cycles in which code is loaded
 _MODULES = ("teaching", "head", "auto", "tl_train")
 _TAIL_MODULES = ("tuning", "training", "support", "tail", "augment")
 
@@ -49,7 +50,7 @@ def plan(model, method, ways, shots, steps, head=None, options=None):
     return Plan(
         method,
         features + taught + training + code,
-        samples * forward_seconds(model) + cycles / _frequency(),
+        samples * forward_seconds(model) + (_LOADING + cycles) / frequency(),
         _in_ram(model),
         len(model.arena),
         features,
@@ -130,7 +131,7 @@ def _clock():
     return (lambda: time.perf_counter() * 1000000), (lambda end, start: end - start)
 
 
-def _frequency():
+def frequency():
     """The core's clock in Hz; on a computer a guess."""
     try:
         from machine import freq

@@ -197,11 +197,12 @@ class Fit:
         if times:
             self.forecast(times)
 
-    def forecast(self, times):
-        """Reckon the seconds."""
+    def forecast(self, times, hz=None):
+        """Reckon the seconds. hz: of the core, None: of this one."""
         frozen, forward, back = _seconds(self.tail, times)
         records = self.count * (1 + self.views)
-        self.first = self.settings.before[1] + frozen * records
+        python = (PLANNING + VIEW * self.count * self.views * len(self.tail.model.x)) / (hz or frequency())
+        self.first = self.settings.before[1] + python + frozen * records + forward * self.count
         if self.cache == FLASH:
             self.first += records * (RECORD + RECORD_BYTE * self.tail.record)
         self.step = self.count * (2 * forward + back) * AROUND
@@ -247,9 +248,11 @@ class Fit:
 
 # Measured on the emulated Pico (benchmarks/forecast.py): an operator's backward beside its forward, what all operators
 # share, what a gradient to its input and one to all of its weights add, and half as much again with int16. A step takes
-# more than its operators do. Seconds of a record that goes to the flash, and of each of its bytes.
+# more than its operators do. Seconds of a record that goes to the flash, and of each of its bytes. Cycles until the
+# first sample, which Python plans and loads its code in, and of each value of a view.
 BACK, BACK_INPUT, BACK_WEIGHTS, WIDER = 0.2, 0.9, 2.0, 1.5
-AROUND, RECORD, RECORD_BYTE = 1.2, 16e-3, 6e-6
+AROUND, RECORD, RECORD_BYTE = 1.2, 3e-3, 13e-6
+PLANNING, VIEW = 250e6, 600
 
 
 def _seconds(tail, times):
@@ -442,3 +445,9 @@ def operator_seconds(model):
     from .plan import operator_seconds
 
     return operator_seconds(model)
+
+
+def frequency():
+    from .plan import frequency
+
+    return frequency()

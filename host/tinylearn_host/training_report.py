@@ -147,7 +147,7 @@ def step_seconds(training: Training, board: Board) -> float | None:
     times = sizes.operator_seconds(board, training.model)
     if times is None:
         return None
-    training.fit.forecast(times)
+    training.fit.forecast(times, board.clock_hz)
     return training.fit.step
 
 

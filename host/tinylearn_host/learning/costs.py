@@ -30,10 +30,11 @@ def of(job: Job, task: Task, model: tlm.Model) -> dict:
         return {}
     runner = Integers(job, task, model)
     episode = task.episode(job.seed, 0)
-    times, count = sizes.operator_seconds(boards.find(PICO), model), len(episode.support)
+    board, count = boards.find(PICO), len(episode.support)
+    times = sizes.operator_seconds(board, model)
     fit = _fit(job, model, count, task.way)
     if fit:
-        fit.forecast(times)
+        fit.forecast(times, board.clock_hz)
         found = {"ram": fit.bytes, "saved": saved(fit.tail), "macs": fit.first_macs + fit.steps * fit.step_macs}
         found.update(backward_macs=fit.tail.macs[2], cache=fit.cache, seconds=round(fit.seconds, 1))
         found.update(backward_bytes=fit.tail.size, whole=whole(job, model, count, task.way))
