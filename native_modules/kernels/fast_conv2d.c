@@ -5,14 +5,15 @@
 
 #include "fast.h"
 #include "micro.h"
+#include "window.h"
 #include "work.h"
 
 // A function of its own has all registers for itself.
 #define ALONE static __attribute__((noinline))
 
-// Rows of n > 0 bytes, which lie `step` bytes apart, one behind the other
-ALONE int8_t *copy(int8_t *d, const int8_t *s, int32_t n, int32_t step, int32_t rows) {
-    int32_t size = ((uintptr_t)d | (uintptr_t)s | (uint32_t)n | (uint32_t)step) & 3 ? 1 : 4;
+// Rows of n > 0 bytes: from one to the next it is `s_step` bytes where they come from, and `d_step` where they go
+ALONE void copy(int8_t *d, const int8_t *s, int32_t n, int32_t s_step, int32_t d_step, int32_t rows) {
+    const int32_t size = ((uintptr_t)d | (uintptr_t)s | (uint32_t)(n | s_step | d_step)) & 3 ? 1 : 4;
     for (; rows > 0; rows--) {
         int32_t i = n - size;
         if (size == 1) {
@@ -24,25 +25,22 @@ ALONE int8_t *copy(int8_t *d, const int8_t *s, int32_t n, int32_t step, int32_t 
                 *(uint32_t *)(d + i) = *(const uint32_t *)(s + i);
             } while ((i -= 4) >= 0);
         }
-        d += n;
-        s += step;
+        d += d_step;
+        s += s_step;
     }
-    return d;
 }
 
 // The window at x, whose corner is (top, left), as neighbouring bytes; outside of the image is the zero point.
 ALONE void gather(const tl_window_t *g, const int8_t *x, int32_t top, int32_t left, int8_t *to) {
-    int32_t c = g->in_c, step = g->dilation_h * g->in_w * c;
-    for (int32_t i = g->k_h; i > 0; i--, top += g->dilation_h, x += step) {
-        for (int32_t tap = g->k_w, at = left; tap > 0; tap--, at += g->dilation_w) {
-            if ((uint32_t)top < (uint32_t)g->in_h && (uint32_t)at < (uint32_t)g->in_w) {
-                to = copy(to, x + (at - left) * c, c, 0, 1);
-            } else {
-                for (int32_t j = c; j > 0; j--) { // few: a call of memset costs more
-                    *to++ = (int8_t)g->x_zero;
-                }
-            }
-        }
+    const int32_t c = g->in_c, run = g->k_w * c, step = g->dilation_h * g->in_w * c;
+    const tl_taps_t rows = tl_taps(top, g->in_h, g->k_h, g->dilation_h);
+    const tl_taps_t columns = tl_taps(left, g->in_w, g->k_w, g->dilation_w);
+    const int32_t some = g->dilation_w == 1 ? columns.last - columns.first : 1; // side by side
+    memset(to, g->x_zero, (size_t)(g->k_h * run));
+    x += rows.first * step;
+    to += rows.first * run;
+    for (int32_t i = columns.first; i < columns.last; i += some) {
+        copy(to + i * c, x + i * g->dilation_w * c, some * c, step, run, rows.last - rows.first);
     }
 }
 
@@ -155,7 +153,7 @@ ALONE void pixel(conv_t *c, const int8_t *x, int8_t *y) {
             y[i] = requantized(c, c->acc[i], c->o + i);
         }
     } else if (!whole) {
-        copy(y, (const int8_t *)c->acc, c->n, 0, 1);
+        copy(y, (const int8_t *)c->acc, c->n, 0, 0, 1);
     }
 }
 
@@ -171,7 +169,7 @@ ALONE void one_panel(conv_t *c, const int8_t *x, int8_t *y) {
         for (int32_t ox = g->out_w, left = -g->pad_left; ox > 0; ox--, left += g->stride_w) {
             const int8_t *window = direct ? at : c->column;
             if (!direct && left >= 0 && left <= most_left) {
-                copy(c->column, at, run, g->dilation_h * row, g->k_h);
+                copy(c->column, at, run, g->dilation_h * row, run, g->k_h);
             } else if (!direct) {
                 gather(g, at, top, left, c->column);
             }
