@@ -57,13 +57,23 @@ From the call of `model.predict` to its return (`glyph`, which has no classes of
 
 ## Learning
 
-On `glyph`: `model.adapt` from beginning to end, and one step of its training alone. Heads: ten classes by five
-examples each. Training the network (`bias`, `scheme`, `full`, `tinytrain`): five by five, within 48,000 bytes; `adapt`
-is five steps of it, with the first forward runs and, for `tinytrain`, the choice of what to train, which is not among
-the MACs. `adapt auto` is told no method. 40 steps take minutes in an emulator, so that row is measured only where its
-whole name is asked for: `benchmarks/run.py --board pico-emulated --only "adapt scheme, 40 steps" --save`.
+On `glyph`: `model.adapt` from beginning to end, and one step of its training alone, between two calls of `on_step`.
+Heads: ten classes by five examples each. Training the network: five by five, within 48,000 bytes; what fits differs
+between methods. `adapt` is five steps, with the first forward runs and, for `tinytrain`, the choice of what to train,
+which is not among the MACs. `adapt auto` is told no method. 40 steps take minutes in an emulator, so that row is
+measured only where its whole name is asked for: `benchmarks/run.py --board pico-emulated --only "adapt scheme, 40
+steps" --save`.
 
 {learning}
+
+## Forecasts
+
+Seconds of `model.adapt` on `pico-emulated`, five classes by five examples on `glyph`, by what is forecast:
+`benchmarks/forecast.py --save`. The host reckons from a board's `cycles_per_mac` (`tinylearn partition`, `benchmark`);
+`model.plan()` times each operator's forward. Where the network is trained, it is in so many steps and with the head
+`prototype`.
+
+{forecast}
 
 ## Where the cycles go
 
@@ -116,6 +126,7 @@ def text() -> str:
         steep=_steep(results.load("shapes")),
         shapes=_shapes(results.load("shapes")),
         learning=_table(columns, learning, TOTAL),
+        forecast=_forecast(results.load("forecast")),
         profile=_profile(results.load("profile")),
         ram=_ram(results.load("ram")),
         litert=_litert(columns.get("unix", {})),
@@ -172,6 +183,15 @@ def _profile(rows: list[dict]) -> str:
         rounding = sum(parts.get(name, 0) for name in profile_parts.ROUNDING)
         shares = [100 * n / row["cycles"] for n in (*(parts.get(name, 0) for name in names), rounding)]
         lines.append([row["name"], _number(row["cycles"] / row["macs"]), *(f"{share:.1f}" for share in shares)])
+    return _markdown(lines)
+
+
+def _forecast(rows: list[dict]) -> str:
+    """A line per method: what it took, and how far off each forecast was."""
+    lines = [["", "steps", "seconds", "host", "plan()"]]
+    for row in rows:
+        off = ["" if row[by] is None else f"{row[by] / row['seconds'] - 1:+.0%}" for by in ("host", "plan")]
+        lines.append([row["name"], str(row["steps"] or ""), _number(row["seconds"]), *off])
     return _markdown(lines)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
@@ -191,11 +191,25 @@ def _few_digits() -> tuple[bytes, Samples]:
     return flash.default_model().read_bytes(), Samples(support.x[few], [support.y[i] for i in few])
 
 
+class _Counted:
+    """Samples as a board gets them from a file: how many there are is known, but not of how many classes, and room is
+    left for more."""
+
+    def __init__(self, samples: Samples):
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples.y)
+
+    def __iter__(self) -> Iterator:
+        return zip(self.samples.x, self.samples.y, strict=True)
+
+
 def _tail_macs(support: Samples, method: str) -> tuple[int, int]:
     """(of what runs once, of a step), by what the simulator tells of one that it has made."""
     simulator.module()
     model = import_module("tinylearn").load(str(flash.default_model()), recall=False)
-    model.adapt(list(zip(support.x, support.y, strict=True)), steps=1, **_options(method))
+    model.adapt(_Counted(support), steps=1, **_options(method))
     explained = model.explain()
     told, again = explained.told, explained.cache == "recompute"
     first = told.samples * (1 + told.views) * told.macs_frozen
