@@ -19,7 +19,6 @@ from tinylearn_host.learning import arithmetic, bench, datasets, report, tasks
 from tinylearn_host.learning import replay as replaying
 
 SHIPPED = {"glyph", "speech", "emg"}
-UPDATES = ("sgd", "integers", "momentum", "sign")  # float_updates.UPDATES, which wants the extra [train]
 
 
 def _list(text: str | None) -> list[str]:
@@ -178,9 +177,9 @@ def _jobs(setting: bench.Setting, wanted: list[str], numbers: list[str], seed: i
     strange = [
         n for n in (*numbers, *itertools.chain(*(only for _, only, _ in asked))) if n not in arithmetic.ARITHMETIC
     ]
-    updates = [own["update"] for _, _, own in asked if own.get("update", UPDATES[0]) not in UPDATES]
+    updates = [own["update"] for _, _, own in asked if own.get("update", "sgd") not in arithmetic.UPDATES]
     if updates:
-        raise TinylearnError(f"update is one of {', '.join(UPDATES)}, in float32, not {updates[0]!r}", USAGE)
+        raise TinylearnError(f"update is one of {', '.join(arithmetic.UPDATES)}, in float32, not {updates[0]!r}", USAGE)
     if strange or not numbers:
         raise TinylearnError(f"arithmetic is of {', '.join(arithmetic.ARITHMETIC)}, not {', '.join(strange)!r}", USAGE)
     jobs = [

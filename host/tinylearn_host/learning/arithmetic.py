@@ -21,6 +21,7 @@ from tinylearn_host.learning.tasks import Episode, Task
 
 WIDTHS = {"int8": 8, "int16": 16}  # of gradients
 ARITHMETIC = (*WIDTHS, "float32")
+UPDATES = ("sgd", "integers", "momentum", "sign")  # of float32: float_updates.py
 NONE, AUTO = "none", "auto"
 WHITENED = "whitened"
 WITHOUT_NETWORK = (WHITENED, "lda")

@@ -85,7 +85,7 @@ class FloatTraining:
 
     choices: {operator: Trained} of firmware/tinylearn/tail.py, one for each lesson or one for all; parameters: of
     tl_train.augment, or None; cut: where the trained tail begins, None: as early as the choices say; update: of
-    float_updates.UPDATES.
+    arithmetic.UPDATES.
     """
 
     def __init__(

@@ -17,7 +17,6 @@ from torch import Tensor
 from tinylearn_host import tlm
 from tinylearn_host.learning.float_net import weight_scales
 
-UPDATES = ("sgd", "integers", "momentum", "sign")
 MOMENTUM = 0.9
 
 
