@@ -320,7 +320,7 @@ def test_views_that_watch_are_not_trained_on(lesson):
         assert changed == gains
 
 
-@pytest.mark.parametrize("kind", float_updates.UPDATES)
+@pytest.mark.parametrize("kind", arithmetic.UPDATES)
 def test_updates_are_what_they_say(lesson, kind):
     """Of one gradient: QAS divides by squares of scales, which is SGD in real numbers; without it they stay in."""
     record = GLYPH.tensors[GLYPH.ops[10].w]
