@@ -41,6 +41,11 @@ class Filtered(Tail):
     def _keeps_input(self, op):
         return super()._keeps_input(op) and not any(op is known for known, _ in self.filtered)
 
+    def _scratch(self, op, wants_x):
+        if not any(op is known for known, _ in self.filtered):
+            return super()._scratch(op, wants_x)
+        return [max(op.scratch_input if wants_x else 0, op.scratch_weight if self._trains(op, WEIGHTS) else 0)] * 3
+
     def _read_later(self, reads):
         super()._read_later(reads)
         for op, size in self.filtered:

@@ -49,7 +49,6 @@ class Holding(Tail):
             self.held = {t: chosen(bits) for t, bits in model.held.items() if any(bits)}
             self.held[model.ends[2]] = None
         super().__init__(model, choice, width)
-        self.bare = self.size
 
     def _read_later(self, reads):
         self.pulled = [op for op, _, _ in self.back if op.y in self.held]
@@ -67,6 +66,8 @@ class Holding(Tail):
                 self.kept["held", op.index] = self.size
                 self.size += (2 * len(channels) + 3) & ~3
             self.reference += (self._map_bytes(op) + 3) & ~3
+        self.bare = self.size
+        self.keep(self.samples)
 
     def _map_bytes(self, op):
         """Of one sample's reference."""

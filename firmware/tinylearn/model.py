@@ -54,12 +54,16 @@ def load(path="model.tlm", recall=True):
         if _exists(name):  # the power went while the network was trained
             os.remove(name)
     if recall and (any(_exists(name) for name in slots(path, model.mapped)) or _circuitpython()):
-        from .delta import restore
-
-        restore(model)
-        del restore
-        unload("delta")
+        of_delta("restore", model)
     return model
+
+
+def of_delta(name, *arguments):
+    """Call a function of delta.py, whose code does not stay."""
+    try:
+        getattr(brought("delta"), name)(*arguments)
+    finally:
+        unload("delta")
 
 
 def brought(name):
@@ -98,10 +102,10 @@ def slots(path, mapped):
 
 
 def scratch(path, mapped):
-    """Files that are there only while the network is trained: what the frozen layers make of the samples for which RAM
-    has no room, and the samples themselves."""
+    """Files that are there only while the network is trained, for which RAM has no room: what the frozen layers make of
+    the samples, the samples themselves, and weights as they were before."""
     path = _writable(path, mapped)
-    return path + ".tmp", path + ".in.tmp"
+    return path + ".tmp", path + ".in.tmp", path + ".was.tmp"
 
 
 def _writable(path, mapped):
@@ -496,18 +500,14 @@ class Model:
 
         OSError says why it cannot be kept; then the last save counts, too.
         """
-        from .delta import save
-
-        save(self, self.head, self.changed, self.held)
+        of_delta("save", self, self.head, self.changed, self.held)
 
     def rollback(self):
         """Go back one save, here and on the flash; before the first save, the model was as it came.
 
         What was taught since the last save is forgotten, too. The flash keeps two saves: ValueError where none is left.
         """
-        from .delta import rollback
-
-        rollback(self)
+        of_delta("rollback", self)
 
     def reset(self):
         """Forget everything taught: the model answers as it came. If something was saved, load() forgets it, too.
@@ -515,9 +515,7 @@ class Model:
         That takes one more save, so rollback() undoes it.
         """
         if self.saved:
-            from .delta import save
-
-            save(self, None, (), {})
+            of_delta("save", self, None, (), {})
         self.head, self.held, self.story, self.why = None, {}, None, None
         self.change(())
 
@@ -529,9 +527,9 @@ class Model:
         """
         if not self.story and not self.why:
             raise ValueError("nothing of the network has been trained: adapt with method='tinytrain', 'scheme' ...")
-        from .explain import Explanation
-
-        return Explanation(self, self.story, self.why)
+        explanation = brought("explain").Explanation(self, self.story, self.why)
+        unload("explain")
+        return explanation
 
     def plan(self, method="prototype", ways=10, shots=5, steps=None, head=None, **options):
         """What adapt would take for ways classes of shots examples: a named tuple of bytes and seconds, see plan.py.

@@ -156,6 +156,32 @@ class Inputs:
             self.file = None
 
 
+class Kept:
+    """What tensors of a model hold now, to be put back: in RAM, or in a file called `name`."""
+
+    def __init__(self, model, tensors, name=None):
+        self.model, self.tensors, self.name = model, tensors, name if tensors else None
+        self.contents = None if self.name else [bytes(model.tensor(t)[0]) for t in tensors]
+        if self.name:
+            with open(name, "wb") as f:
+                for t in tensors:
+                    f.write(model.tensor(t)[0])
+
+    def put(self):
+        if self.name:
+            with open(self.name, "rb") as f:
+                for t in self.tensors:
+                    f.readinto(self.model.tensor(t)[0])
+        else:
+            for t, content in zip(self.tensors, self.contents):  # noqa: B905 (MicroPython)
+                self.model.tensor(t)[0][ALL] = content
+
+    def close(self):
+        if self.name:
+            os.remove(self.name)
+            self.name = None
+
+
 class Support:
     """The boundary activations of `count` samples in 1 + views views each, and an arena to train in.
 

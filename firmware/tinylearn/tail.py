@@ -20,7 +20,8 @@ Scheme = namedtuple("Scheme", ("name", "bytes", "width", "choice"))
 # of a record of tl_grad's plans, native_modules/kernels/backward.h
 WEIGHTS, BIAS, INPUT, ADD, ADD2, FISHER = 1, 2, 4, 8, 16, 32
 _MASK = 16  # of a record of the section BWD
-_DEPTHWISE, _DENSE, _MAX_POOL, _ADDITION, _CLAMP, _RESHAPE = 2, 3, 5, 7, 9, 11
+_PANEL, _ROWS = 1024, 4  # of a convolution's gradients: bytes of weights, and output channels, least at once
+_CONV2D, _DEPTHWISE, _DENSE, _MAX_POOL, _ADDITION, _CLAMP, _RESHAPE = 1, 2, 3, 5, 7, 9, 11
 _IN_PLACE = _ADDITION, _CLAMP, _RESHAPE
 _NOBODY = 65535
 CHANGED = -2  # model.CHANGED; the host's partition imports this file alone
@@ -138,6 +139,8 @@ _DAMAGED = "the model's section SCHM is damaged: run `tinylearn partition` on it
 class _Block:
     """size bytes that are in use from step first to step last."""
 
+    sizes, shift = None, 0
+
     def __init__(self, size, first, last=None):
         self.size, self.first, self.last = (size + 3) & ~3, first, first if last is None else last
         self.at = -1
@@ -145,6 +148,39 @@ class _Block:
     def until(self, step):
         if step > self.last:
             self.last = step
+
+
+class _Scratch(_Block):
+    """Of a backward. sizes: bytes in which the kernels are fast, somewhat slower, and plain."""
+
+    def __init__(self, sizes, step):
+        super().__init__(sizes[0], step)
+        self.sizes = sizes
+
+    def shrink(self, plain):
+        self.size = self.sizes[1 + plain]
+
+    def grow(self, room):
+        self.size = min(room, self.sizes[0])
+
+
+class _Work(_Block):
+    """Of a forward, which can do with a half or a quarter, but with no less than `least`: 2^-shift of `all` bytes."""
+
+    def __init__(self, size, least, step):
+        super().__init__(size, step)
+        self.all, self.most = size, 2 if size >> 2 >= least else 1 if size >> 1 >= least else 0
+        self.sizes = size, size >> self.most
+
+    def _take(self, shift):
+        self.shift, self.size = shift, ((self.all >> shift) + 3) & ~3
+
+    def shrink(self, _):
+        self._take(self.most)
+
+    def grow(self, room):
+        while self.shift and ((self.all >> (self.shift - 1)) + 3) & ~3 <= room:
+            self._take(self.shift - 1)
 
 
 def place(blocks):
@@ -199,8 +235,27 @@ def _first_fit(blocks):
     return total
 
 
+def _sums(weights):
+    """(bytes of the panel of x, bytes of one output channel's sums) of a convolution's gradient to its weights."""
+    fours = (weights + 3) // 4
+    return 256 * min(fours, 8), 16 * fours + 4
+
+
 def _start(block):
     return block.at
+
+
+def _widen(block, end, blocks):
+    """Let a block of scratch have more of what is free at its step before `end`, in one piece."""
+    at, room, where = 0, block.size, block.at
+    for other in sorted([b for b in blocks if b is not block and b.first <= block.first <= b.last], key=_start):
+        if other.at - at > room:
+            room, where = other.at - at, at
+        at = max(at, other.at + other.size)
+    if end - at > room:
+        room, where = end - at, at
+    block.at = where
+    block.grow(room)
 
 
 def lower_bound(blocks):
@@ -288,10 +343,17 @@ class Tail:
             now = op.index - self.first
             self._activation(op, now, max(now, reads.get(op.y, now)), reads)
             if op.s != _NOBODY:
-                self.blocks["work", op.s] = _Block(self.model.nbytes(op.s), now)
+                self.blocks["work", op.s] = _Work(self.model.nbytes(op.s), self._least_work(op), now)
             if op.index in runs_back and op.flags & _MASK:
                 bits = self.model.nbytes(op.y)
                 self.blocks["mask", op.index] = _Block((bits + 7) >> 3, now, self._time_back(op))
+
+    def _least_work(self, op):
+        """Bytes of a convolution's panel of eight output channels; other operators want all that they have."""
+        if op.code != _CONV2D:
+            return self.model.nbytes(op.s)
+        fours = (op.shape[1] * op.shape[2] + 3) // 4
+        return 4 * fours + 2 * (32 * fours + 112)
 
     def _keeps_input(self, op):
         return op.code == _MAX_POOL or self._trains(op, WEIGHTS) or self._inspects(op, 0)
@@ -331,11 +393,55 @@ class Tail:
                 self.blocks["gradient", op.x] = dy
             elif wants_x:
                 self._gradient(op.x, now, size)
-            scratch = op.scratch_input if wants_x else 0
-            if self._trains(op, WEIGHTS):
-                scratch = max(scratch, op.scratch_weight)
-            if scratch:
-                self.blocks["scratch", op.index] = _Block(scratch, now)
+            sizes = self._scratch(op, wants_x)
+            if sizes[0]:
+                self.blocks["scratch", op.index] = _Scratch(sizes, now)
+
+    def _scratch(self, op, wants_x):
+        """Bytes in which an operator's kernels are fast; somewhat slower; and the plain ones, which take eight times as
+        long, do (native_modules/kernels/work.h). Bits are the same."""
+        sizes = [0, 0, 0]
+        if wants_x:
+            sizes = [op.scratch_input] * 3
+            if op.code <= _DEPTHWISE:
+                _, _, width, channels = self.model.shape(op.x)
+                row = 4 * ((width + self.model.shape(op.w)[2] - 1) * channels + 3)
+                some = row if op.code == _DEPTHWISE else row + _PANEL
+                sizes = [op.scratch_input, min(op.scratch_input, some), 4 * width * channels]
+        if self._trains(op, WEIGHTS):
+            sizes = [max(pair) for pair in zip(sizes, self._scratch_of_weights(op))]  # noqa: B905 (MicroPython)
+        return [(size + 3) & ~3 for size in sizes]
+
+    def _scratch_of_weights(self, op):
+        """For the input channels that are trained."""
+        _, taps, inputs = op.shape
+        count = op.chosen(self.choice[op.index])[1]
+        if op.code != _CONV2D:
+            return op.scratch_weight, op.scratch_weight, 4 * taps * count
+        (panel, row), (all_panel, all_rows) = _sums(taps * count), _sums(taps * inputs)
+        rows = max(_ROWS, (op.scratch_weight - all_panel) // all_rows)
+        return min(op.scratch_weight, panel + rows * row), min(op.scratch_weight, panel + _ROWS * row), 4 * taps * count
+
+    def narrow(self, plain=False):
+        """Lay out for kernels in little scratch, or for the plain ones."""
+        for block in self.live:
+            if block.sizes:
+                block.shrink(plain)
+        self._keep(place(self.live))
+
+    def widen(self, size):
+        """Then: let kernels have of the scratch that is fast what is left over where self.size may be `size`."""
+        end = self.kept["exponents", 0]
+        more = max(0, size - self.size) & ~3
+        for block in self.live:
+            if block.sizes:
+                _widen(block, end + more, self.live)
+        self._keep(max([block.at + block.size for block in self.live]))
+
+    def speed(self, op):
+        """How an operator's kernels run: 0 fast, 1 in less scratch, 2 plain."""
+        block = self.blocks.get(("scratch", op.index))
+        return (block.size < block.sizes[0]) + (block.size < block.sizes[1]) if block else 0
 
     def _gradient(self, t, now, size):
         if ("gradient", t) not in self.blocks:
@@ -418,11 +524,12 @@ class Tail:
         }
 
     def places(self):
-        """An int32 per tensor for tl_infer and tl_grad; those of the boundary are the caller's to set."""
+        """An int32 per tensor for tl_infer and tl_grad; those of the boundary are the caller's to set. Of scratch the
+        two low bits are a shift (kernels/program.h: tl_run)."""
         table = array("i", (-1 for _ in range(self.model.tensors)))
         for (kind, t), block in self.blocks.items():
             if kind in ("activation", "work"):
-                table[t] = block.at
+                table[t] = block.at + block.shift
         for t in self.changed:
             table[t] = self.kept.get(("copy", t), CHANGED)
         return table

@@ -58,7 +58,7 @@ def teach(model, samples, options):
     return fit(task, method, features, rows, options["on_step"])
 
 
-PLANNING = "tail", "augment", "explain", "tuning"
+PLANNING = "tail", "augment", "explain", "plan", "tuning", "selection"
 
 
 def training():

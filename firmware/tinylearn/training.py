@@ -16,8 +16,8 @@ from struct import pack_into
 import tl_infer
 import tl_train
 
-from .model import allocate, fail, often, unload
-from .support import ALL, FLASH, RAM, TRIAL, Layout, Support, free, looks, module, room, settled
+from .model import allocate, fail, often, scratch, unload
+from .support import ALL, FLASH, RAM, TRIAL, Kept, Layout, Support, free, looks, module, room, settled
 from .teaching import _add_own_classes, _new_head, choose, each, fit, forget_rows, held_out, length, possible, rows_of
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
@@ -283,21 +283,30 @@ _TOLD = "tinylearn: %s, so the network is trained: about %.0f s. time_budget= an
 def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
     """What is trained, or inspected before that, and where it lies. The code that finds it does not stay."""
     piece = None
+    _unload()  # what model.plan() has left
     for _ in range(PLANS):
-        fields = _plan(task, count, ways, inputs, look, inspect, piece)
-        for name in ("tuning", "holding", "filtering", "tail", "augment", "selection", "explain"):
-            unload(name)
-        gc.collect()
+        try:
+            fields = _plan(task, count, ways, inputs, look, inspect, piece)
+        finally:
+            _unload()
         layout, fields = Layout(settled(fields)), None
         if task.options["budget"] is not None or free() is None:
             break
         piece = largest_piece(layout.arena)
         if piece >= layout.arena:
             break
+        piece -= GAPS
     return layout
 
 
+def _unload():
+    for name in ("tuning", "holding", "filtering", "tail", "augment", "selection", "explain", "plan"):
+        unload(name)
+    gc.collect()
+
+
 PLANS = 3  # where what is free is not in one piece, and nobody has named a budget
+GAPS = 512  # bytes that a piece may be smaller by after the next plan
 
 
 def largest_piece(size):
@@ -420,7 +429,8 @@ def started(task, support, rows):
 def _train(task, support, rows):
     """(the head, steps that were made)"""
     model, layout = task.model, support.layout
-    before = [(t, bytes(model.tensor(t)[0])) for t in model.changed]
+    name = scratch(model.path or "tinylearn", model.mapped)[2] if layout.cache == FLASH else None
+    before = Kept(model, list(model.changed), name)
     changed = sorted(set(model.changed) | {t for t, _ in layout.trained})
     try:
         if model.in_place:
@@ -439,13 +449,16 @@ def _train(task, support, rows):
         support.close()
         if not model.in_place:
             model.change(changed)
-            _put(model, before)
-            _put(model, now)
+            before.put()
+            for t, content in now:
+                model.tensor(t)[0][ALL] = content
         model.head, model.held = head, task.held  # with the weights: whatever is raised from here on, they fit together
         return head, steps
     except BaseException:
         _bring_back(model, before)
         raise
+    finally:
+        before.close()
 
 
 def _taught(training, task, rows):
@@ -473,15 +486,10 @@ def _bring_back(model, before):
     """Weights as they were, though Ctrl-C may be pressed again meanwhile: terminals and tools send it twice."""
     while True:
         try:
-            model.change([t for t, _ in before])
-            return _put(model, before)
+            model.change(before.tensors)
+            return before.put()
         except KeyboardInterrupt:
             pass
-
-
-def _put(model, contents):
-    for t, content in contents:
-        model.tensor(t)[0][ALL] = content
 
 
 def _undo(training, before):
@@ -522,10 +530,18 @@ def _find_rate(training, before, changed):
     training.views, training.steps = training.support.views, 0
 
 
+def _best_weights(training):
+    """Room for the trained tensors, in parts; None where none is planned, or there is none in one piece."""
+    try:
+        return training.parts(allocate(training.layout.best, "the best weights")) if training.layout.best else None
+    except MemoryError:
+        return None
+
+
 def _steps(training, task):
     """Train until the loss has not fallen for a while. Leaves the weights of the lowest, and their features."""
     best, since, layout = None, 0, training.layout
-    weights = training.parts(allocate(layout.best, "the best weights")) if layout.best else None
+    weights = _best_weights(training)
     if layout.hold and layout.samples:
         from .continual import Hold
 
@@ -555,7 +571,7 @@ def _watched(training, task):
     """Train as long as those who watch gain from it. Leaves the weights of their lowest loss and all features; whether
     it has become lower at all."""
     layout, verdict, best, at = training.layout, task.verdict, None, 0
-    weights = training.parts(allocate(layout.best, "the best weights")) if layout.best else None
+    weights = _best_weights(training)
     training.keep_view()
     for step in range(layout.steps + 1):
         training.prototypes()

@@ -175,11 +175,13 @@ class Fit:
         slots = count * (1 + self.views)
         trained = sum([(model.nbytes(t) + 3) & ~3 for t in tail.trained])
         self.best = trained if keep_best else 0
-        again = sum([model.nbytes(t) for t in model.changed])  # what they are now, in case that something goes wrong
+        again = sum([model.nbytes(t) for t in model.changed]) if trained else 0  # as they are, if anything goes wrong
         self.arena = ((tail.size + count * n + 3) & ~3) + record * (slots if cache == RAM else 1)
         held = settings.held or (RAM if cache == RECOMPUTE else None)
         self.inputs = len(model.x) * (1 + (count if held == RAM else 0))
         self.flash = (slots * record if cache == FLASH else 0) + (count * len(model.x) if held == FLASH else 0)
+        if cache == FLASH:
+            self.flash, again = self.flash + again, 0
         self.head = ways * (6 * n + 17) + 4 * (n + 2 * ways) + 4 * ways * n  # and the sums that each step starts from
         self.choosing = ways * (6 * n + 17) + max(matrix_bytes(n, ways, count), training_bytes(n, ways, count) + 2 * n)
         if not trained:
@@ -214,6 +216,15 @@ class Fit:
     @property
     def seconds(self):
         return None if self.step is None else self.first + self.steps * self.step
+
+    def widen(self, more, times):
+        """Let kernels in little scratch have up to so many bytes more."""
+        before = self.tail.size
+        self.tail.widen(before + more)
+        self.arena += self.tail.size - before
+        self.bytes += self.tail.size - before
+        if times:
+            self.forecast(times)
 
     def layout(self):
         """The fields of a support.Layout."""
@@ -251,6 +262,7 @@ class Fit:
 # more than its operators do. Seconds of a record that goes to the flash, and of each of its bytes. Cycles until the
 # first sample, which Python plans and loads its code in, and of each value of a view.
 BACK, BACK_INPUT, BACK_WEIGHTS, WIDER = 0.2, 0.9, 2.0, 1.5
+SLOWER = 1, 1.4, 8  # by tail.Tail.speed
 AROUND, RECORD, RECORD_BYTE = 1.2, 3e-3, 13e-6
 PLANNING, VIEW = 250e6, 600
 
@@ -264,12 +276,19 @@ def _seconds(tail, times):
         if t and t.flags & WEIGHTS:
             outputs, inputs = op.chosen(t)
             part += BACK_WEIGHTS * outputs * inputs / (op.shape[0] * op.shape[2])
-        back += times[op.index] * (BACK + part * op.share * (WIDER if tail.width == 16 else 1))
+        part *= op.share * (WIDER if tail.width == 16 else 1) * SLOWER[tail.speed(op)]
+        back += times[op.index] * (BACK + part)
     return sum(times[: tail.first]), sum(times[tail.first : tail.end]), back
 
 
+FAST, NARROW, PLAIN = 0, 1, 2  # kernels: in all the scratch they can use, in what is left over, or in hardly any
+
+
 class Budgets:
-    """What fits into RAM, flash and time. Where nothing did: what the least would have taken."""
+    """What fits into RAM, flash and time. Where nothing did: what the least would have taken.
+
+    slowest: how slow kernels may become, so that there is room for what is trained
+    """
 
     def __init__(self, model, count, ways, settings, available=None, times=None):
         self.model, self.count, self.ways, self.settings, self.times = model, count, ways, settings, times
@@ -279,16 +298,45 @@ class Budgets:
         if times is None and settings.time_budget is not None:
             self.times = operator_seconds(model)
         self.least = self.arena = self.quickest = None
+        self.slowest = FAST
+
+    def search(self, look, slowest):
+        """What look() finds with the fastest kernels for which it finds something, from `slowest` on; or None."""
+        for self.slowest in range(slowest, PLAIN + 1):
+            found = look()
+            if found or self.quickest is not None:
+                return found
+        return None
 
     def fit(self, choice, width, hurry=True):
         """The Fit of a choice, kept in the best way that there is room for, or None. hurry: in fewer steps, if need
         be."""
         tail = _tail(self.model, choice, width, self.settings)
-        for cache, keep_best in _ways_to_keep(self.settings, tail, self.count):
-            fit = Fit(self.model, tail, self.count, self.ways, cache, self.settings, keep_best, self.times)
-            if self.in_memory(fit) and self._in_time(fit, hurry):
-                return fit
+        return self.first(
+            tail, lambda: _ways_to_keep(self.settings, tail, self.count), lambda fit: self._in_time(fit, hurry)
+        )
+
+    def first(self, tail, ways, in_time):
+        """The Fit of the first of the ways to keep samples that there is room and time for, or None."""
+        for speed in range(self.slowest + 1):
+            if speed:
+                tail.narrow(speed == PLAIN)
+            room = False
+            for cache, keep_best in ways():
+                fit = Fit(self.model, tail, self.count, self.ways, cache, self.settings, keep_best, self.times)
+                if self.in_memory(fit):
+                    if in_time(fit):
+                        if speed:
+                            fit.widen(self._left_over(fit), self.times)
+                        return fit
+                    room = True
+            if room:
+                break
         return None
+
+    def _left_over(self, fit):
+        limits = (self.bytes, fit.bytes), (self.settings.piece, fit.arena)
+        return min([limit - taken for limit, taken in limits if limit is not None])
 
     def in_memory(self, fit):
         if self.least is None or fit.bytes < self.least:
@@ -353,11 +401,12 @@ def find(model, method, count, ways, settings, available=None, times=None, look=
         if not look and settings.looks:  # a forecast
             settings.held = FLASH if settings.cache is None and scarce(model, count, budgets.bytes) else RAM
             first = find_inspected(model, count, ways, settings, available, budgets.times)
-        found = select(budgets, look or stand_in(model, settings, first))
+        look = look or stand_in(model, settings, first)
+        found = budgets.search(lambda: select(budgets, look), NARROW)
         if found and first:
             found.bytes = max(found.bytes, first.bytes)
     else:
-        found = _most(budgets, method)
+        found = budgets.search(lambda: _most(budgets, method), FAST)
     if found and settings.filter and not found.tail.filtered:
         from .filtering import NOTHING
 
@@ -382,14 +431,20 @@ def _most(budgets, method):
 def find_inspected(model, count, ways, settings, available=None, times=None):
     """The Fit of one pass over the samples that inspects as many of the last layers as there is room for."""
     budgets, layers = Budgets(model, count, ways, settings, available), inspected(model, settings)
-    for k in range(len(layers), 0, -1):
-        choice = {op.index: Trained(FISHER, axis_of(op, settings), 0, 0, None) for op in layers[:k]}
-        tail = Tail(model, choice, settings.width)
-        found = Fit(model, tail, count, ways, RECOMPUTE, settings, False, times)
-        found.steps = 1
-        if budgets.in_memory(found):
-            return found
-    return budgets.refuse("tinytrain")
+
+    def most():
+        for k in range(len(layers), 0, -1):
+            choice = {op.index: Trained(FISHER, axis_of(op, settings), 0, 0, None) for op in layers[:k]}
+            found = budgets.first(Tail(model, choice, settings.width), lambda: ((RECOMPUTE, False),), lambda fit: True)
+            if found:
+                return found
+        return None
+
+    found = budgets.search(most, NARROW) or budgets.refuse("tinytrain")
+    found.steps = 1
+    if times:
+        found.forecast(times)
+    return found
 
 
 def inspected(model, settings):

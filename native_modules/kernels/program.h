@@ -127,9 +127,10 @@ tl_status_t tl_check(const void *model, size_t length);
 enum { TL_AS_IT_CAME = -1, TL_CHANGED = -2 };
 
 // Runs operators first .. last-1. places: none, or one int32 per tensor: TL_AS_IT_CAME, TL_CHANGED, else an offset in
-// the arena. masks: none, or one int32 per operator: -1, or the offset in the arena where it leaves its clip bits: bit
-// i of byte i / 8 is 1 where output i lies strictly inside the clamp. Every tensor, place and geometry it uses is
-// checked again, so that a wrong argument or an unchecked file gives a status.
+// the arena; of scratch, 1, 2 or 3 above a multiple of 4: there are but a half, a quarter, an eighth of its bytes.
+// masks: none, or one int32 per operator: -1, or the offset in the arena where it leaves its clip bits: bit i of byte i
+// / 8 is 1 where output i lies strictly inside the clamp. Every tensor, place and geometry it uses is checked again, so
+// that a wrong argument or an unchecked file gives a status.
 tl_status_t tl_run(
     const void *model, size_t length, tl_span_t arena, int32_t first, int32_t last, tl_span_t places, tl_span_t masks);
 

@@ -89,11 +89,14 @@ static bool is_changed(const tl_program_t *p, uint32_t index) {
 tl_status_t tl_find_tensor(const tl_program_t *p, uint32_t index, tl_span_t *span) {
     const tl_tensor_t *t = &p->tensors[index];
     bool moved = p->places && p->places[index] >= 0;
-    uint32_t place = moved ? (uint32_t)p->places[index] : t->place;
+    uint32_t place = moved ? (uint32_t)p->places[index] : t->place, size = t->bytes;
     if (t->type > TL_RAW || t->region > TL_IN_ARENA) {
         return TL_E_TYPE;
     }
-    if (t->type != TL_RAW) {
+    if (t->type == TL_RAW && moved) { // less scratch does, too
+        size >>= place & 3;
+        place &= ~3u;
+    } else if (t->type != TL_RAW) {
         uint32_t bytes = t->type == TL_INT32 ? 4 : 1;
         for (int i = 0; i < 4; i++) {
             bytes = tl_times(bytes, t->shape[i]);
@@ -103,11 +106,11 @@ tl_status_t tl_find_tensor(const tl_program_t *p, uint32_t index, tl_span_t *spa
         }
     }
     bool in_arena = moved || t->region == TL_IN_ARENA;
-    if (!tl_inside(in_arena ? (tl_extent_t){0, p->arena_length} : p->data, place, t->bytes)) {
+    if (!tl_inside(in_arena ? (tl_extent_t){0, p->arena_length} : p->data, place, size)) {
         return TL_E_PLACE;
     }
     span->at = (in_arena ? p->arena : (uint8_t *)p->base) + place;
-    span->bytes = t->bytes;
+    span->bytes = size;
     return TL_OK;
 }
 

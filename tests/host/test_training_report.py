@@ -124,9 +124,9 @@ def test_the_page_draws_every_block_and_needs_nothing_else(tmp_path):
 @pytest.mark.parametrize("method", METHODS)
 def test_what_does_not_fit_is_refused_with_the_numbers(method, tmp_path):
     out = tmp_path / "o.tlm"
-    result = tinylearn("partition", GLYPH, "--board", "pico", "--ram", "20K", "--method", method, "-o", out)
+    result = tinylearn("partition", GLYPH, "--board", "pico", "--ram", "12K", "--method", method, "-o", out)
     assert result.exit_code == errors.NOT_ENOUGH_RAM
-    assert "glyph: method" in result.stderr and "budget is 20480" in result.stderr
+    assert "glyph: method" in result.stderr and "budget is 12288" in result.stderr
     assert not out.exists()
 
 
@@ -135,9 +135,9 @@ def test_a_model_that_no_scheme_fits_is_refused_with_the_numbers(tmp_path):
     tlm.save(partition.with_schemes(tlm.read(GLYPH), []), bare)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(partition, "prepare", lambda model: model)  # as if its features were too many for any
-        result = tinylearn("partition", bare, "--board", "pico", "--ram", "20K")
+        result = tinylearn("partition", bare, "--board", "pico", "--ram", "12K")
     assert result.exit_code == errors.NOT_ENOUGH_RAM
-    assert "at least" in result.stderr and "budget is 20480" in result.stderr
+    assert "at least" in result.stderr and "budget is 12288" in result.stderr
 
 
 @pytest.mark.parametrize(
