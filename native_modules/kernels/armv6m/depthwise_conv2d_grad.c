@@ -161,8 +161,8 @@ ALONE void pair_x(const tl_window_t *g, const int8_t *x, int32_t top, int32_t ro
         const tl_m0_pair_rows_t d = {.values = n,
             .step = c << half,
             .zero = g->x_zero,
-            .to_skip = 4 * (width - ((n + before) << half)),
-            .from_skip = (g->in_w - (n << half)) * c,
+            .to_row = 4 * width,
+            .from_row = g->in_w * c,
             .rows = end - first,
             .before = before,
             .to_step = 4 << half};
@@ -180,16 +180,13 @@ ALONE int32_t add_pairs(
     const int32_t parts = together ? 1 : rows, n = together ? rows * g->out_w : g->out_w;
     const tl_m0_pairs_t d = {4 * words, rows, 4 * g->stride_h * width - words * 8 * g->stride_w, 8 * g->stride_w};
     uint32_t *gradients = (uint32_t *)x - words * rows, *end = gradients;
-    int32_t total = 0, some[3];
+    int32_t total = 0;
     for (int32_t i = 0; i < parts; i++, at += n * g->out_c) {
         end += together ? words * rows : words;
         total += tl_m0_pack_gradients(dy, at, g->out_c, n, end);
     }
-    for (int32_t tap_row = 0; tap_row < g->k_h; tap_row++, x += g->dilation_h * width) {
-        tl_m0_pair_taps(x, gradients, &d, some);
-        for (int32_t i = 0; i < 3; i++) {
-            *sums++ += some[i];
-        }
+    for (int32_t tap_row = 0; tap_row < g->k_h; tap_row++, x += g->dilation_h * width, sums += 3) {
+        tl_m0_pair_taps(x, gradients, &d, sums);
     }
     return total;
 }
@@ -197,8 +194,6 @@ ALONE int32_t add_pairs(
 bool tl_m0_depthwise_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, int32_t *scratch, int32_t bytes) {
     const int32_t taps = g->k_h * g->k_w, wide = tl_is_wide(dy->width);
-    const tl_m0_pack_t pack = {4, g->out_c << wide, wide ? TL_M0_HALVES : TL_M0_BYTES, 0};
-    const char *from = (const char *)dy->at + (o << wide);
     const bool pairs = pairs_up(g, dy);
     int32_t rows = tl_grad_taps_rows(g, bytes), *gradients = scratch + taps, total = 0;
     if (rows == 0) {
@@ -206,18 +201,21 @@ bool tl_m0_depthwise_grad_weight(
     }
     tl_clear(scratch, taps);
     x += g->out_c == g->in_c ? o : tl_quotient(o, tl_quotient(g->out_c, g->in_c));
-    for (int32_t oy = 0; oy < g->out_h; oy += rows) {
+    for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy += rows, top += rows * g->stride_h) {
         rows = tl_least(rows, g->out_h - oy);
         const int32_t n = rows * g->out_w, high = (rows - 1) * g->stride_h + (g->k_h - 1) * g->dilation_h + 1;
+        int32_t *image = gradients + n;
         if (pairs) {
-            pair_x(g, x, oy * g->stride_h - g->pad_top, high, (uint32_t *)gradients + n);
-            total += add_pairs(g, dy, oy * g->out_w * g->out_c + o, rows, (uint32_t *)gradients + n, scratch);
-            continue;
+            pair_x(g, x, top, high, (uint32_t *)image);
+            total += add_pairs(g, dy, o, rows, (uint32_t *)image, scratch);
+        } else {
+            const tl_m0_pack_t pack = {4, g->out_c << wide, wide ? TL_M0_HALVES : TL_M0_BYTES, 0};
+            const char *from = (const char *)dy->at + (o << wide);
+            total += (int32_t)tl_m0_pack((uint32_t *)gradients, from, (uint32_t)n, &pack);
+            unpack_x(g, x, top, high, image);
+            add_taps(g, image, gradients, rows, scratch);
         }
-        total += (int32_t)tl_m0_pack((uint32_t *)gradients, from, (uint32_t)n, &pack);
-        unpack_x(g, x, oy * g->stride_h - g->pad_top, high, gradients + n);
-        add_taps(g, gradients + n, gradients, rows, scratch);
-        from += n * pack.from_step;
+        o += n * g->out_c;
     }
     for (int32_t i = 0; i < taps && pairs; i++) {
         scratch[i] -= g->x_zero * total;

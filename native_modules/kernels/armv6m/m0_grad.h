@@ -57,9 +57,9 @@ void tl_m0_pair_fours(uint32_t *to, const int8_t *from, uint32_t words, int32_t 
 void tl_m0_byte_fours(uint32_t *to, const int8_t *from, uint32_t words, int32_t step);
 
 typedef struct {
-    int32_t values, step;       // of a row, bytes from one to the next
-    int32_t zero;               // stands behind the last one and, where `before` is set, before the first
-    int32_t to_skip, from_skip; // bytes from behind a row to the next
+    int32_t values, step;     // of a row, bytes from one to the next
+    int32_t zero;             // stands behind the last one and, where `before` is set, before the first
+    int32_t to_row, from_row; // bytes from row to row
     int32_t rows, before;
     int32_t to_step; // bytes from word to word
 } tl_m0_pair_rows_t;
@@ -129,8 +129,8 @@ typedef struct {
     int32_t next;          // bytes from x of one pair to the next one's
 } tl_m0_pairs_t;
 
-// The same for three neighbouring taps, of pairs. gradients: the first in the high half; x: each value with the one
-// that the next gradient meets in the high half
+// Adds the same for three neighbouring taps, of pairs. gradients: the first in the high half; x: each value with the
+// one that the next gradient meets in the high half
 void tl_m0_pair_taps(const uint32_t *x, const uint32_t *gradients, const tl_m0_pairs_t *d, int32_t sums[3]);
 
 // ---- update.S -------------------------------------------------------------------------------------------------------

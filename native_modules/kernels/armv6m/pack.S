@@ -123,19 +123,12 @@ done:
     pop {r4-r7, pc}
 
     .equ ZERO, 8 // of tl_m0_pair_rows_t
-    .equ TO_SKIP, 12
-    .equ FROM_SKIP, 16
+    .equ TO_ROW, 12
+    .equ FROM_ROW, 16
     .equ ROWS, 20
     .equ BEFORE, 24
     .equ TO_STEP, 28
     // r2 values left, r3 step, r5 the value before, r6 the value, r8 step of words, r12 rows left, lr d
-    .macro VALUES label
-\label:
-    ldrsb r6, [r1, r7]
-    adds r1, r1, r3
-    lsls r4, r6, #16
-    adds r5, r5, r4
-    .endm
     .section .text.tl_m0_pair_rows, "ax"
     .balign 4
     .global tl_m0_pair_rows
@@ -151,6 +144,7 @@ tl_m0_pair_rows:
     mov r8, r4
     movs r7, #0
 row:
+    push {r0, r1}
     mov r4, lr
     ldmia r4!, {r2, r3, r5}
     ldr r4, [r4, #BEFORE - ZERO - 4]
@@ -160,30 +154,24 @@ row:
     adds r1, r1, r3
     subs r2, r2, #1
     beq 2f
-1:  mov r4, r8
-    cmp r4, #4
-    beq value
-    VALUES apart
+1:  ldrsb r6, [r1, r7]
+    adds r1, r1, r3
+    lsls r4, r6, #16
+    adds r5, r5, r4
     str r5, [r0]
     add r0, r8
     movs r5, r6
     subs r2, r2, #1
-    bne apart
-    b 2f
-    VALUES value
-    stmia r0!, {r5}
-    movs r5, r6
-    subs r2, r2, #1
-    bne value
+    bne 1b
 2:  mov r4, lr
     ldr r6, [r4, #ZERO]
     lsls r6, r6, #16
     adds r5, r5, r6
     str r5, [r0]
-    add r0, r8
-    ldr r6, [r4, #TO_SKIP]
+    pop {r0, r1}
+    ldr r6, [r4, #TO_ROW]
     adds r0, r0, r6
-    ldr r6, [r4, #FROM_SKIP]
+    ldr r6, [r4, #FROM_ROW]
     adds r1, r1, r6
     mov r6, r12
     subs r6, r6, #1

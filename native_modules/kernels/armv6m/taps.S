@@ -72,9 +72,9 @@ tl_m0_pair_taps: // r0 x, r1 gradients, r2-r4 sums
     mov r9, r4
     mov r10, r5
     mov r11, r6
-    movs r2, #0
-    movs r3, #0
-    movs r4, #0
+    ldr r4, [sp]
+    ldmia r4!, {r2, r3}
+    ldr r4, [r4]
 pair_row:
     mov r7, r8
     adds r7, r7, r1
