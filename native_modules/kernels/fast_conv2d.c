@@ -79,10 +79,13 @@ enum { FAR = 1 << 30 };
 
 static void rescale(const conv_t *c, int32_t o, int32_t *start, tl_requant_t *to) {
     const int32_t mult = c->mult[o], shift = c->shift[o], lift = tl_lift(shift);
-    const bool fits = (uint32_t)(shift + 13) < 13 || (shift == 0 && (mult & 3) == 0 && mult < 1 << 30);
     tl_requant(to, (uint32_t)mult, shift, c->g->y_zero);
     *start += lift;
-    if (!c->small && (!fits || lift + c->chain.reach != TL_LIFT)) {
+    if (c->small) {
+        return;
+    }
+    const bool fits = shift ? shift < 0 && shift >= -13 : (mult & 3) == 0 && mult < 1 << 30;
+    if (!fits || lift + c->chain.reach != TL_LIFT) {
         to->low = (uint32_t)*start - FAR;
         to->shift = 0;
         *start = FAR;
@@ -106,26 +109,28 @@ static void rescale(const conv_t *c, int32_t o, int32_t *start, tl_requant_t *to
 }
 #endif
 
-// Fills the panel, and the sums that its channels begin with.
+// Fills the panel, and the sums that its channels begin with. Beyond the last channel anything will do.
 ALONE void pack(const conv_t *c) {
     const int8_t *w = c->w + c->o * c->k;
     uint32_t *p = c->panel;
     for (int32_t i = 0; i < c->n; i++) {
         c->start[i] = c->b ? c->b[c->o + i] : 0;
     }
-    for (int32_t first = 0; first < c->groups; first += GROUPS) {
-        bool last = first + GROUPS >= c->groups;
-        int32_t taps = last ? c->k - 4 * first : 4 * GROUPS;
+    for (int32_t left = c->groups; left > 0; left -= GROUPS, w += 4 * GROUPS) {
+        const int32_t taps = left > GROUPS ? 4 * GROUPS : c->k - 4 * (c->groups - left);
+        const uint32_t words = left > GROUPS ? TL_CHUNK : c->last;
         for (int32_t quad = 0; quad < c->n; quad += 4) {
-            tl_requant_t *requant = (tl_requant_t *)(p + 4 * (last ? c->last : TL_CHUNK));
-            for (int32_t j = quad; j < quad + 4; j++, p++) {
-                int32_t i = j < c->n ? j : quad; // beyond the last channel anything will do
-                c->start[j] -= c->g->x_zero * tl_pack_row(w + i * c->k + 4 * first, taps, p);
+            const int32_t rows = c->n - quad < 4 ? c->n - quad : 4;
+            tl_pack_rows_t d = {rows, c->k, c->g->x_zero, c->start + quad};
+            tl_pack_rows(w + quad * c->k, taps, p, &d);
+            p += 4 * words; // over the half of an odd last pair
+            if (left <= GROUPS && c->raw != TL_RAW) {
+                tl_requant_t *requant = (tl_requant_t *)p;
+                for (int32_t j = 0; j < rows; j++) {
+                    rescale(c, c->o + quad + j, c->start + quad + j, requant + j);
+                }
+                p = (uint32_t *)(requant + 4);
             }
-            for (int32_t j = quad; j < quad + 4 && last && c->raw != TL_RAW; j++) { // over the half of an odd last pair
-                rescale(c, c->o + (j < c->n ? j : quad), c->start + j, requant++);
-            }
-            p = (uint32_t *)requant;
         }
     }
 }

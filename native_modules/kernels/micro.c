@@ -60,7 +60,8 @@ void tl_dot4(const int8_t *x, uint32_t words, const uint32_t *panel, const tl_do
 }
 #endif
 
-int32_t tl_pack_row(const int8_t *w, int32_t n, uint32_t *p) {
+// One row; gives its sum.
+static int32_t pack_row(const int8_t *w, int32_t n, uint32_t *p) {
     uint32_t sums = 0;
     int32_t groups = 0;
     for (; n > 0; n -= 4, w += 4, p += 8, groups++) {
@@ -79,6 +80,12 @@ int32_t tl_pack_row(const int8_t *w, int32_t n, uint32_t *p) {
         sums += even + odd;
     }
     return (int32_t)((sums & 0xffff) + (sums >> 16)) - 4 * 128 * groups;
+}
+
+void tl_pack_rows(const int8_t *w, int32_t n, uint32_t *p, tl_pack_rows_t *d) {
+    for (int32_t i = d->rows; i > 0; i--, w += d->step) {
+        *d->start++ -= d->zero * pack_row(w, n, p++);
+    }
 }
 
 // Three neighbouring pixels, and what a kernel row makes of them

@@ -134,8 +134,15 @@ void tl_dot4(const int8_t *x, uint32_t words, const uint32_t *panel, const tl_do
 void tl_dot4_beyond(const tl_dot4_t *d, int8_t *y, const int32_t sums[4], const tl_requant_t requant[4]);
 #endif
 
-// n > 0 weights of one row into a panel as above, from p on: every fourth word; 2 * TL_CHUNK at most. Gives their sum.
-int32_t tl_pack_row(const int8_t *w, int32_t n, uint32_t *p);
+// n > 0 weights of each of up to four rows into a panel as above, from p on: every fourth word; 2 * TL_CHUNK at most.
+typedef struct {
+    int32_t rows;
+    int32_t step;   // bytes from row to row
+    int32_t zero;   // times each row's sum, it is taken off
+    int32_t *start; // what that row begins with; used up
+} tl_pack_rows_t;
+
+void tl_pack_rows(const int8_t *w, int32_t n, uint32_t *p, tl_pack_rows_t *d);
 
 // Depthwise 3x3, stride 1, one pixel of padding left and right: down each column of one channel, straight on NHWC.
 // Each input row meets three outputs at once: it ends one (kernel row 2), continues one (row 1) and begins one (row 0).

@@ -1,6 +1,6 @@
-// One row of weights into a panel: micro.h says how, and what the arguments are.
+// Up to four rows of weights into a panel: micro.h says how, and what the arguments are.
 // r0 w, r1 weights left, r2 p, r3 what is left of the word before, r4 four weights, r6 sign flip, r7 lane mask, lr sums,
-// r8 -(128, 128), r9 weights in r3 to begin with, r10 and r11 bits that a row begins and ends with in its words
+// r8 -(128, 128), r12 rows left, r9 weights in r3 to begin with, r10 and r11 bits that a row begins and ends with in its words
 #ifdef __ARM_ARCH_6M__
 #include "armv6m/m0.inc"
 
@@ -20,17 +20,26 @@
     adds r2, #32
     .endm
 
-    .section .text.tl_pack_row, "ax"
+    .equ W, 0
+    .equ WEIGHTS, 4
+    .equ PANEL, 8
+    .equ D, 12
+    .equ STEP, 4 // of tl_pack_rows_t
+
+    .section .text.tl_pack_rows, "ax"
     .balign 4
-    .global tl_pack_row
+    .global tl_pack_rows
     .thumb_func
-tl_pack_row:
+tl_pack_rows:
     SAVE
-    push {r2}
-    ldr r6, bytes_80
+    push {r0-r3}
+    ldr r4, [r3]
+    mov r12, r4
     ldr r7, lanes_ff
-    ldr r3, minus_80
-    mov r8, r3
+    ldr r4, minus_80
+    mov r8, r4
+row:
+    ldr r6, bytes_80
     movs r3, #0
     mov lr, r3
     movs r4, #3
@@ -77,14 +86,35 @@ apart: // r4 bytes before the row in its first word
     cmp r1, #0
     bgt 3b
 done:
-    pop {r0} // 128 for each weight
-    subs r0, r0, r2
-    lsls r0, r0, #4
+    ldr r0, [sp, #PANEL]
+    subs r2, r0, r2 // 128 for each weight
+    lsls r2, r2, #4
+    adds r0, r0, #4
+    str r0, [sp, #PANEL]
     mov r1, lr
-    lsrs r2, r1, #16
+    lsrs r4, r1, #16
     uxth r1, r1
+    adds r2, r2, r1
+    adds r2, r2, r4
+    ldr r6, [sp, #D]
+    adds r6, #STEP
+    ldmia r6!, {r1, r3}
+    ldr r5, [r6]
+    muls r2, r3, r2
+    ldr r4, [r5]
+    subs r4, r4, r2
+    stmia r5!, {r4}
+    str r5, [r6]
+    ldr r0, [sp, #W]
     adds r0, r0, r1
-    adds r0, r0, r2
+    str r0, [sp, #W]
+    ldr r1, [sp, #WEIGHTS]
+    ldr r2, [sp, #PANEL]
+    mov r4, r12
+    subs r4, r4, #1
+    mov r12, r4
+    bne row
+    add sp, #16
     RESTORE
     .balign 4
 bytes_80:
