@@ -2,19 +2,22 @@
 
 #include "gradient.h"
 
-// On the Cortex-M0+ the loops are assembly, armv6m/elements.S: all of them, or for shifts to the right, where the value
-// and half of what is cut fit an int32. Of tl_narrow they do, since what it gives fits its width.
+// On the Cortex-M0+ the loops are assembly, armv6m/elements.S, which adds half of what is cut before it shifts.
 #ifdef __ARM_ARCH_6M__
 void tl_m0_scale_apart(void *at, const void *end, int32_t step, int32_t width, const tl_through_t *through);
 void tl_m0_narrow(void *at, const void *end, const int32_t *from, int32_t width, const tl_through_t *through);
-#define FAST(least, call)                                                                                              \
-    if (through->by < 0 && through->by >= (least)) {                                                                   \
-        call;                                                                                                          \
-        return;                                                                                                        \
-    }
-#else
-#define FAST(least, call)
 
+void tl_scale_apart(void *at, const void *end, int32_t step, int32_t width, const tl_through_t *through) {
+    tl_through_t t = *through;
+    if (t.by < -30) { // of products below 2^30 nothing is left
+        t.mantissa = t.by = 0;
+    } else if (t.by > 0) { // at most 14, or all are 0
+        t.mantissa <<= t.by & 15;
+        t.by = 0;
+    }
+    tl_m0_scale_apart(at, end, step, width, &t);
+}
+#else
 int32_t tl_top_bits(const int32_t *v, const int32_t *end, int32_t off) {
     uint32_t any = 0;
     while (v < end) {
@@ -56,17 +59,23 @@ static void put(void *at, int32_t width, int32_t v, int32_t limit) {
     }
 }
 
+#ifndef __ARM_ARCH_6M__
 void tl_scale_apart(void *at, const void *end, int32_t step, int32_t width, const tl_through_t *through) {
-    FAST(-30, tl_m0_scale_apart(at, end, step, width, through))
     const tl_through_t t = *through;
     for (char *g = at; g != end; g += step) {
         put(g, width, tl_shift(tl_grad_value(g, width, 0) * t.mantissa, t.by), t.limit);
     }
 }
+#endif
 
 void tl_narrow(void *at, const void *end, const int32_t *from, int32_t width, const tl_through_t *through) {
-    FAST(tl_is_wide(width) ? -15 : -23, tl_m0_narrow(at, end, from, width, through))
     const tl_through_t t = *through;
+#ifdef __ARM_ARCH_6M__
+    if (t.by < 0 && t.by >= (tl_is_wide(width) ? -15 : -23)) { // what fits its width after that is below 2^30
+        tl_m0_narrow(at, end, from, width, through);
+        return;
+    }
+#endif
     for (char *g = at; g != end; g += width / 8) {
         put(g, width, tl_shift(*from++, t.by), t.limit);
     }

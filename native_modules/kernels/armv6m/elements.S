@@ -178,30 +178,23 @@ beyond_\n:
     .macro ONE store, size, i
     ldmia r2!, {r6}
     SHIFT \store\()_\i
-    \store r6, [r0, #\size * (\i % 4)]
+    \store r6, [r0, #\size * (\i % 2)]
     .endm
-    .macro NARROW store, size // four by four, as long as there are
-    movs r4, #4 * \size
+    .macro NARROW store, size // two by two, as long as there are
     b 2f
 1:  ONE \store, \size, 0
     ONE \store, \size, 1
-    ONE \store, \size, 2
-    ONE \store, \size, 3
-    adds r0, r0, r4
-2:  adds r7, r0, r4
+    adds r0, #2 * \size
+2:  adds r7, r0, #2 * \size
     cmp r7, r9
     bls 1b
-    b 4f
-3:  ONE \store, \size, 4
-    adds r0, #\size
-4:  cmp r0, r9
-    bne 3b
-    b scaled
+    cmp r0, r9
+    beq 3f
+    ONE \store, \size, 2
+3:  b scaled
     LIMIT \store\()_0
     LIMIT \store\()_1
     LIMIT \store\()_2
-    LIMIT \store\()_3
-    LIMIT \store\()_4
     .endm
     .macro THROUGH // r4 mantissa, r3 shift, r5 limit, r8 twice as much, r9 end, r12 half; r1 0
     push {r4-r7, lr}

@@ -149,20 +149,14 @@ tl_m0_update_sums:
     b 9b
     .subsection 0
     .endm
-    subs r7, #12 // less than sixteen bytes left: one by one
-    b 2f
+    lsls r5, r5, #31
+    bne second // their number is odd
 sum:
     SUM
+second:
     SUM
-    SUM
-    SUM
-2:  cmp r1, r7
-    bcc sum
-    adds r7, #12
-    b 4f
-3:  SUM
-4:  cmp r1, r7
-    bne 3b
+    cmp r1, r7
+    bne sum
     add sp, #4
     RESTORE
 move_sum:
