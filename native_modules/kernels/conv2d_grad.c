@@ -3,6 +3,7 @@
 //     dw[o, t, i] = sum_p G[p, o] * (x[p + t, i] - x zero)
 // Depthwise: output channel o has only input channel o / multiplier.
 
+#include "elements.h"
 #include "gradient.h"
 #include "window.h"
 
@@ -10,9 +11,7 @@ void tl_grad_input(const tl_back_t *back, tl_scatter_t *scatter, tl_rows_t *dx, 
     const tl_window_t *g = back->g;
     const int32_t n = g->in_w * g->in_c;
     for (int32_t y = 0; y < g->in_h; y++) {
-        for (int32_t i = 0; i < n; i++) {
-            row[i] = 0;
-        }
+        tl_clear(row, n);
         for (int32_t tap = 0, top = y + g->pad_top; tap < g->k_h && top >= 0; tap++, top -= g->dilation_h) {
             const int32_t oy = (int32_t)((uint32_t)top / (uint32_t)g->stride_h);
             if (oy < g->out_h && oy * g->stride_h == top) {
@@ -83,23 +82,23 @@ void tl_depthwise_conv2d_scatter(const tl_back_t *back, int32_t y, int32_t oy, i
 
 // One tap: sum[i] += v * (x[channel i] - zero)
 static inline void add_tap(const tl_channels_t *in, const int8_t *x, int32_t v, int32_t zero, int32_t *sum) {
-    if (in->list) {
-        for (int32_t i = 0; i < in->count; i++) {
-            sum[i] += v * (x[in->list[i]] - zero);
-        }
-    } else {
+#ifndef __ARM_ARCH_6M__ // where fast kernels have the speed, and code is RAM
+    if (!in->list) {
         x += in->first;
         for (int32_t i = 0; i < in->count; i++) {
             sum[i] += v * (x[i] - zero);
         }
+        return;
+    }
+#endif
+    for (int32_t i = 0; i < in->count; i++) {
+        sum[i] += v * (x[tl_channel_at(in, i)] - zero);
     }
 }
 
 void tl_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, const tl_channels_t *in, int32_t *sum) {
-    for (int32_t i = g->k_h * g->k_w * in->count; i > 0; i--) {
-        sum[i - 1] = 0;
-    }
+    tl_clear(sum, g->k_h * g->k_w * in->count);
     const int32_t next_row = g->dilation_h * g->in_w * g->in_c, next = g->dilation_w * g->in_c;
     for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy++, top += g->stride_h) {
         const tl_taps_t rows = tl_taps(top, g->in_h, g->k_h, g->dilation_h);

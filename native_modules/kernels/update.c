@@ -10,27 +10,23 @@
 #define SIGN 0x80000000u // of a word
 #define FARTHEST 32767u
 
-// v * 2^by, |v| < 2^30: to an integer at random, within +-limit
-static int32_t round_randomly(tl_update_t *u, int32_t v, int32_t by, int32_t limit) {
-    if (by < -30) { // a bit of 2^-30 is enough of a chance
-        v = tl_shift(v, by + 30 < -31 ? -32 : by + 30);
-        by = -30;
-    }
-    if (v == 0) {
-        return 0;
-    }
-    if (by < 0) {
-        v = (v + (int32_t)(tl_random(&u->random) >> (32 + by))) >> -by;
-    } else if (by > 30 || tl_size(v) > (uint32_t)limit >> by) {
-        return v < 0 ? -limit : limit;
-    } else {
-        v = v * (1 << by);
-    }
+static int32_t within(int32_t v, int32_t limit) {
     return v > limit ? limit : v < -limit ? -limit : v;
 }
 
-static int32_t within(int32_t v, int32_t limit) {
-    return v > limit ? limit : v < -limit ? -limit : v;
+// v * 2^by, |v| < 2^30: to an integer at random, within +-limit
+static int32_t round_randomly(tl_update_t *u, int32_t v, int32_t by, int32_t limit) {
+    if (by < -30) { // a bit of 2^-30 is enough of a chance
+        v = tl_shift(v, by + 30);
+        by = -30;
+    }
+    if (by < 0) {
+        v = v ? (v + (int32_t)(tl_random(&u->random) >> (32 + by))) >> -by : 0;
+    } else {
+        by = by > 30 ? 30 : by;
+        v = tl_size(v) > (uint32_t)limit >> by ? (v < 0 ? -limit : limit) : v * (1 << by);
+    }
+    return within(v, limit);
 }
 
 // How far the weight goes, from a step with 8 fractional bits
