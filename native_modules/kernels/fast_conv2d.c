@@ -226,7 +226,9 @@ bool tl_fast_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, cons
         c.chain.quads = (uint32_t)(c.n + 3) / 4;
         c.chain.start = c.start;
         c.simple = c.raw != TL_RAW && (c.n & 3) == 0 && c.groups <= GROUPS;
-        pack(&c);
+        if (!work->packed || c.n < g->out_c) {
+            pack(&c);
+        }
         one_panel(&c, x, y + c.o);
     }
     tl_fast_clamp(g, y);

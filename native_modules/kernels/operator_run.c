@@ -26,7 +26,8 @@ void tl_call_run(const tl_call_t *call) {
     const int8_t *x = span[TL_X].at, *x2 = span[TL_X2].at, *w = span[TL_W].at;
     const int32_t *b = span[TL_B].at, *mult = span[TL_REQUANT].at;
     int8_t *y = span[TL_Y].at;
-    tl_work_t work = {call->variant, span[TL_SCRATCH].at, (uint32_t)span[TL_SCRATCH].bytes, span[TL_START].at, NULL};
+    tl_work_t work = {
+        call->variant, span[TL_SCRATCH].at, (uint32_t)span[TL_SCRATCH].bytes, call->packed, span[TL_START].at, NULL};
     if (call->changed && call->code <= TL_DEPTHWISE_CONV2D && work.variant == TL_FAST_SMALL && !is_small(call)) {
         work.variant = TL_FAST;
     }

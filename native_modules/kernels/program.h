@@ -82,6 +82,7 @@ enum { TL_X, TL_X2, TL_W, TL_B, TL_REQUANT, TL_Y, TL_SCRATCH, TL_SPANS, TL_START
 typedef struct {
     int32_t code, variant;
     bool changed; // w or b are not those in the file
+    bool packed;  // the scratch is as the last run left it: TL_PACKED
     union {
         int32_t fields[TL_MAX_FIELDS];
         tl_window_t window;
@@ -125,6 +126,10 @@ tl_status_t tl_check(const void *model, size_t length);
 
 // What places says of a tensor that lies where its record says, and has, or has not, other values than it came with.
 enum { TL_AS_IT_CAME = -1, TL_CHANGED = -2 };
+
+// Added to the place of a convolution's scratch: it lies as its last run has left it, and has the panel of all weights,
+// which are the same still. What the caller says wrongly here makes a wrong answer.
+enum { TL_PACKED = 1 << 30 };
 
 // Runs operators first .. last-1. places: none, or one int32 per tensor: TL_AS_IT_CAME, TL_CHANGED, else an offset in
 // the arena; of scratch, 1, 2 or 3 above a multiple of 4: there are but a half, a quarter, an eighth of its bytes.

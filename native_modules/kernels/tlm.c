@@ -95,7 +95,7 @@ tl_status_t tl_find_tensor(const tl_program_t *p, uint32_t index, tl_span_t *spa
     }
     if (t->type == TL_RAW && moved) { // less scratch does, too
         size >>= place & 3;
-        place &= ~3u;
+        place = place << 2 >> 4 << 2; // without TL_PACKED
     } else if (t->type != TL_RAW) {
         uint32_t bytes = t->type == TL_INT32 ? 4 : 1;
         for (int i = 0; i < 4; i++) {
@@ -282,6 +282,9 @@ tl_status_t tl_read_call(const tl_program_t *p, uint32_t index, tl_call_t *call)
         call->span[TL_REQUANT] = (tl_span_t){(void *)(p->base + op->requant), bytes};
     }
     call->changed = is_changed(p, op->w) || is_changed(p, op->b);
+#ifndef TL_LEAN // which only goes back (gradient.h)
+    call->packed = is_changed(p, op->scratch) && p->places[op->scratch] >= TL_PACKED;
+#endif
     if (op->code == TL_FULLY_CONNECTED) {
         uint32_t start = (uint32_t)op->q[0], bytes = 4 * t[TL_Y]->shape[3] + (op->q[1] ? 2 * t[TL_W]->bytes : 0);
         if (op->x2 != TL_NONE || (start && !tl_inside(p->data, start, bytes))) {

@@ -135,8 +135,7 @@ beyond:
     mov lr, r0
     adds r3, #REQUANTS
     mov r0, r8
-    adds r0, r0, #4
-    b next_quad
+    b stored
 checked: // four sums at once
     ldr r0, [r0, #REACH]
     adds r1, r4, r0
@@ -154,6 +153,7 @@ small:
     REQUANTIZE r5, 1
     REQUANTIZE r6, 2
     REQUANTIZE r7, 3
+stored:
     adds r0, r0, #4
 next_quad:
     mov r8, r0
