@@ -126,30 +126,27 @@ ALONE void any_window(const channel_t *c, tl_tap_t *list) {
         const tl_taps_t columns = inside(left, g->in_w, g->k_w, g->dilation_w);
         const int8_t *x = c->x + (columns.start - g->pad_top * g->in_w) * g->in_c;
         int8_t *y = c->y + ox * g->out_c;
-        tl_taps_t next;
         n = 0;
         do {
             n++;
             left += g->stride_w;
-            next = inside(left, g->in_w, g->k_w, g->dilation_w);
-        } while (ox + n < g->out_w && next.first == columns.first && next.last == columns.last);
+        } while (columns.all && ox + n < g->out_w && left + (g->k_w - 1) * g->dilation_w < g->in_w);
         const int32_t each = list_taps(c, &columns, list);
         int32_t first = -1, last = -1;
         d.x_step = n == 1 ? down : g->stride_w * g->in_c;
         d.y_step = n == 1 ? g->out_w * g->out_c : g->out_c;
-        tl_taps_t rows = inside(-g->pad_top, g->in_h, g->k_h, g->dilation_h);
         for (int32_t oy = 0, m, top = -g->pad_top; oy < g->out_h; oy += m) {
+            const tl_taps_t rows = inside(top, g->in_h, g->k_h, g->dilation_h);
             if (rows.first != first || rows.last != last) {
                 choose_rows(c, list, &rows, each, &d);
                 first = rows.first;
                 last = rows.last;
             }
             m = 0;
-            do { // a single column goes down the rows that see the same
+            do { // a single column goes down the rows that see all
                 m++;
                 top += g->stride_h;
-                rows = inside(top, g->in_h, g->k_h, g->dilation_h);
-            } while (n == 1 && oy + m < g->out_h && rows.first == first && rows.last == last);
+            } while (n == 1 && rows.all && oy + m < g->out_h && top + (g->k_h - 1) * g->dilation_h < g->in_h);
             tl_tapped(x, y, (uint32_t)(n * m), &d);
             x += m * down;
             y += m * g->out_w * g->out_c;
