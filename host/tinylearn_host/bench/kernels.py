@@ -15,14 +15,19 @@ SPREAD = 50  # standard deviation of the outputs, so that a few saturate
 
 @dataclass(frozen=True)
 class Layer:
-    """name, code, x (h, w, c), output channels, side of the kernel, stride; padding is TensorFlow's SAME."""
+    """name, code, x (h, w, c), output channels, side of the kernel or (height, width), stride; padding is TensorFlow's
+    SAME."""
 
     name: str
     code: str
     x: tuple[int, int, int]
     channels: int
-    side: int = 1
+    side: int | tuple[int, int] = 1
     stride: int = 1
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        return self.side if isinstance(self.side, tuple) else (self.side, self.side)
 
 
 LAYERS = (
@@ -67,12 +72,12 @@ def _biases(random: np.random.Generator, n: int) -> np.ndarray:
 
 def _weights(layer: Layer) -> tuple[tuple[int, ...], int]:
     """Shape of the weights, and how many products one output sums."""
-    k, inputs = layer.side, layer.x[2]
+    (k_h, k_w), inputs = layer.kernel, layer.x[2]
     if layer.code == ir.FULLY_CONNECTED:
         return (layer.channels, inputs), inputs
     if layer.code == ir.DEPTHWISE_CONV2D:
-        return (1, k, k, layer.channels), k * k
-    return (layer.channels, k, k, inputs), k * k * inputs
+        return (1, k_h, k_w, layer.channels), k_h * k_w
+    return (layer.channels, k_h, k_w, inputs), k_h * k_w * inputs
 
 
 def _output(layer: Layer) -> tuple[int, int, int]:
@@ -83,6 +88,6 @@ def _output(layer: Layer) -> tuple[int, int, int]:
 def _attrs(layer: Layer) -> dict:
     attrs = {"clamp": (-128, 127)}
     if layer.code != ir.FULLY_CONNECTED:
-        (top, bottom), (left, right) = (ir.same_padding(n, layer.side, layer.stride) for n in layer.x[:2])
+        (top, bottom), (left, right) = (ir.same_padding(layer.x[i], layer.kernel[i], layer.stride) for i in range(2))
         attrs |= {"stride": (layer.stride, layer.stride), "dilation": (1, 1), "padding": (top, left, bottom, right)}
     return attrs
