@@ -11,6 +11,7 @@ import tl_infer
 _TENSOR, _OPERATOR = 32, 64  # bytes of a record, docs/SPEC.md
 _SOFTMAX = 10
 CHANGED = -2  # in places: where the file says, but not what it came with
+_PACKED = 1 << 30  # in places, of a convolution's scratch: its panel is there (kernels/program.h)
 
 
 def need(nbytes, what):
@@ -185,6 +186,7 @@ class Model:
         self._labels = None
         self._scores = None
         self._front = None
+        self._panels = self._own_panels()
         self._lay_out(())
 
     def change(self, tensors):
@@ -205,7 +207,7 @@ class Model:
 
     def mark(self, tensors):
         """Say that these weights and biases are not those that the file came with."""
-        self.places, self.changed = None, tuple(tensors)
+        self.places, self.changed, self._unpacked = None, tuple(tensors), self._panels
         if tensors:
             self.places = array("i", (-1 for _ in range(self.tensors)))
             for index in tensors:
@@ -226,7 +228,7 @@ class Model:
         size, (x, y, features) = unpack_from("<I", self.file, 48)[0], self.ends
         self.arena = self.x = self.y = self.f = None  # two arenas might not fit
         self.places, size = self._places(tensors, (size + 3) & ~3) if tensors else (None, size)
-        self.arena, self.changed = allocate(size, "the arena"), tuple(tensors)
+        self.arena, self.changed, self._unpacked = allocate(size, "the arena"), tuple(tensors), self._panels
         self.x, self._scale, self.x_zero = self.tensor(x)
         self.y, self.y_scale, self.y_zero = self.tensor(y)
         self.f, self.f_scale, self.f_zero = self.tensor(features)
@@ -340,6 +342,29 @@ class Model:
         status = tl_infer.run(self.file, self.arena, first, last, self.places)
         if status:
             fail(status, "the model")
+        if self._unpacked:
+            self._keep(first, last)
+
+    def _own_panels(self):
+        """[(operator, scratch)] of convolutions whose scratch is theirs alone, where a panel made once stays."""
+        found = []
+        for i in range(self.operators):
+            if self.operator(i, "B", 0)[0] == 1 and self.operator(i, "<i", 32)[0]:
+                found.append((i, self.operator(i, "<H", 22)[0]))
+        return found
+
+    def _keep(self, first, last):
+        """The panels of operators first .. last - 1 are made now: they stay until other weights change than these."""
+        if not self.places:
+            self.places = array("i", (-1 for _ in range(self.tensors)))
+        later = []
+        for i, scratch in self._unpacked:
+            w, b = self.operator(i, "<2H", 18)
+            if not first <= i < last:
+                later.append((i, scratch))
+            elif w not in self.changed and b not in self.changed:
+                self.places[scratch] = unpack_from("<I", self.file, self._record(scratch))[0] | _PACKED
+        self._unpacked = later
 
     def run(self, x, out=None):
         """The raw int8 output for one sample: in out, a buffer of its size, or a view until the next run."""

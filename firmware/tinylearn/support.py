@@ -5,7 +5,6 @@ import os
 from array import array
 from struct import unpack_from
 
-import tl_infer
 import tl_train
 
 from .model import allocate, fail, scratch, unload
@@ -249,9 +248,7 @@ class Support:
                 fail(status, "augmenting")
         else:
             model.x[ALL] = self.sample
-        status = tl_infer.run(model.file, model.arena, 0, layout.first, model.places)
-        if status:
-            fail(status, "the model")
+        model._run(0, layout.first)
         for j in range(len(parts)):
             parts[j][ALL] = self.sources[j]
 

@@ -2,25 +2,27 @@
 
 A fast kernel reads weights as words of two (native_modules/kernels/micro.h). A convolution's panel is made anew for
 each answer, in scratch that it shares with whatever else the arena holds: of all output channels at once, or streamed
-in parts where there is less room, and then the image is walked, and its windows gathered, once per part. A dense layer
-has no pixels to share its panel's making, so it lies in the file, made once by the host, or there is none.
+in parts where there is less room, and then the image is walked, and its windows gathered, once per part. Where there
+is RAM for it, it lies in the arena for itself (`keep`), and is made once, as long as its weights stay what they are. A
+dense layer has no pixels to share its panel's making, so it lies in the file, made once by the host, or there is none.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from tinylearn_host import ir, tlm, variants
 from tinylearn_host.boards import Board
 
 # Cycles of a Cortex-M0+, by profile (benchmarks/run.py --profile "L? forward"): to pack a weight; to unpack a value of
 # a window, and to gather one first, where it does not lie in one piece. They come again with each part of a panel.
-PACK, UNPACK, GATHER = 20, 4.2, 5.2
+PACK, UNPACK, GATHER = 10, 4.2, 5.2
 
 
 @dataclass(frozen=True)
 class Panel:
-    """kept: "each answer", "in parts", "file", "none" (the kernel reads weights as they are) or "plain" (a slow kernel)
+    """kept: "load" (made by the first answer for all), "each answer", "in parts", "file", "none" (the kernel reads
+    weights as they are) or "plain" (a slow kernel)
 
     bytes: of scratch, or in the file; whole: with which nothing would have to be streamed, or made; parts; cycles: of a
     Cortex-M0+ per answer, that making the panel takes, and again: that parts after the first add
@@ -58,8 +60,26 @@ def _panel(model: tlm.Model, index: int, op: tlm.OperatorRecord) -> Panel:
     parts = -(-fours // at_once)
     each = UNPACK + (0 if g.kernel == (1, 1) and g.x[2] % 4 == 0 else GATHER)
     again = (parts - 1) * g.y[0] * g.y[1] * weights // g.y[2] * each
+    whole = variants.conv2d_scratch(g, fours)
+    if op.q[0]:
+        return Panel(index, op.name, "load", scratch, whole, 1, 0, 0)
     kept = "each answer" if parts == 1 else "in parts"
-    return Panel(index, op.name, kept, scratch, variants.conv2d_scratch(g, fours), parts, PACK * weights, round(again))
+    return Panel(index, op.name, kept, scratch, whole, parts, PACK * weights, round(again))
+
+
+def keep(model: tlm.Model, room: int) -> tlm.Model:
+    """The same model where panels lie in the arena for themselves, so that the first answer makes them for all: of as
+    many convolutions as `room` bytes more of arena have room for, those first that save most for their bytes."""
+    made = [p for p in panels(model) if p.kept in ("each answer", "in parts")]
+    tensors, ops, end = list(model.tensors), list(model.ops), (model.arena + 7) & ~7
+    limit = end + room
+    for p in sorted(made, key=lambda p: -(p.cycles + p.again) / p.whole):
+        if end + p.whole <= limit:
+            op = ops[p.index]
+            tensors[op.s] = replace(tensors[op.s], place=end, bytes=p.whole)
+            ops[p.index] = replace(op, q=(1, *op.q[1:]))
+            end += (p.whole + 7) & ~7
+    return tlm.read(tlm.rewrite(replace(model, arena=end, tensors=tensors, ops=ops), {}))
 
 
 def trade(model: tlm.Model, board: Board | None) -> dict:
@@ -69,7 +89,8 @@ def trade(model: tlm.Model, board: Board | None) -> dict:
     made = [p for p in found if p.kept in ("each answer", "in parts")]
     total = {
         "file_bytes": sum(p.bytes for p in found if p.kept == "file"),
-        "kept_bytes": sum(2 * model.tensors[model.ops[p.index].w].bytes for p in made),
+        "kept_bytes": sum(p.whole for p in made),
+        "stay_bytes": sum(p.bytes for p in found if p.kept == "load"),
         "made_cycles": sum(p.cycles for p in made),
         "again_cycles": sum(p.again for p in made),
         "most_scratch": max((p.whole for p in made), default=0),
@@ -81,6 +102,7 @@ def trade(model: tlm.Model, board: Board | None) -> dict:
 
 
 KEPT = {
+    "load": "made once",
     "each answer": "made for each answer",
     "in parts": "streamed in {} parts",
     "file": "in the file",
@@ -102,7 +124,7 @@ def sentences(found: dict) -> list[str]:
     if found["made_cycles"]:
         told.append(
             f"Panels of convolutions are made for each answer in scratch that they share, which takes {time} of it; "
-            f"kept from load on they would take {kb:.1f} KB of RAM."
+            f"kept from load on they would take {kb:.1f} KB of RAM: --panels says how much of it there is for them."
         )
     if found["again_cycles"]:
         again = _time(found["again_cycles"], found["again_seconds"])
@@ -110,6 +132,8 @@ def sentences(found: dict) -> list[str]:
             f"Streaming them in parts takes {again} more; {found['most_scratch'] / 1024:.1f} KB of scratch would do "
             "without; the arena has grown by a quarter for it at most."
         )
+    if found["stay_bytes"]:
+        told.append(f"Those that the first answer makes for all take {found['stay_bytes'] / 1024:.1f} KB of the arena.")
     if found["file_bytes"]:
         told.append(f"Those of dense layers lie in the file, {found['file_bytes'] / 1024:.1f} KB.")
     return told

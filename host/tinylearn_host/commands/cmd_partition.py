@@ -28,6 +28,7 @@ from tinylearn_host.training_report import METHODS, Task, Training
 @click.option("--width", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Bits of the gradients.")
 @click.option("--ways", type=click.IntRange(2, 256), default=5, show_default=True, help="Classes to be taught.")
 @click.option("--shots", type=click.IntRange(1, 1000), default=5, show_default=True, help="Examples of each.")
+@click.option("--panels", "room", type=Size(), help="Arena that panels made once may take more: 48K. Goes with -o.")
 @click.option("--report", type=click.Path(path_type=Path), help="Draw where every byte goes: an .html of its own.")
 @click.option(
     "-o",
@@ -36,7 +37,7 @@ from tinylearn_host.training_report import METHODS, Task, Training
     help="Write the model, with the scheme made for the RAM, and with costs that are today's.",
 )
 @json_option
-def command(path, board, ram, method, scheme, tail, width, ways, shots, report, output, as_json) -> None:
+def command(path, board, ram, method, scheme, tail, width, ways, shots, room, report, output, as_json) -> None:
     """Say what training MODEL, a .tlm, takes on a board, and what of it fits.
 
     The tail of the network that is trained, the frozen rest, every byte of the arena over time, time per step: reckoned
@@ -47,6 +48,8 @@ def command(path, board, ram, method, scheme, tail, width, ways, shots, report, 
         raise TinylearnError(f"the output is called {output.name}; its name must end in .tlm", USAGE)
     target = None if board == SIMULATOR else boards.find(board)
     model = prepared(tlm.read(path))
+    if room:
+        model = panels.keep(model, room)
     task = _task(model, target, ram, ways, shots)
     if scheme is None and task.budget:
         model, scheme = with_scheme(model, task)
