@@ -285,11 +285,7 @@ def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
     piece = None
     _unload()  # what model.plan() has left
     for _ in range(PLANS):
-        try:
-            fields = _plan(task, count, ways, inputs, look, inspect, piece)
-        finally:
-            _unload()
-        layout, fields = Layout(settled(fields)), None
+        layout = _laid_out(task, count, ways, inputs, look, inspect, piece)
         if task.options["budget"] is not None or free() is None:
             break
         piece = largest_piece(layout.arena)
@@ -297,6 +293,15 @@ def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
             break
         piece -= GAPS
     return layout
+
+
+def _laid_out(*arguments):
+    """A Layout by _plan: a function of its own, for what is left of planning on the stack would stay."""
+    try:
+        fields = _plan(*arguments)
+    finally:
+        _unload()
+    return Layout(settled(fields))
 
 
 def _unload():
@@ -354,6 +359,8 @@ def gradients(name):
     for other in ("tl_grad", "tl_channels", "tl_filter") if name == "tl_grad" else ():
         if other in sys.modules:
             name = other
+    if name not in sys.modules:
+        gc.collect()  # so that it takes the first piece of its size, and the largest stays whole
     try:
         return __import__(name)
     except ImportError:
