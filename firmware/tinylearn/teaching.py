@@ -30,6 +30,7 @@ class Task:
         self.renewed = ()  # rows that what was known of them does not count for: the network has changed
         self.story = self.why = None  # of what was trained, and of why: for explain()
         self.verdict = None  # of "auto": auto.Verdict
+        self.spare = None  # what a head may be made in: of a large arena that lies between it and any room
 
 
 def teach(model, samples, options):
@@ -81,13 +82,13 @@ def fit(task, method, features, rows, on_step=None):
     if task.source:
         _add_own_classes(task.model, head, task.source)
     if method == "closed_form":
-        _closed_form(head, features, rows, options["shrinkage"])
+        _closed_form(head, features, rows, options["shrinkage"], task.spare)
         return head
     _call(tl_train.class_rows, head.params, head.sums, head.counts, head.w, head.b)
     if method == "last_layer":
         of_head = options["method"] in HEADS  # else steps and rate are of training the network
         steps, rate = (options["steps"], options["rate"]) if of_head else (STEPS, RATE)
-        train(head, *_with_absent(head, features, rows), steps, rate, on_step, options["seed"])
+        train(head, *_with_absent(head, features, rows), steps, rate, on_step, options["seed"], task.spare)
     return head
 
 
@@ -346,7 +347,12 @@ def _with_absent(head, features, classes):
 MAX_MATRIX = 512
 
 
-def _closed_form(head, features, rows, shrinkage):
+def _scratch(spare, nbytes, what):
+    """Memory to work in: of `spare`, where it has so much."""
+    return spare[:nbytes] if spare and len(spare) >= nbytes else allocate(nbytes, what)
+
+
+def _closed_form(head, features, rows, shrinkage, spare=None):
     """Rows by linear discriminant analysis (native_modules/kernels/head_closed_form.c)."""
     n, k, samples = head.params[0], head.params[1], len(rows)
     if min(n, samples) > MAX_MATRIX:
@@ -361,7 +367,8 @@ def _closed_form(head, features, rows, shrinkage):
     params = array("i", head.params)
     params.append(prior)
     scale = array("i", (0, 0))
-    scratch = allocate(matrix_bytes(n, k, samples), "the covariance of %d samples of %d features" % (samples, n))
+    what = "the covariance of %d samples of %d features" % (samples, n)
+    scratch = _scratch(spare, matrix_bytes(n, k, samples), what)
     _call(tl_train.closed_form, params, features, rows, head.sums, head.counts, head.w, head.b, scale, scratch)
     head.params[3], head.params[4] = scale
 
@@ -440,12 +447,12 @@ def _hold_out(features, rows, folds, fold):
 # ---- Last layer ------------------------------------------------------------------------------------------------------
 
 
-def train(head, features, classes, steps, rate, on_step, seed):
+def train(head, features, classes, steps, rate, on_step, seed, spare=None):
     """Full-batch SGD on the cross-entropy of the head's rows (native_modules/kernels/head_linear.c)."""
     n, k, samples = head.params[0], head.params[1], len(classes)
     params = array("i", head.params)
     params.extend(array("i", (int(rate * 256 + 0.5), 256)))  # with 8 fractional bits: rate, clip
-    scratch = allocate(training_bytes(n, k, samples), "training the last layer")
+    scratch = _scratch(spare, training_bytes(n, k, samples), "training the last layer")
     mean = bytearray(2 * n)
     state = array("i", ((seed * 2654435761 & 0x3FFFFFFF) | 1, 0, 0, 0))
     _call(tl_train.unit_mean, head.params, features, mean, memoryview(scratch)[: 4 * n])

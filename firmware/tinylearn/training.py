@@ -453,6 +453,7 @@ def _train(task, support, rows):
         now = None if model.in_place else [(t, bytes(training.weights[i])) for i, (t, _) in enumerate(layout.trained)]
         steps, training = training.steps, None  # and its head: room for the one that is to be
         head = fit(task, method, support.features, rows)
+        task.spare = None
         support.close()
         if not model.in_place:
             model.change(changed)
@@ -465,15 +466,18 @@ def _train(task, support, rows):
         _bring_back(model, before)
         raise
     finally:
+        task.spare = None
         before.close()
 
 
 def _taught(training, task, rows):
     """Train; then: the head to make of the features, or None where "auto" finds that nothing is gained."""
-    verdict, features, heads = task.verdict, training.support.features, possible(task, len(rows))
-    if verdict and verdict.right is None:
-        return verdict.head if _watched(training, task) else None
-    _steps(training, task)
+    verdict, support, heads = task.verdict, training.support, possible(task, len(rows))
+    features, watched = support.features, verdict and verdict.right is None
+    gained = _watched(training, task) if watched else _steps(training, task)
+    task.spare = memoryview(support.arena)[: support.layout.exponents]
+    if watched:
+        return verdict.head if gained else None
     if not verdict:
         return heads[0] if len(heads) == 1 else choose(task, features, rows, heads)
     order = bytes(rows)
