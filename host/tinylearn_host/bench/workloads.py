@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -208,8 +210,10 @@ class _Counted:
 def _tail_macs(support: Samples, method: str) -> tuple[int, int]:
     """(of what runs once, of a step), by what the simulator tells of one that it has made."""
     simulator.module()
-    model = import_module("tinylearn").load(str(flash.default_model()), recall=False)
-    model.adapt(_Counted(support), steps=1, **_options(method))
+    with tempfile.TemporaryDirectory() as folder:  # training keeps samples beside the model
+        path = shutil.copy(flash.default_model(), folder)
+        model = import_module("tinylearn").load(path, recall=False)
+        model.adapt(_Counted(support), steps=1, **_options(method))
     explained = model.explain()
     told, again = explained.told, explained.cache == "recompute"
     first = told.samples * (1 + told.views) * told.macs_frozen
