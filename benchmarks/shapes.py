@@ -4,6 +4,8 @@
     benchmarks/shapes.py --only depthwise   names that begin so: prints, writes nothing
 
 Each group begins with a clean shape. A shape that costs more than twice as much as it is named again at the end.
+What a layer of one pixel and one channel costs is what every layer of its kind costs before its first product, so each
+row has the same ratio without that, too.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -28,7 +31,7 @@ from tinylearn_host.errors import TinylearnError  # noqa: E402
 BOARD = "pico-emulated"
 C, D, F = ir.CONV2D, ir.DEPTHWISE_CONV2D, ir.FULLY_CONNECTED
 
-# (code, x, output channels, side, stride): the clean one first
+# (code, x, output channels, side or (height, width), stride): the clean one first
 FORWARD = {
     "pointwise": [
         (C, (14, 14, 32), 64, 1, 1),
@@ -36,6 +39,7 @@ FORWARD = {
         (C, (14, 14, 31), 63, 1, 1),
         (C, (14, 14, 33), 65, 1, 1),
         (C, (14, 14, 32), 64, 1, 2),
+        (C, (2, 2, 32), 64, 1, 1),
         (C, (1, 1, 32), 64, 1, 1),
     ],
     "conv": [
@@ -45,6 +49,9 @@ FORWARD = {
         (C, (16, 16, 9), 17, 3, 1),
         (C, (16, 16, 8), 16, 3, 2),
         (C, (16, 16, 8), 16, 5, 1),
+        (C, (16, 16, 8), 16, 7, 1),
+        (C, (49, 10, 1), 64, (10, 4), 2),
+        (C, (1, 40, 8), 16, (1, 3), 1),
         (C, (16, 16, 1), 16, 3, 1),
         (C, (16, 16, 3), 16, 3, 1),
     ],
@@ -54,6 +61,8 @@ FORWARD = {
         (D, (28, 28, 32), 32, 3, 2),
         (D, (14, 14, 32), 32, 5, 1),
         (D, (4, 4, 32), 32, 3, 1),
+        (D, (2, 2, 32), 32, 3, 1),
+        (D, (1, 40, 32), 32, (1, 3), 1),
         (D, (14, 14, 1), 1, 3, 1),
     ],
     "dense": [
@@ -76,27 +85,38 @@ BACKWARD = {
 }
 
 
+EMPTY = {
+    "pointwise": (C, (1, 1, 1), 1, 1, 1),
+    "conv": (C, (1, 1, 1), 1, 3, 1),
+    "depthwise": (D, (1, 1, 1), 1, 3, 1),
+    "dense": (F, (1, 1, 1), 1, 1, 1),
+}
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="PATTERN", help="names that begin so; * and ? as in file names")
     options = parser.parse_args(arguments)
     try:
         with Meter.opened(BOARD) as meter:
-            rows = [row for group in _groups(options.only) for row in _measure(meter, group)]
+            rows = [row for empty, group in _groups(options.only) for row in _measure(meter, empty, group)]
     except TinylearnError as error:
         print(f"benchmarks/shapes.py: error: {error}", file=sys.stderr)
         return error.exit_code
     if not options.only:
         results.save("shapes", rows)
         table.write()
-    steep = [row for row in rows if row["times"] > table.CLIFF]
-    for row in steep:
-        print(f"{row['name']} costs {row['times']:.1f} times as much as {row['beside']}")
+    for row in rows:
+        if row["times"] > table.CLIFF:
+            print(
+                f"{row['name']} costs {row['times']:.1f} times as much as {row['beside']}, "
+                f"{row['times_beyond']:.1f} times without the {row['empty']:,} cycles of an empty layer"
+            )
     return 0 if all(row["exact"] for row in rows) else 1
 
 
-def _groups(only: str) -> Iterator[list[Workload]]:
-    """Of each kind and direction the workloads whose name fits, behind the clean one."""
+def _groups(only: str) -> Iterator[tuple[Workload, list[Workload]]]:
+    """Of each kind and direction an empty layer, and the workloads whose name fits, behind the clean one."""
     made = [(_forward, kind, shapes) for kind, shapes in FORWARD.items()]
     for what in ("grad_input", "grad_weight"):
         made += [(lambda layer, what=what: _backward(layer, what), kind, shapes) for kind, shapes in BACKWARD.items()]
@@ -104,13 +124,17 @@ def _groups(only: str) -> Iterator[list[Workload]]:
         works = [make(_layer(kind, *shape)) for shape in shapes]
         chosen = [work for work in works[1:] if fnmatchcase(work.name, only + "*")]
         if chosen:
-            yield [works[0], *chosen]
+            yield make(_layer(kind, *EMPTY[kind])), [works[0], *chosen]
 
 
-def _layer(kind: str, code: str, x: tuple[int, int, int], channels: int, side: int, stride: int) -> kernels.Layer:
+def _layer(
+    kind: str, code: str, x: tuple[int, int, int], channels: int, side: int | tuple[int, int], stride: int
+) -> kernels.Layer:
+    layer = kernels.Layer("", code, x, channels, side, stride)
     size = f"{x[2]}" if code == F else "x".join(map(str, x))
-    window = "" if side == stride == 1 else f" {side}x{side}" + (f" stride {stride}" if stride > 1 else "")
-    return kernels.Layer(f"{kind}{window} {size}" + f"->{channels}" * (code != D), code, x, channels, side, stride)
+    shape = f" {layer.kernel[0]}x{layer.kernel[1]}" + (f" stride {stride}" if stride > 1 else "")
+    window = "" if shape == " 1x1" else shape
+    return replace(layer, name=f"{kind}{window} {size}" + f"->{channels}" * (code != D))
 
 
 def _forward(layer: kernels.Layer) -> Workload:
@@ -127,17 +151,26 @@ def _macs(raw: bytes) -> int:
     return sum(op.macs for op in tlm.read(raw).ops)
 
 
-def _measure(meter: Meter, group: list[Workload]) -> Iterator[dict]:
-    """A row of each workload, with how many times the first one's cycles per multiply-accumulate it takes."""
+def _measure(meter: Meter, empty: Workload, group: list[Workload]) -> Iterator[dict]:
+    """A row of each workload, with how many times the first one's cycles per multiply-accumulate it takes, with and
+    without those of the empty layer."""
+    fixed = _figure(meter, empty).value
     clean = None
     for work in group:
-        figure = meter.figures(work)[0]
-        if not isinstance(figure, Figure):
-            raise TinylearnError(figure.line(), 1)
+        figure = _figure(meter, work)
         clean = clean or figure
         times = figure.per_mac / clean.per_mac
-        print(f"{figure.line()}  {times:.2f} times", flush=True)
-        yield figure.as_json() | {"beside": clean.name, "times": float(f"{times:.3g}")}
+        beyond = (figure.value - fixed) / figure.macs * clean.macs / (clean.value - fixed)
+        print(f"{figure.line()}  {times:.2f} times, {beyond:.2f} without {fixed:,}", flush=True)
+        ratios = {"times": float(f"{times:.3g}"), "times_beyond": float(f"{beyond:.3g}")}
+        yield figure.as_json() | {"beside": clean.name, "empty": fixed, **ratios}
+
+
+def _figure(meter: Meter, work: Workload) -> Figure:
+    figure = meter.figures(work)[0]
+    if not isinstance(figure, Figure):
+        raise TinylearnError(figure.line(), 1)
+    return figure
 
 
 if __name__ == "__main__":

@@ -45,7 +45,9 @@ or int16. Steps are 0.002 of a weight on the average (L3: 0.014), as in `adapt s
 ## Odd shapes
 
 Neighbours of clean layers on `pico-emulated` (`benchmarks/shapes.py`): remainders of channels and pixels, odd widths,
-strides, other windows, few channels. Times: cycles per multiply-accumulate by those of the clean shape above. {steep}
+strides, other windows, few channels. Times: cycles per multiply-accumulate by those of the clean shape above. An empty
+layer is one of one pixel and one channel: its record is read and checked and its kernel prepared, as for any other, and
+small layers consist of that. "Beyond" is the same ratio without it. {steep}
 
 {shapes}
 
@@ -201,16 +203,18 @@ CLIFF = 2.0  # times a clean shape's cycles
 def _steep(rows: list[dict]) -> str:
     """A sentence."""
     steep = [row["name"] for row in rows if row["times"] > CLIFF]
-    return f"More than {CLIFF:g} times: {', '.join(steep) or 'none'}."
+    beyond = [row["name"] for row in rows if row["times_beyond"] > CLIFF]
+    return f"More than {CLIFF:g} times: {', '.join(steep) or 'none'}. Beyond: {', '.join(beyond) or 'none'}."
 
 
 def _shapes(rows: list[dict]) -> str:
     """A line per shape; a clean one stands above its neighbours."""
-    lines = [["", "MACs", "cycles per MAC", "times"]]
+    lines = [["", "MACs", "cycles per MAC", "times", "an empty layer, cycles", "times beyond"]]
     for row in rows:
         clean = row["name"] == row["beside"]
         name = f"**{row['name']}**" if clean else row["name"]
-        lines.append([name, f"{row['macs']:,}", _number(row["per_mac"]), "" if clean else _number(row["times"])])
+        times = ["", f"{row['empty']:,}", ""] if clean else [_number(row["times"]), "", _number(row["times_beyond"])]
+        lines.append([name, f"{row['macs']:,}", _number(row["per_mac"]), *times])
     return _markdown(lines)
 
 

@@ -13,7 +13,7 @@ from tinylearn_host.bench.measure import Meter
 
 
 def groups(only: str = "") -> list[list[str]]:
-    return [[work.name for work in group] for group in shapes._groups(only)]
+    return [[work.name for work in group] for _, group in shapes._groups(only)]
 
 
 def test_each_name_is_one_shape():
@@ -29,15 +29,21 @@ def test_a_clean_shape_comes_with_what_is_chosen():
 
 def test_rows_are_measured_against_the_first():
     with Meter.opened("sim") as meter:
-        (group,) = shapes._groups("dense 64->10")
-        rows = list(shapes._measure(meter, group))
+        ((empty, group),) = shapes._groups("dense 64->10")
+        rows = list(shapes._measure(meter, empty, group))
     assert [row["name"] for row in rows] == ["dense 256->64", "dense 64->10"]
     assert {row["beside"] for row in rows} == {"dense 256->64"} and rows[0]["times"] == 1
     assert all(row["exact"] for row in rows)
 
 
+def test_windows_that_are_no_squares_are_named_by_both_sides():
+    assert ["depthwise 3x3 14x14x32", "depthwise 1x3 1x40x32"] in groups("depthwise 1x3")
+    assert ["conv 3x3 16x16x8->16", "conv 10x4 stride 2 49x10x1->64"] in groups("conv 10x4")
+
+
 def test_what_is_steep_is_named():
-    rows = [{"name": f"s{times}", "beside": "s1", "macs": 1, "per_mac": 1.0, "times": times} for times in (1, 1.9, 2.1)]
-    assert table._steep(rows) == "More than 2 times: s2.1."
-    assert table._steep(rows[:2]) == "More than 2 times: none."
+    row = {"beside": "s1", "macs": 1, "per_mac": 1.0, "empty": 1}
+    rows = [row | {"name": f"s{times}", "times": times, "times_beyond": 1 + times / 2} for times in (1, 1.9, 2.1)]
+    assert table._steep(rows) == "More than 2 times: s2.1. Beyond: s2.1."
+    assert table._steep(rows[:2]) == "More than 2 times: none. Beyond: none."
     assert table._shapes(rows).count("**s1**") == 1
