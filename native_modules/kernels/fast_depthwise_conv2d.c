@@ -18,6 +18,30 @@ typedef struct {
     int8_t *y;
 } channel_t;
 
+typedef struct {
+    const tl_window_t *g;
+    const int8_t *x, *w;
+    const int32_t *b, *mult;
+    const int8_t *shift;
+    int8_t *y;
+} layer_t;
+
+typedef void one_channel_t(const channel_t *c, const void *how);
+
+ALONE void each_channel(const layer_t *l, one_channel_t *f, const void *how) {
+    const tl_window_t *g = l->g;
+    const int8_t *x = l->x;
+    for (int32_t o = 0, part = 0; o < g->out_c; o++) {
+        const channel_t c = {g, x, l->w + o, l->b ? l->b[o] : 0, l->mult[o], l->shift[o], l->y + o};
+        f(&c, how);
+        part += g->in_c; // of the output channels that read the same x
+        if (part == g->out_c) {
+            x++;
+            part = 0;
+        }
+    }
+}
+
 // ---- 3x3 ------------------------------------------------------------------------------------------------------------
 
 enum { ROW = 5 }; // a row of the kernel, a 0 on either side
@@ -47,7 +71,8 @@ ALONE void slide_columns(
     tl_slide(x, d);
 }
 
-ALONE void slide(const channel_t *c) {
+ALONE void slide(const channel_t *c, const void *how) {
+    (void)how;
     const tl_window_t *g = c->g;
     const int32_t row = g->in_w * g->in_c;
     const int8_t *w = c->w;
@@ -76,80 +101,82 @@ ALONE void slide(const channel_t *c) {
 #ifdef __ARM_ARCH_6M__
 enum { MAX_TAPS = 25 };
 
-// The taps of the columns that lie inside, row by row
-ALONE int32_t list_taps(const channel_t *c, const tl_taps_t *columns, tl_tap_t *to) {
+// So many outputs in a row or column, and bytes from one to the next, and from one's window to the next one's
+typedef struct {
+    int32_t n, x, y;
+} walk_t;
+
+// Outputs that see the same taps
+typedef struct {
+    tl_tap_t *list;
+    int32_t rows, columns; // of taps
+    int32_t skip;          // of tl_taps_of_t
+    int32_t x, w, y;       // bytes to the first tap, its weight, and the first output
+    walk_t run, runs;
+} region_t;
+
+// One channel of a region
+ALONE void outputs(const channel_t *c, const void *how) {
     const tl_window_t *g = c->g;
-    const int8_t *w = c->w;
-    int32_t row = 0;
-    for (int32_t i = 0; i < g->k_h; i++, row += g->dilation_h * g->in_w * g->in_c) {
-        for (int32_t j = 0, at = row; j < g->k_w; j++, w += g->out_c) {
-            if (j >= columns->first && j < columns->last) {
-                *to++ = (tl_tap_t){at, *w};
-                at += g->dilation_w * g->in_c;
-            }
-        }
-    }
-    return columns->last - columns->first;
-}
-
-// Those of the rows that lie inside, `each` to a row
-ALONE void choose_rows(const channel_t *c, const tl_tap_t *list, const tl_taps_t *rows, int32_t each, tl_taps_of_t *d) {
-    const tl_tap_t *tap = list + rows->first * each;
-    int32_t sum = 0, left = (rows->last - rows->first) * each;
-    d->begin = tap;
-    d->end = tap + left;
-    while (tap < d->end) {
-        sum += tap++->w;
-    }
-    while (left > 0) {
-        left -= 3;
-    }
-    d->skip = -14 * left;
-    d->start = c->bias - c->g->x_zero * sum + tl_lift(c->shift);
-}
-
-// Which taps of a window at `start` lie inside, without a search where all do
-ALONE tl_taps_t inside(int32_t start, int32_t in, int32_t k, int32_t dilation) {
-    if (start >= 0 && start + (k - 1) * dilation < in) {
-        return (tl_taps_t){0, k, start, true};
-    }
-    return tl_taps(start, in, k, dilation);
-}
-
-// Outputs that see the same columns, row by row; the next ones are those of other columns.
-ALONE void any_window(const channel_t *c, tl_tap_t *list) {
-    const tl_window_t *g = c->g;
-    const int32_t down = g->stride_h * g->in_w * g->in_c;
+    const region_t *r = how;
+    const int8_t *x = c->x + r->x, *w = c->w + r->w;
+    int8_t *y = c->y + r->y;
     tl_taps_of_t d;
+    tl_tap_t *tap = r->list;
+    int32_t sum = 0, at = 0;
+    for (int32_t i = r->rows; i > 0; i--) {
+        for (int32_t j = r->columns; j > 0; j--, at += g->in_c, w += g->out_c) {
+            const int32_t v = *w;
+            *tap++ = (tl_tap_t){at, v};
+            sum += v;
+        }
+        at += (g->in_w - r->columns) * g->in_c;
+        w += (g->k_w - r->columns) * g->out_c;
+    }
+    d.begin = r->list;
+    d.end = tap;
+    d.skip = r->skip;
+    d.start = c->bias - g->x_zero * sum + tl_lift(c->shift);
+    d.x_step = r->run.x;
+    d.y_step = r->run.y;
     tl_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
-    for (int32_t ox = 0, left = -g->pad_left, n; ox < g->out_w; ox += n) {
-        const tl_taps_t columns = inside(left, g->in_w, g->k_w, g->dilation_w);
-        const int8_t *x = c->x + (columns.start - g->pad_top * g->in_w) * g->in_c;
-        int8_t *y = c->y + ox * g->out_c;
-        n = 0;
-        do {
-            n++;
-            left += g->stride_w;
-        } while (columns.all && ox + n < g->out_w && left + (g->k_w - 1) * g->dilation_w < g->in_w);
-        const int32_t each = list_taps(c, &columns, list);
-        int32_t first = -1, last = -1;
-        d.x_step = n == 1 ? down : g->stride_w * g->in_c;
-        d.y_step = n == 1 ? g->out_w * g->out_c : g->out_c;
-        for (int32_t oy = 0, m, top = -g->pad_top; oy < g->out_h; oy += m) {
-            const tl_taps_t rows = inside(top, g->in_h, g->k_h, g->dilation_h);
-            if (rows.first != first || rows.last != last) {
-                choose_rows(c, list, &rows, each, &d);
-                first = rows.first;
-                last = rows.last;
+    for (int32_t i = r->runs.n; i > 0; i--, x += r->runs.x, y += r->runs.y) {
+        tl_tapped(x, y, (uint32_t)r->run.n, &d);
+    }
+}
+
+// How many of `left` outputs see the same: those whose windows lie inside, as the first may move by `room`, or one
+ALONE int32_t alike(const tl_taps_t *taps, int32_t left, int32_t stride, int32_t room) {
+    int32_t n = 1;
+    while (taps->all && n < left && n * stride <= room) {
+        n++;
+    }
+    return n;
+}
+
+ALONE void any_window(const layer_t *l, tl_tap_t *list) {
+    const tl_window_t *g = l->g;
+    region_t r;
+    r.list = list;
+    for (int32_t ox = 0, left = -g->pad_left, n; ox < g->out_w; ox += n, left += n * g->stride_w) {
+        const tl_taps_t columns = tl_taps(left, g->in_w, g->k_w, 1);
+        n = alike(&columns, g->out_w - ox, g->stride_w, g->in_w - g->k_w - left);
+        for (int32_t oy = 0, top = -g->pad_top, m; oy < g->out_h; oy += m, top += m * g->stride_h) {
+            const tl_taps_t rows = tl_taps(top, g->in_h, g->k_h, 1);
+            m = alike(&rows, g->out_h - oy, g->stride_h, g->in_h - g->k_h - top);
+            r.rows = rows.last - rows.first;
+            r.columns = columns.last - columns.first;
+            int32_t over = r.rows * r.columns;
+            while (over > 0) {
+                over -= 3;
             }
-            m = 0;
-            do { // a single column goes down the rows that see all
-                m++;
-                top += g->stride_h;
-            } while (n == 1 && rows.all && oy + m < g->out_h && top + (g->k_h - 1) * g->dilation_h < g->in_h);
-            tl_tapped(x, y, (uint32_t)(n * m), &d);
-            x += m * down;
-            y += m * g->out_w * g->out_c;
+            r.skip = -14 * over;
+            r.x = (rows.start * g->in_w + columns.start) * g->in_c;
+            r.w = (rows.first * g->k_w + columns.first) * g->out_c;
+            r.y = (oy * g->out_w + ox) * g->out_c;
+            *(n < m ? &r.runs : &r.run) = (walk_t){n, g->stride_w * g->in_c, g->out_c};
+            *(n < m ? &r.run : &r.runs) = (walk_t){m, g->stride_h * g->in_w * g->in_c, g->out_w * g->out_c};
+            each_channel(l, outputs, &r);
         }
     }
 }
@@ -180,8 +207,11 @@ ALONE void fill_row(const channel_t *c, int32_t y, uint32_t *row, int32_t width)
     }
 }
 
-ALONE void ring(const channel_t *c, uint32_t *scratch, bool small) {
+ALONE void ring(const channel_t *c, const void *how) {
     const tl_window_t *g = c->g;
+    const tl_work_t *work = how;
+    const bool small = work->variant == TL_FAST_SMALL;
+    uint32_t *scratch = work->at;
     const int32_t height = (g->k_h - 1) * g->dilation_h + 1;
     const int32_t width = (g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dilation_w + 1;
     int32_t *sums = (int32_t *)scratch;
@@ -237,7 +267,7 @@ bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_
     // As good as all are small: no sum of 32 taps leaves what they may reach.
     tl_tap_t few[MAX_TAPS], *list = g->k_h * g->k_w <= MAX_TAPS ? few : work->at;
     const bool fits = list == few || work->bytes >= (uint32_t)(g->k_h * g->k_w) * sizeof(tl_tap_t);
-    const bool dilated = g->dilation_h > 1 || g->dilation_w > 1; // may fall between the pixels, and see none
+    const bool dilated = g->dilation_h * g->dilation_w > 1; // may fall between the pixels, and see none
     if (!slides && (dilated || !fits || !small)) {
         return false;
     }
@@ -246,22 +276,15 @@ bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_
         return false;
     }
 #endif
-    const int32_t multiplier = g->out_c == g->in_c ? 1 : (int32_t)((uint32_t)g->out_c / (uint32_t)g->in_c);
-    for (int32_t o = 0, next = multiplier; o < g->out_c; o++) {
-        if (o == next) {
-            x++;
-            next += multiplier;
-        }
-        channel_t c = {g, x, w + o, b ? b[o] : 0, mult[o], shift[o], y + o};
-        if (slides) {
-            slide(&c);
-        } else {
+    const layer_t l = {g, x, w, b, mult, shift, y};
+    if (slides) {
+        each_channel(&l, slide, NULL);
+    } else {
 #ifdef __ARM_ARCH_6M__
-            any_window(&c, list);
+        any_window(&l, list);
 #else
-            ring(&c, work->at, small);
+        each_channel(&l, ring, work);
 #endif
-        }
     }
     tl_fast_clamp(g, y);
     return true;
