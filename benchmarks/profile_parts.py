@@ -9,8 +9,8 @@ from collections import Counter
 
 PARTS = {
     "products": (
-        *("dot4.lanes_80", "dot4.raw", "dot4.next_quad", "chain.", "taps.", "slide", "spread.", "ring."),
-        *("dense_grad.", "tapped.", "rows.", "fast_fully", "head.", "channel."),
+        *("dot4.lanes_80", "dot4.end", "dot4.raw", "dot4.next_quad", "chain.", "taps.", "slide", "spread.", "ring."),
+        *("dense_grad.", "tapped.", "rows.", "fast_fully", "head.", "channel.", "mean."),
     ),
     "packing": (
         "pack.",
@@ -22,8 +22,8 @@ PARTS = {
         "elements.tl_fill",
     ),
     "requantising the forward": (
-        *("requantize.", "fast_conv2d.tl_dot4_beyond", "dot4.end", "dot4.checked", "dot4.small", "dot4.beyond"),
-        *("mean.", "quantize."),
+        *("requantize.", "fast_conv2d.tl_dot4_beyond", "dot4.checked", "dot4.small", "dot4.beyond"),
+        *("quantize.",),
     ),
     "exponents, masks, narrowing": ("elements.", "gradient."),
     "update": ("update.", "fully_connected_grad.tl_m0_sixteens"),

@@ -81,17 +81,21 @@ void tl_rows_put(tl_rows_t *rows, int32_t at, int32_t *row, int32_t n, int32_t e
     rows->filled = rows->add ? rows->filled : at + n;
 }
 
+// A function of its own has all registers for itself.
+static __attribute__((noinline)) void widen(int32_t *to, const int8_t *from, int32_t n, int32_t width, int32_t by) {
+    const int32_t *end = to + n;
+    do {
+        *to++ = tl_grad_value(from, width, 0) * by;
+        from += tl_is_wide(width) ? 2 : 1;
+    } while (to != end);
+}
+
 void tl_rows_scaled(tl_rows_t *rows, int32_t at, const tl_grad_t *from, int32_t begin, int32_t n, tl_ratio_t ratio) {
     enum { PART = 32 };
     int32_t row[PART];
     while (n > 0) {
         const int32_t part = n < PART ? n : PART;
-        const int8_t *value = element(from, begin);
-        int32_t *to = row, mantissa = ratio.mantissa;
-        do {
-            *to++ = tl_grad_value(value, from->width, 0) * mantissa; // 15 bits and 15 bits
-            value += bytes_of(from);
-        } while (to != row + part);
+        widen(row, element(from, begin), part, from->width, ratio.mantissa); // 15 bits and 15 bits
         tl_rows_put(rows, at, row, part, from->exponent + ratio.exponent);
         at += part;
         begin += part;

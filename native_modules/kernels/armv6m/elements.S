@@ -30,22 +30,17 @@ FUNCTION tl_fill // r0 v, r1 how many, r2 value
 
     .macro LIES v // so far all do in +-limit; r2 = limit - off, r3 = 2 * limit
     adds \v, \v, r2
-8:  cmp \v, r3
+    cmp \v, r3
     bhi 9f
+8:
     .subsection 1
-9:  lsrs r7, r3, #1 // one bit more
-    adds r7, #1
-    adds r2, r2, r7
-    adds \v, \v, r7
-    lsls r3, r3, #1
-    adds r3, #2
-    movs r7, #1
-    add r12, r7
+9:  subs r7, \v, r2
+    bl grow
     b 8b
     .subsection 0
     .endm
-FUNCTION tl_top_bits // r0 v, r1 end, r12 result
-    push {r4-r7, lr}
+FUNCTION tl_top_bits // r0 v, r1 end, r12 result; [sp] off
+    push {r2, r4-r7, lr}
     rsbs r2, r2, #0
     movs r3, #0
     mov r12, r3
@@ -64,7 +59,35 @@ FUNCTION tl_top_bits // r0 v, r1 end, r12 result
 4:  cmp r0, r1
     bne 3b
     mov r0, r12
-    pop {r4-r7, pc}
+    pop {r2, r4-r7, pc}
+grow: // to |r7 - off|: by eight bits, as long as they are wanted, and by one
+    ldr r2, [sp]
+    subs r7, r7, r2
+    asrs r2, r7, #31
+    eors r7, r2
+    subs r7, r7, r2
+    b 2f
+1:  adds r3, #2
+    lsls r3, r3, #8
+    subs r3, #2
+    movs r2, #8
+    add r12, r2
+2:  lsrs r2, r7, #8
+    lsls r2, r2, #1
+    cmp r2, r3
+    bhi 1b
+3:  lsrs r2, r3, #1
+    cmp r7, r2
+    bls 4f
+    lsls r3, r3, #1
+    bcs 4f // there are no more
+    adds r3, #2
+    movs r2, #1
+    add r12, r2
+    b 3b
+4:  ldr r7, [sp]
+    subs r2, r2, r7
+    bx lr
 
     .macro MASK bits // of a word of four bytes
     muls \bits, r4, \bits
