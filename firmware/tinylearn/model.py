@@ -163,6 +163,8 @@ class Model:
     operators, tensors: how many; ends: the tensors that are input, output and features.
     """
 
+    _unpacked = ()
+
     def __init__(self, file, path="the model", mapped=False):
         status = tl_infer.check(file)
         if status == 1:
@@ -186,7 +188,6 @@ class Model:
         self._labels = None
         self._scores = None
         self._front = None
-        self._panels = self._own_panels()
         self._lay_out(())
 
     def change(self, tensors):
@@ -207,7 +208,8 @@ class Model:
 
     def mark(self, tensors):
         """Say that these weights and biases are not those that the file came with."""
-        self.places, self.changed, self._unpacked = None, tuple(tensors), self._panels
+        self.places, self.changed = None, tuple(tensors)
+        self._find_panels()
         if tensors:
             self.places = array("i", (-1 for _ in range(self.tensors)))
             for index in tensors:
@@ -228,7 +230,8 @@ class Model:
         size, (x, y, features) = unpack_from("<I", self.file, 48)[0], self.ends
         self.arena = self.x = self.y = self.f = None  # two arenas might not fit
         self.places, size = self._places(tensors, (size + 3) & ~3) if tensors else (None, size)
-        self.arena, self.changed, self._unpacked = allocate(size, "the arena"), tuple(tensors), self._panels
+        self.arena, self.changed = allocate(size, "the arena"), tuple(tensors)
+        self._find_panels()
         self.x, self._scale, self.x_zero = self.tensor(x)
         self.y, self.y_scale, self.y_zero = self.tensor(y)
         self.f, self.f_scale, self.f_zero = self.tensor(features)
@@ -345,13 +348,15 @@ class Model:
         if self._unpacked:
             self._keep(first, last)
 
-    def _own_panels(self):
-        """[(operator, scratch)] of convolutions whose scratch is theirs alone, where a panel made once stays."""
+    def _find_panels(self):
+        """Set _unpacked: (operator, scratch) of convolutions whose scratch is theirs alone, where a panel made once
+        stays."""
         found = []
         for i in range(self.operators):
             if self.operator(i, "B", 0)[0] == 1 and self.operator(i, "<i", 32)[0]:
                 found.append((i, self.operator(i, "<H", 22)[0]))
-        return found
+        if found:  # else the model takes less RAM
+            self._unpacked = found
 
     def _keep(self, first, last):
         """The panels of operators first .. last - 1 are made now: they stay until other weights change than these."""

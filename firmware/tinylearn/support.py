@@ -198,6 +198,7 @@ class Support:
         self.records_at = (layout.size + self.count * self.n + 3) & ~3
         slots = self.count * (1 + self.views) if layout.cache == RAM else 1
         self.arena = allocate(self.records_at + slots * layout.record, "training")
+        layout.reserved = None
         view = memoryview(self.arena)
         self.slot = view[self.records_at : self.records_at + layout.record]
         self.features = view[self.features_at : self.features_at + self.count * self.n]

@@ -406,6 +406,7 @@ def held_out(task, features, rows, methods):
         count = _hold_out(features, rows, folds, fold)
         asked += len(rows) - count
         for i, method in enumerate(methods if count < len(rows) else ()):
+            head = None  # the one before
             head = fit(task, method, features[: count * n], rows[:count])
             for j in range(count, len(rows)):
                 best, p = head.belief(features[j * n : (j + 1) * n], head.owners[rows[j]])

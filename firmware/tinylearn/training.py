@@ -93,7 +93,17 @@ class Training:
 
     def add_up(self):
         """Features of the clean samples, and their sums in the head."""
-        support, head, layout = self.support, self.head, self.layout
+        self.run_clean()
+        head = self.head
+        head.sums[ALL] = self.sums
+        head.counts[ALL] = self.counts
+        status = tl_train.class_sums(head.params, self.taught[0], self.taught[1], head.sums, head.counts)
+        if status:
+            fail(status, "training")
+
+    def run_clean(self):
+        """Features of the clean samples."""
+        support, layout = self.support, self.layout
         places, in_place = layout.places, support.n % 4 == 0
         for i in range(support.count):
             support.find(i, 0)
@@ -106,11 +116,10 @@ class Training:
             if not in_place:
                 memoryview(support.arena)[at : at + support.n] = self.f
         places[self.features] = self.f_at
-        head.sums[ALL] = self.sums
-        head.counts[ALL] = self.counts
-        status = tl_train.class_sums(head.params, self.taught[0], self.taught[1], head.sums, head.counts)
-        if status:
-            fail(status, "training")
+
+    def let_go(self):
+        """Give back the head, whose place the next one may want: no more steps."""
+        self.head = self.sums = self.counts = self.w = self.b = self.scratch = None
 
     def step(self):
         """(mean loss, share of pseudo-queries that were right) of one step over all samples."""
@@ -288,11 +297,20 @@ def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
         layout = _laid_out(task, count, ways, inputs, look, inspect, piece)
         if task.options["budget"] is not None or free() is None:
             break
+        layout.reserved = _for_a_head(len(task.model.f), ways)
         piece = largest_piece(layout.arena)
         if piece >= layout.arena:
             break
-        piece -= GAPS
+        piece, layout.reserved = piece - GAPS, None
     return layout
+
+
+def _for_a_head(n, ways):
+    """Pieces of RAM for what training has beside its arena, which is not to take the only one that they fit into."""
+    try:
+        return [bytearray(size * ways * n) for size in (4, 4, 2)]
+    except MemoryError:
+        return None
 
 
 def _laid_out(*arguments):
@@ -475,6 +493,7 @@ def _taught(training, task, rows):
     verdict, support, heads = task.verdict, training.support, possible(task, len(rows))
     features, watched = support.features, verdict and verdict.right is None
     gained = _watched(training, task) if watched else _steps(training, task)
+    training.let_go()
     task.spare = memoryview(support.arena)[: support.layout.exponents]
     if watched:
         return verdict.head if gained else None
@@ -506,7 +525,7 @@ def _bring_back(model, before):
 def _undo(training, before):
     """Weights and features as they were before."""
     _weights_back(training, before)
-    training.add_up()
+    training.run_clean()
 
 
 def _weights_back(training, before):
