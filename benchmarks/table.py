@@ -57,6 +57,15 @@ From the call of `model.predict` to its return (`glyph`, which has no classes of
 
 {models}
 
+## Panels that stay
+
+Millions of cycles of an answer on `pico-emulated` where packed weights of convolutions lie in the arena for themselves,
+made once: `tinylearn partition --panels`, measured by `benchmarks/kept_panels.py`. Where nobody asks for it they are
+made for each answer, in scratch that all share: a KB more buys 0.1 to 0.2 % of an answer, and on the way to training
+there are better things to do with it.
+
+{panels}
+
 ## Learning
 
 On `glyph`: `model.adapt` from beginning to end, and one step of its training alone, between two calls of `on_step`.
@@ -80,10 +89,12 @@ Seconds of `model.adapt` on `pico-emulated`, five classes by five examples on `g
 ## Where the cycles go
 
 On `pico-emulated`, per cent of the cycles, by what a function does (`benchmarks/run.py --profile NAME` prints the
-functions; `benchmarks/profile_parts.py` says which is which). Rounding is all that makes no products: requantising,
-exponents, masks, narrowing, and the update. Loops of products take 2.5 cycles per multiply-accumulate in pointwise
-layers where two int8 gradients share a multiplication, and 4.0 where an int16 has one to itself. In a step, half of
-the rounding is the forward's requantising: where weights change, nobody has proved that the short multiplications do.
+functions; `benchmarks/profile_parts.py` says which is which). Rounding is all that makes no products or sums:
+requantising, exponents, masks, narrowing, and the update. Loops of products take 2.5 cycles per multiply-accumulate in
+pointwise layers where two int8 gradients share a multiplication, and 4.0 where an int16 has one to itself. In a step, a
+quarter of the rounding is the forward's requantising: where weights change nobody has proved that the short
+multiplications do, so four sums at once are looked at. The rest is passes over the sums of weights (how many bits they
+have, the steps) and over gradients.
 
 {profile}
 
@@ -127,6 +138,7 @@ def text() -> str:
         models=_table(columns, models, TOTAL),
         steep=_steep(results.load("shapes")),
         shapes=_shapes(results.load("shapes")),
+        panels=_panels(results.load("kept_panels")),
         learning=_table(columns, learning, TOTAL),
         forecast=_forecast(results.load("forecast")),
         profile=_profile(results.load("profile")),
@@ -185,6 +197,17 @@ def _profile(rows: list[dict]) -> str:
         rounding = sum(parts.get(name, 0) for name in profile_parts.ROUNDING)
         shares = [100 * n / row["cycles"] for n in (*(parts.get(name, 0) for name in names), rounding)]
         lines.append([row["name"], _number(row["cycles"] / row["macs"]), *(f"{share:.1f}" for share in shares)])
+    return _markdown(lines)
+
+
+def _panels(rows: list[dict]) -> str:
+    """A line per model and bytes of panels that stay."""
+    lines = [["", "bytes that stay", "M cycles", "less"]]
+    for row in rows:
+        none = next(r for r in rows if r["name"] == row["name"])["cycles"]
+        cycles = row.get("cycles")
+        less = f"{1 - cycles / none:.1%}" if cycles and cycles != none else ""
+        lines.append([row["name"], f"{row['stay_bytes']:,}", _number(cycles / 1e6) if cycles else "no RAM", less])
     return _markdown(lines)
 
 
