@@ -175,10 +175,16 @@ def markdown(lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *body))
 
 
+CLASSIFIED = """
+Without it: by a backbone that has told as many of the same drawings apart, class by class (`models/glyph/recipe.py
+--objective classes`), int8, over the same episodes.
+"""
+
+
 def _classes(results: list[dict], others: list[dict]) -> str:
     """Every method with and without meta-training, int8, over the same episodes."""
     known = {task_name(result): learning_claims.rows_of(result) for result in results}
-    parts = []
+    parts = [CLASSIFIED] if others else []
     for other in others:
         name, lines = task_name(other), [["method", "classified", "meta-trained", "meta-trained - classified"]]
         for method, of in learning_claims.rows_of(other).items():
@@ -187,10 +193,8 @@ def _classes(results: list[dict], others: list[dict]) -> str:
                 n = min(len(of["int8"]["accuracies"]), len(mine["accuracies"]))
                 means = [sum(row["accuracies"][:n]) / n for row in (of["int8"], mine)]
                 lines.append([method, *(f"{mean:.1f}" for mean in means), words(paired(mine, of["int8"]))])
-        parts.append(
-            "\nWithout it, by a backbone that has told as many of the same drawings apart, class by class "
-            f"(`models/glyph/recipe.py --objective classes`), {name}, int8:\n\n{markdown(lines)}"
-        )
+        episodes = max((len(of["int8"]["accuracies"]) for of in learning_claims.rows_of(other).values()), default=0)
+        parts.append(f"\n{name}, {episodes} episodes:\n\n{markdown(lines)}")
     return "\n".join(parts)
 
 
