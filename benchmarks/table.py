@@ -226,7 +226,7 @@ CLIFF = 2.0  # times a clean shape's cycles
 def _steep(rows: list[dict]) -> str:
     """A sentence."""
     steep = [row["name"] for row in rows if row["times"] > CLIFF]
-    beyond = [row["name"] for row in rows if row["times_beyond"] > CLIFF]
+    beyond = [row["name"] for row in rows if row.get("times_beyond", row["times"]) > CLIFF]
     return f"More than {CLIFF:g} times: {', '.join(steep) or 'none'}. Beyond: {', '.join(beyond) or 'none'}."
 
 
@@ -236,7 +236,11 @@ def _shapes(rows: list[dict]) -> str:
     for row in rows:
         clean = row["name"] == row["beside"]
         name = f"**{row['name']}**" if clean else row["name"]
-        times = ["", f"{row['empty']:,}", ""] if clean else [_number(row["times"]), "", _number(row["times_beyond"])]
+        times = (
+            ["", f"{row.get('empty', 0):,}", ""]
+            if clean
+            else [_number(row["times"]), "", _number(row.get("times_beyond", row["times"]))]
+        )
         lines.append([name, f"{row['macs']:,}", _number(row["per_mac"]), *times])
     return _markdown(lines)
 
