@@ -97,7 +97,7 @@ def _profile(patterns: list[str]) -> None:
                 print(f"    {name:48} {cycles:>12,} {cycles / work.macs:8.3f} {cycles / total:7.1%}", flush=True)
             parts = profile_parts.parts(functions)
             rows[work.name] = {"name": work.name, "board": PROFILED, "macs": work.macs, "cycles": total, "parts": parts}
-    results.save("profile", list(rows.values()))
+            results.save("profile", list(rows.values()))  # each: the next one may not fit the board
 
 
 def _emulated(deterministic: bool) -> list[str]:
