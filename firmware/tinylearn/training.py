@@ -295,7 +295,7 @@ def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
     _unload()  # what model.plan() has left
     for _ in range(PLANS):
         layout = _laid_out(task, count, ways, inputs, look, inspect, piece)
-        if task.options["budget"] is not None or free() is None:
+        if free() is None:
             break
         layout.reserved = _for_a_head(len(task.model.f), ways)
         piece = largest_piece(layout.arena)
@@ -328,7 +328,7 @@ def _unload():
     gc.collect()
 
 
-PLANS = 3  # where what is free is not in one piece, and nobody has named a budget
+PLANS = 3  # where what is free is not in one piece
 GAPS = 512  # bytes that a piece may be smaller by after the next plan
 
 
