@@ -52,6 +52,10 @@ class Filtered(Tail):
             if self._trains(op, WEIGHTS):
                 self.blocks["patches", op.index] = _Block(size, op.index - self.first, self._time_back(op))
 
+    def speed(self, op):
+        """Filtered gradients have plain kernels alone."""
+        return 2 if op.share < 1 else super().speed(op)
+
     def layout(self):
         """And: patches, what tl_filter.patches takes before each of these operators runs."""
         fields, size = super().layout(), self.side

@@ -261,10 +261,10 @@ class Fit:
 # share, what a gradient to its input and one to all of its weights add, and half as much again with int16. A step takes
 # more than its operators do. Seconds of a record that goes to the flash, and of each of its bytes. Cycles until the
 # first sample, which Python plans and loads its code in, and of each value of a view.
-BACK, BACK_INPUT, BACK_WEIGHTS, WIDER = 0.2, 0.9, 2.0, 1.5
+BACK, BACK_INPUT, BACK_WEIGHTS, WIDER = 0.3, 0.6, 1.6, 1.5
 SLOWER = 1, 1.4, 8  # by tail.Tail.speed
-AROUND, RECORD, RECORD_BYTE = 1.2, 3e-3, 13e-6
-PLANNING, VIEW = 250e6, 600
+AROUND, RECORD, RECORD_BYTE = 1.15, 3e-3, 13e-6
+PLANNING, VIEW = 330e6, 600
 
 
 def _seconds(tail, times):
