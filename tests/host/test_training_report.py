@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from itertools import combinations
 from xml.etree import ElementTree
 
@@ -66,14 +67,15 @@ def test_layers_add_up_to_what_the_board_counts(method):
 
 def test_a_step_takes_two_forwards_and_a_backward_of_every_sample():
     """From the forward's cycles: what each operator's backward takes beside it is in tuning.py, measured."""
+    tuning = import_module("tinylearn.tuning")
     board = replace(boards.find("pico"), cycles_per_mac={"conv": 5, "depthwise": 9, "dense": 7})
     kinds, chosen, cycles = {"conv2d": 5, "depthwise_conv2d": 9, "mean": 0}, training("full"), 0.0
     for row in training_report.layers(chosen):
         runs = 0 if row["state"] == "frozen" else 2
-        back = 0.2 * (row["state"] in ("trained", "passes"))
-        back += 0.9 * (row["macs_grad_input"] > 0) + 2.0 * (row["macs_grad_weight"] > 0)
+        back = tuning.BACK * (row["state"] in ("trained", "passes"))
+        back += tuning.BACK_INPUT * (row["macs_grad_input"] > 0) + tuning.BACK_WEIGHTS * (row["macs_grad_weight"] > 0)
         cycles += (runs + back) * kinds[row["operator"]] * row["macs_forward"]
-    assert training_report.step_seconds(chosen, board) == pytest.approx(1.2 * 25 * cycles / 125e6)
+    assert training_report.step_seconds(chosen, board) == pytest.approx(tuning.AROUND * 25 * cycles / 125e6)
 
 
 def test_the_report_of_a_budget():
