@@ -488,7 +488,7 @@ class Model:
                   ValueError say what the least would take
 
         filter    2 or 4: gradients of 1x1 convolutions are summed over patches of 2x2 or 4x4 pixels, which takes less
-                  RAM and time (filtering.py). Off by default: read the patent notice in docs/training.md
+                  RAM (filtering.py). Off by default: read the patent notice in docs/training.md
 
         continual "lightcl": this is one task of several; what earlier ones taught is kept by holding on to channels
                   that they used (continual.py), also across save(). A class that is there gets one more prototype

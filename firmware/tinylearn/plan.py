@@ -20,7 +20,7 @@ Plan = namedtuple(
 )
 
 _CYCLES_PER_MAC = 16  # of the heads on a Cortex-M0+, measured
-_LOADING = 20e6  # cycles in which code is loaded
+_LOADING = 36e6  # cycles in which code is loaded
 _MODULES = ("teaching", "head", "auto", "tl_train")
 _TAIL_MODULES = ("tuning", "training", "support", "tail", "augment")
 
