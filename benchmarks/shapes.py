@@ -29,7 +29,6 @@ from tinylearn_host.bench.workloads import Workload  # noqa: E402
 from tinylearn_host.errors import TinylearnError  # noqa: E402
 
 BOARD = "pico-emulated"
-SMALL = 20_000  # multiply-accumulates
 C, D, F = ir.CONV2D, ir.DEPTHWISE_CONV2D, ir.FULLY_CONNECTED
 
 # (code, x, output channels, side or (height, width), stride): the clean one first
@@ -168,12 +167,10 @@ def _measure(meter: Meter, empty: Workload, group: list[Workload]) -> Iterator[d
 
 
 def _figure(meter: Meter, work: Workload) -> Figure:
-    """The least of some, of small workloads: an interrupt of the board's USB port takes as long as they do."""
-    figures = [meter.figures(work)[0] for _ in range(3 if work.macs < SMALL else 1)]
-    for figure in figures:
-        if not isinstance(figure, Figure):
-            raise TinylearnError(figure.line(), 1)
-    return min(figures, key=lambda figure: figure.value)
+    figure = meter.figures(work)[0]
+    if not isinstance(figure, Figure):
+        raise TinylearnError(figure.line(), 1)
+    return figure
 
 
 if __name__ == "__main__":

@@ -20,13 +20,20 @@ def nothing(*args):
     pass
 
 
+def least(measure, measured):
+    """The least of as many measures as `measure` wants."""
+    tries = getattr(measure, "tries", 1)
+    return min((measured() for _ in range(tries)), key=lambda cost: cost[0] / cost[1])
+
+
 def kernel(measure, model, sample):
     """The forward program alone, as Model calls it."""
     model.x[:] = read(sample)
     run, program = tl_infer.run, (model.file, model.arena)
     status = run(*program, 0, model.operators)
     result = bytes(model.y)
-    return status, measure(run, *program, 0, 0), measure(run, *program, 0, model.operators), result
+    empty = least(measure, lambda: measure(run, *program, 0, 0))
+    return status, empty, least(measure, lambda: measure(run, *program, 0, model.operators)), result
 
 
 def predict(measure, model, sample):
@@ -123,5 +130,5 @@ def backward(measure, model, arena, scratch, places, record, state):
 
     status = tl_grad.backward(*fresh(record[1]))
     result = hashlib.sha256(memoryview(memory)[:size]).digest()
-    empty = measure(tl_grad.backward, *fresh(0))
-    return status, empty, measure(tl_grad.backward, *fresh(record[1])), result
+    empty = least(measure, lambda: measure(tl_grad.backward, *fresh(0)))
+    return status, empty, least(measure, lambda: measure(tl_grad.backward, *fresh(record[1]))), result

@@ -25,6 +25,7 @@ def copy(register: ptr32, to: ptr32, i: int):  # noqa: F821
 
 class Counter:
     laps = 1
+    tries = 3  # of short calls: an interrupt of the USB port may fall into one, and takes as long
 
     def __init__(self, address, hz, step, start):
         """hz: its rate; step: 1, or -1 where it counts down; start: what to write where to have it run."""
