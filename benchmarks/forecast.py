@@ -65,7 +65,7 @@ def main(steps: int, shots: int, method: str, save: bool) -> None:
         for name in method.split(","):
             options = {"method": name}
             if name in TAIL_METHODS:
-                options = {"method": name.split(":")[0], **TAIL_METHODS[name], "budget": TAIL_BUDGET, "steps": steps}
+                options = {"method": name.split(":")[0], "budget": TAIL_BUDGET, **TAIL_METHODS[name], "steps": steps}
                 options.update(head="prototype", layers=LAYERS.get(name))
             row = {"name": name, "board": BOARD, "samples": len(chosen), "steps": options.get("steps", 0)}
             row["host"] = on_host(name, options, len(chosen))
@@ -84,7 +84,7 @@ def on_host(name: str, options: dict, samples: int) -> float | None:
     if name not in TAIL_METHODS:
         return None
     model = tlm.read(flash.default_model())
-    task = training_report.Task(TAIL_WAYS, samples // TAIL_WAYS, TAIL_BUDGET)
+    task = training_report.Task(TAIL_WAYS, samples // TAIL_WAYS, options["budget"])
     asked = {key: value for key, value in options.items() if key not in ("method", "budget", "head")}
     fit = training_report.find(model, options["method"], task, **asked).fit
     board = boards.find(BOARD)
