@@ -39,8 +39,20 @@ FUNCTION tl_fill // r0 v, r1 how many, r2 value
     b 8b
     .subsection 0
     .endm
+    .macro SIZE v // |v - off| among all in r3
+    subs \v, \v, r2
+    asrs r7, \v, #31
+    eors \v, r7
+    subs \v, \v, r7
+    orrs r3, \v
+    .endm
 FUNCTION tl_top_bits // r0 v, r1 end, r12 result; [sp] off
     push {r2, r4-r7, lr}
+#if !TL_LEAN
+    subs r3, r1, r0
+    cmp r3, #255
+    bls short_row
+#endif
     rsbs r2, r2, #0
     movs r3, #0
     mov r12, r3
@@ -88,6 +100,36 @@ grow: // to |r7 - off|: by eight bits, as long as they are wanted, and by one
 4:  ldr r7, [sp]
     subs r2, r2, r7
     bx lr
+#if !TL_LEAN
+short_row: // growing costs more than taking all sizes together and counting bits once
+    movs r3, #0
+    subs r1, #12
+    b 2f
+1:  ldmia r0!, {r4, r5, r6}
+    SIZE r4
+    SIZE r5
+    SIZE r6
+2:  cmp r0, r1
+    bls 1b
+    adds r1, #12
+    b 4f
+3:  ldmia r0!, {r4}
+    SIZE r4
+4:  cmp r0, r1
+    bne 3b
+    movs r0, #0
+    b 6f
+5:  movs r3, r4
+    adds r0, #8
+6:  lsrs r4, r3, #8
+    bne 5b
+    b 8f
+7:  lsrs r3, r3, #1
+    adds r0, #1
+8:  cmp r3, #0
+    bne 7b
+    pop {r2, r4-r7, pc}
+#endif
 
     .macro MASK bits // of a word of four bytes
     muls \bits, r4, \bits
