@@ -47,8 +47,10 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group(params.get("board_name", str(item.path))))
 
 
-def pytest_collection_finish():
-    """The board's package collects garbage often, and half a million objects of PyTorch and pytest are none of its."""
+@pytest.fixture(scope="module", autouse=True)
+def frozen():
+    """The board's package collects garbage often, and half a million objects of PyTorch, pytest, and what tests before
+    have left are none of its."""
     gc.collect()
     gc.freeze()
 

@@ -70,7 +70,8 @@ def of_delta(name, *arguments):
 def brought(name):
     """A module of this package. Where it comes from a file, garbage is collected all the while: else its code, and
     names that stay for good, lie scattered over the heap, and no large piece of it is left."""
-    gc.collect()  # native modules want a piece of their size
+    if hasattr(gc, "mem_free"):  # not on CPython, whose heap has no pieces to keep
+        gc.collect()  # native modules want a piece of their size
     before = often()
     try:
         return __import__("tinylearn." + name, None, None, [name])
