@@ -18,8 +18,8 @@ LARGEST = {
     "tl_float": 0.875,
     "tl_train": 14,
     "tl_grad": 20,
-    "tl_channels": 23.5,
-    "tl_filter": 24.25,
+    "tl_channels": 24.25,
+    "tl_filter": 25,
 }
 
 
