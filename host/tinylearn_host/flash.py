@@ -227,13 +227,22 @@ def native_modules(device: Device, names: tuple[str, ...]) -> tuple[str, list[Fi
             files = [File(f"lib/{path.name}", path.read_bytes()) for path in built]
             _check_version(device, files)
             return architecture, files
-    have = sorted(path.name for path in paths.NATIVE.glob("*") if path.is_dir())
     raise TinylearnError(
         f"the board ({device.machine}) runs native modules for {', '.join(device.runs)}; "
-        f"there are {', '.join(have) if have else 'none built'} in {paths.NATIVE}. "
+        f"{_what_there_is(device, names)}. "
         f"Build them in the clone of tinylearn: make -C native_modules native ARCHS={device.architecture}",
         WRONG_ARCHITECTURE,
     )
+
+
+def _what_there_is(device: Device, names: tuple[str, ...]) -> str:
+    """What is missing of the board's own modules, or the architectures that there are instead."""
+    have = sorted(path.name for path in paths.NATIVE.glob("*") if path.is_dir())
+    for architecture in device.runs:
+        if architecture in have:
+            missing = [name for name in names if not (paths.NATIVE / architecture / f"{name}.mpy").is_file()]
+            return f"{paths.NATIVE / architecture} lacks {', '.join(missing)}"
+    return f"there are {', '.join(have) if have else 'none built'} in {paths.NATIVE}"
 
 
 def _check_version(device: Device, files: Iterable[File]) -> None:

@@ -225,6 +225,15 @@ def test_the_wrong_architecture(board_name, board_port, model, only):
     assert "there are rv32imc" in result.stderr
 
 
+@pytest.mark.boards("unix")
+def test_half_of_the_modules(board_port, model, only):
+    only("x64", "rv32imc")
+    (paths.NATIVE / "x64" / "tl_grad.mpy").unlink()
+    result = tinylearn("flash", model, "--board", "unix", "--port", board_port)
+    assert result.exit_code == errors.WRONG_ARCHITECTURE
+    assert "x64 lacks tl_grad." in result.stderr
+
+
 @pytest.mark.boards("qemu-m4")
 @pytest.mark.parametrize(("built", "taken"), [(("armv6m", "armv7m"), "armv7m"), (("armv6m",), "armv6m")])
 def test_the_next_best_architecture(board_port, model, only, built, taken):
