@@ -10,7 +10,7 @@ import pytest
 import results
 import run
 from click.testing import CliRunner
-from tinylearn_host import simulator
+from tinylearn_host import errors, paths, simulator, tlm
 from tinylearn_host.bench import litert, workloads
 from tinylearn_host.bench.measure import DATA, Meter
 from tinylearn_host.cli import main
@@ -102,6 +102,23 @@ def test_command():
     assert ours["board"] == "sim" and ours["macs"] == 16384 and ours["exact"] is True
     assert ours["per_mac"] == pytest.approx(ours["seconds"] / ours["macs"], rel=2e-3)  # four digits of each
     assert rows["L6 forward, LiteRT reference"]["exact"] is True
+
+
+def test_a_model_of_the_users_own():
+    path = paths.MODELS / "emg" / "emg.tlm"
+    result = CliRunner().invoke(main, ["bench", str(path), "--board", "sim", "--json"])
+    assert result.exit_code == 0, result.stderr
+    whole, *operators = json.loads(result.stdout)
+    model = tlm.read(path)
+    assert whole["name"] == "emg" and whole["macs"] == sum(op.macs for op in model.ops)
+    assert [row["name"] for row in operators] == [f"emg {i} {op.name}" for i, op in enumerate(model.ops)]
+    assert all(row["exact"] for row in operators)
+    assert [row["per_mac"] is None for row in operators] == [op.macs == 0 for op in model.ops]
+
+
+def test_a_model_that_is_not_there():
+    result = CliRunner().invoke(main, ["bench", "nowhere.tlm", "--board", "sim"])
+    assert result.exit_code == errors.BAD_MODEL and "cannot read nowhere.tlm" in result.stderr
 
 
 ADAPT = [f"adapt {method}" for method in workloads.METHODS]

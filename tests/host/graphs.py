@@ -28,6 +28,32 @@ def every_operator(seed: int = 0) -> ir.Graph:
     return ir.Graph("every operator", g.tensors, g.ops, x, y, labels=[f"class {n}" for n in range(5)])
 
 
+def signal(seed: int = 0, wide: bool = False) -> ir.Graph:
+    """20 samples of 3 channels over time, a column, to 5 classes; `wide`: one window sees beyond the column."""
+    g = _Maker(seed)
+    x = g.activation("x", (20, 1, 3), 0.05, -3)
+    a = g.op(ir.CONV2D, [x], (9, 1, 4), weights=(4, 5, 1, 3), **_window((2, 1), (2, 0, 0, 0), (1, 1)))
+    if wide:
+        b = g.op(ir.DEPTHWISE_CONV2D, [a], (9, 1, 4), weights=(1, 3, 3, 4), **_window((1, 1), (1, 1, 1, 1), (1, 1)))
+    else:
+        b = g.op(ir.DEPTHWISE_CONV2D, [a], (9, 1, 4), weights=(1, 3, 1, 4), **_window((1, 1), (2, 0, 2, 0), (2, 1)))
+    c = g.op(ir.ADD, [a, b], (9, 1, 4), clamp=(-128, 100))
+    d = g.op(ir.PAD, [c], (11, 1, 4), before=[1, 0, 0], after=[1, 0, 0], value=g.tensors[c].zero_point, like=c)
+    e = g.op(ir.MAX_POOL, [d], (5, 1, 4), like=d, **_pool((2, 1), (0, 0, 0, 0)))
+    f = g.op(ir.AVG_POOL, [e], (3, 1, 4), like=e, **_pool((2, 1), (0, 0, 1, 0)))
+    h = g.op(ir.CLAMP, [f], (3, 1, 4), clamp=(-20, 127), ratio=0.7)
+    y = g.op(ir.FULLY_CONNECTED, [h], (5,), weights=(5, 12), clamp=FULL)
+    return ir.Graph("signal", g.tensors, g.ops, x, y)
+
+
+def _window(stride, padding, dilation) -> dict:
+    return {"stride": stride, "padding": padding, "dilation": dilation, "clamp": FULL}
+
+
+def _pool(kernel, padding) -> dict:
+    return {"kernel": kernel, "stride": kernel, "padding": padding, "clamp": FULL}
+
+
 class _Maker:
     def __init__(self, seed: int):
         self.chance = np.random.default_rng(seed)

@@ -43,8 +43,9 @@ class Figure:
     exact: bool
 
     @property
-    def per_mac(self) -> float:
-        return self.value / self.macs
+    def per_mac(self) -> float | None:
+        """None of what multiplies nothing: a mean, a softmax."""
+        return self.value / self.macs if self.macs else None
 
     def as_json(self) -> dict:
         return {
@@ -52,19 +53,20 @@ class Figure:
             "board": self.board,
             "macs": self.macs,
             self.unit: _short(self.value),
-            "per_mac": _short(self.per_mac),
+            "per_mac": None if self.per_mac is None else _short(self.per_mac),
             "overhead": _short(self.overhead),
             "exact": self.exact,
         }
 
     def line(self) -> str:
         """For people."""
-        if self.unit == "seconds":
-            cost, per_mac = f"{self.value * 1e6:,.2f} us", f"{self.per_mac * 1e9:.3f} ns"
-        else:
-            cost, per_mac = f"{self.value:,} {self.unit}", f"{self.per_mac:.2f}"
+        timed = self.unit == "seconds"
+        cost = f"{self.value * 1e6:,.2f} us" if timed else f"{self.value:,} {self.unit}"
+        per_mac = ""
+        if self.per_mac is not None:
+            per_mac = (f"{self.per_mac * 1e9:.3f} ns" if timed else f"{self.per_mac:.2f}") + " per MAC"
         exact = "exact" if self.exact else "not exact"
-        return f"{self.board:14} {self.name:42} {cost:>28}  {per_mac:>9} per MAC  {exact}"
+        return f"{self.board:14} {self.name:42} {cost:>28}  {per_mac:>17}  {exact}"
 
 
 @dataclass(frozen=True)

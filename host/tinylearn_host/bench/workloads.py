@@ -54,14 +54,26 @@ class Workload:
         return [flash.FRONT] * bool(tlm.read(self.model).front) + [flash.FILTER] * filtered
 
 
-def choose(pattern: str = "") -> list[Workload]:
-    """Those whose name begins with `pattern`, in which * and ? mean what they mean in file names. SLOW: whole names."""
-    found = {name: make for name, make in _all().items() if fnmatchcase(name, pattern + "*")}
+def choose(pattern: str = "", model: Path | None = None) -> list[Workload]:
+    """Those whose name begins with `pattern`, in which * and ? mean what they mean in file names. SLOW: whole names.
+    Of a model of the user's own: its answer, and each operator of it. Raises as `tlm.read`."""
+    found = {name: make for name, make in _those(model).items() if fnmatchcase(name, pattern + "*")}
     return [make() for name, make in found.items() if name not in SLOW or name == pattern]
 
 
-def names() -> list[str]:
-    return list(_all())
+def names(model: Path | None = None) -> list[str]:
+    return list(_those(model))
+
+
+def _those(model: Path | None) -> dict[str, Callable[[], Workload]]:
+    return _all() if model is None else _of(model)
+
+
+def _of(path: Path) -> dict[str, Callable[[], Workload]]:
+    """A model's answer, and each of its operators: where the time of the answer goes."""
+    operators = tlm.read(path).ops
+    made = {f"{path.stem} {i} {op.name}": partial(_operator, path, i) for i, op in enumerate(operators)}
+    return {path.stem: partial(_own_model, path), **made}
 
 
 def _all() -> dict[str, Callable[[], Workload]]:
@@ -102,6 +114,13 @@ def _reference_model(name: str) -> Workload:
 
 def _own_model(path: Path) -> Workload:
     return _forward("predict", path.stem, path.read_bytes(), None)
+
+
+def _operator(path: Path, index: int) -> Workload:
+    whole = _own_model(path)
+    op = tlm.read(whole.model).ops[index]
+    name = f"{whole.name} {index} {op.name}"
+    return Workload(name, "operator", op.macs, whole.model, whole.data, (index, op.y))
 
 
 def _front() -> Workload:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tinylearn_host import boards, ir, partition, sizes, tlm, variants
+from tinylearn_host import boards, fuse, ir, partition, sizes, tlm, variants
 from tinylearn_host.commands.options import SIMULATOR
 from tinylearn_host.device import kb
 from tinylearn_host.errors import BAD_DATA, TinylearnError
@@ -67,6 +67,7 @@ def make(
     graph: ir.Graph, board: str | None, labels: str | None, name: str | None, domain: str | None, extra_arena: int
 ) -> Made:
     """Finish `graph` with what the options say, and lay it out. Nothing is written yet."""
+    graph = fuse.columns_into_rows(graph)
     graph.name = name or graph.name
     if labels is not None:
         graph.labels = read_labels(labels)

@@ -36,6 +36,16 @@ def kernel(measure, model, sample):
     return status, empty, least(measure, lambda: measure(run, *program, 0, model.operators)), result
 
 
+def operator(measure, model, sample, index, output):
+    """One operator of the forward program, behind those before it; the result is its output, a tensor's index."""
+    model.x[:] = read(sample)
+    run, program = tl_infer.run, (model.file, model.arena)
+    status = run(*program, 0, index + 1, model.places)
+    result = bytes(model.tensor(output)[0])
+    empty = least(measure, lambda: measure(run, *program, index, index, model.places))
+    return status, empty, least(measure, lambda: measure(run, *program, index, index + 1, model.places)), result
+
+
 def predict(measure, model, sample):
     """A whole answer; the features where the model has no classes of its own."""
     x = array("b", read(sample))
