@@ -51,7 +51,7 @@ class Quantised:
 
     def model(self, growth: float | None = 0.25) -> tlm.Model:
         """The board's file. growth: by how much the arena may grow for faster layers."""
-        return partition.prepare(tlm.read(tlm.build(self.graph, growth)))
+        return partition.prepare(tlm.read(tlm.build(fuse.columns_into_rows(self.graph), growth)))
 
     def save(self, path: str | Path) -> None:
         """Write a .tlm, or the QDQ .onnx."""
