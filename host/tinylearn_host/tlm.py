@@ -298,6 +298,8 @@ class _Writer:
             record.requant = self._requantisation(index, op)
             record.variant, record.s = self._variant(index)
         record.q = tuple(self._q(op, record))
+        if op.code == ir.ADD and record.q[6] > 0:
+            raise self._refuse(index, op, "the scale of its output is below 2^-19 of its inputs'")
         return record
 
     def _requantisation(self, index: int, op: ir.Op) -> int:

@@ -257,9 +257,10 @@ class _Check:
     def add(self, op: tlm.OperatorRecord) -> None:
         self.clamp(op)
         self.same_bytes(self.x, self.x2, self.y)
-        self.require(0 <= op.q[0] <= 22, f"its left shift is {op.q[0]}")
+        self.require(op.q[0] == 20, f"its left shift is {op.q[0]}, and not 20")
         for at in (1, 3, 5):
             self.multiplier(op.q[at], op.q[at + 1])
+            self.require(op.q[at + 1] <= 0, f"its shift is {op.q[at + 1]}, above 0")
 
     def multiplier(self, multiplier: int, shift: int) -> None:
         fits = multiplier >= 0 and shift in SHIFTS

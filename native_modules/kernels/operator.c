@@ -4,7 +4,7 @@
 
 // ---- Ranges: what each field of a geometry may be -------------------------------------------------------------------
 
-enum { DIM, WINDOW, PAD, BEFORE, INT8, MAX, MULT, SHIFT, LEFT, UP, ROW, PIXELS, COUNT };
+enum { DIM, WINDOW, PAD, BEFORE, INT8, MAX, MULT, SHIFT, LEFT, UP, DOWN, ROW, PIXELS, COUNT };
 
 // The least, and the most: itself, or 2^k - 1 as POWER + k. Small tables, since they lie in a board's RAM.
 enum { POWER = 64 };
@@ -17,8 +17,9 @@ static const int8_t range[][2] = {
     [MAX] = {-128, POWER + 7}, // and not below the field before it
     [MULT] = {0, POWER + 31},
     [SHIFT] = {-31, 30},
-    [LEFT] = {0, 22},
+    [LEFT] = {20, 20}, // of an add: as TFLite has it
     [UP] = {0, 31},
+    [DOWN] = {-31, 0},
     [ROW] = {1, POWER + 12}, // of a softmax
     [PIXELS] = {1, POWER + 23},
     [COUNT] = {1, POWER + 31},
@@ -68,11 +69,11 @@ static const uint8_t kinds[] = {
     MAX,
     LEFT,
     MULT,
-    SHIFT,
+    DOWN,
     MULT,
-    SHIFT,
+    DOWN,
     MULT,
-    SHIFT,
+    DOWN,
 #define PAD_FIELDS 43, 10
     DIM,
     DIM,
@@ -269,9 +270,6 @@ static bool disjoint(const tl_call_t *call) {
 }
 
 tl_status_t tl_call_check(const tl_call_t *call) {
-    if (tl_call_fields(call->code) == 0) {
-        return TL_E_CODE;
-    }
     if (call->variant < TL_PLAIN || call->variant >= (weighted(call->code) ? TL_VARIANTS : TL_FAST)) {
         return TL_E_VARIANT;
     }

@@ -77,16 +77,12 @@ tl_status_t tl_check(const void *model, size_t length) {
 
 // ---- Run ------------------------------------------------------------------------------------------------------------
 
-static bool has_clamp(int32_t code) {
-    return code <= TL_MAX_POOL || code == TL_ADD || code == TL_CLAMP;
-}
-
 // Bit i of byte i / 8: whether output i lies strictly inside the clamp, so that a gradient passes.
 static tl_status_t write_mask(const tl_program_t *p, const tl_operator_t *op, const tl_span_t *y, uint32_t place) {
     if (!tl_inside((tl_extent_t){0, p->arena_length}, place, (y->bytes + 7) / 8)) {
         return TL_E_MASKS;
     }
-    const int32_t min = has_clamp(op->code) ? op->y_min : -128, max = has_clamp(op->code) ? op->y_max : 127;
+    const int32_t min = op->y_min, max = op->y_max;
     const int8_t *v = y->at;
     uint8_t *mask = p->arena + place;
     for (size_t i = 0; i < y->bytes; i += 8, mask++) {

@@ -33,7 +33,7 @@ typedef struct {
     int32_t y_min, y_max;
 } tl_dense_t;
 
-// y = clamp(requantize(x1) + requantize(x2)), element by element
+// y = clamp(requantize(requantize(x1 * 2^20) + requantize(x2 * 2^20))), element by element. Shifts are not above 0.
 typedef struct {
     int32_t n;
     int32_t x1_zero, x2_zero, y_zero;

@@ -1,26 +1,28 @@
-"""Random operators with weights for their fast variants: the call of tl_infer.op, and what the plain kernel gives."""
+"""Random operators that have fast kernels: the call of tl_infer.op, and what the plain kernel gives."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from tinylearn_host import quantization, simulator, variants
 
-CONV2D, DEPTHWISE_CONV2D, FULLY_CONNECTED = 1, 2, 3
+CONV2D, DEPTHWISE_CONV2D, FULLY_CONNECTED, ADD = 1, 2, 3, 7
 
 
 @dataclass
 class Call:
-    """The arguments of tl_infer.op for one operator, as arrays; `variant` and `scratch` bytes are the fast one's."""
+    """The arguments of tl_infer.op for one operator, as arrays; `variant` and `scratch` bytes are the fast one's.
+    `start` is what its sums begin with, or an add's other input."""
 
     code: int
     geometry: list[int]
     x: np.ndarray
-    w: np.ndarray
+    w: np.ndarray | None
     b: np.ndarray | None
-    requant: np.ndarray
+    requant: np.ndarray | None
     y_bytes: int
     variant: int
     scratch: int
@@ -28,6 +30,7 @@ class Call:
 
     def run(self, variant: int, start: np.ndarray | None = None, scratch: np.ndarray | None = None) -> np.ndarray:
         y = np.full(self.y_bytes, 85, np.int8)
+        start = self.start if self.code == ADD else start
         params = np.array([self.code + 256 * variant, *self.geometry], np.int32)
         status = simulator.module().op(params, self.x, start, self.w, self.b, self.requant, y, scratch)
         assert status == 0, f"op says {status}: {self}"
@@ -118,10 +121,19 @@ def dense(rng: np.random.Generator) -> Call:
     return Call(FULLY_CONNECTED, geometry, x, w.reshape(-1), b, scale, n_out, variants.FAST, 4 * n_out, known)
 
 
+def add(rng: np.random.Generator) -> Call:
+    """The Cortex-M0+ has its own, which has no variant. Now and then one scale is twice the other: a shift of 0."""
+    n = int(rng.integers(1, 600))
+    scales = 2.0 ** rng.uniform(-12, 4, 3)
+    scales[2] = scales[:2].max() * 2.0 ** rng.uniform(-12, 8)
+    if rng.random() < 0.3:
+        scales[1] = scales[0]
+    zeros = [int(v) for v in rng.choice([-128, -5, 0, 7, 127], 3)]
+    geometry = [n, *zeros, *clamp(rng), *quantization.add_parameters(*map(float, scales))]
+    return Call(ADD, geometry, inputs(rng, n), None, None, None, n, variants.PLAIN, 0, inputs(rng, n))
+
+
 def calls(seed: int, count: int) -> list[Call]:
     rng = np.random.default_rng(seed)
-    made = []
-    for number in range(count):
-        kind = number % 3
-        made.append(dense(rng) if kind == 2 else convolution(rng, depthwise=kind == 1))
-    return made
+    kinds = (partial(convolution, depthwise=False), partial(convolution, depthwise=True), dense, add)
+    return [kinds[number % len(kinds)](rng) for number in range(count)]

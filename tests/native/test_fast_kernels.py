@@ -9,7 +9,7 @@ import pytest
 from harness import native
 from tinylearn_host import variants
 
-COUNT, ON_BOARDS = 240, 90  # calls; a serial port is slow
+COUNT, ON_BOARDS = 320, 120  # calls; a serial port is slow
 # The Cortex-M3 of QEMU is a much faster Cortex-M0+ than the emulated Pico.
 ARCHS = {"qemu-m3": ("armv7m", "armv6m"), "qemu-m4": ("armv7emsp",), "qemu-rv32": ("rv32imc",)}
 
@@ -21,7 +21,7 @@ def calls():
 
 def test_calls_are_worth_comparing(calls):
     kinds = {(call.code, call.variant, call.scratch > 0, call.start is not None) for call in calls}
-    assert len(kinds) == 7, "conv2d 1 and 2, depthwise 1 and 2 with scratch and 2 without, dense with and without start"
+    assert len(kinds) == 8, "conv2d 1 and 2, depthwise 1 and 2 with scratch and 2 without, dense with and without, add"
     assert sum(len(set(call.run(0))) > 2 for call in calls) > COUNT / 2
 
 
