@@ -109,9 +109,9 @@ uint32_t tl_times(uint32_t a, uint32_t b);
 // Bytes of requantisation per output channel: an int32 multiplier and an int8 shift, or a float64 for dense layers.
 uint32_t tl_requant_bytes(int32_t code);
 
-// Of a known code: whether the geometry is sound and every buffer has exactly the bytes that it needs, so that the kernel cannot leave
-// them. y may be x itself (add: x or x2) for the operators that go element by element: add, clamp, reshape; else it
-// overlaps nothing.
+// Of a known code: whether the geometry is sound and every buffer has exactly the bytes that it needs, so that the
+// kernel cannot leave them. y may be x itself (add: x or x2) for the operators that go element by element: add, clamp,
+// reshape; else it overlaps nothing.
 tl_status_t tl_call_check(const tl_call_t *call);
 
 // Whether the numbers in the buffers are sound: multipliers and shifts in their range, no sum that an int32 may not
