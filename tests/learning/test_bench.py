@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from tinylearn_host import cli, tlm
+from tinylearn_host import cli, partition, tlm
 from tinylearn_host.learning import bench, costs, report, tasks
 from tinylearn_host.learning.arithmetic import Integers, Job
 from tinylearn_host.paths import MODELS
@@ -103,6 +103,26 @@ def test_rows_are_added_to_those_of_the_same_task(file, tmp_path):
     ):
         assert run(*options, "--episodes", 3, "--method", method, "--seed", seed).exit_code == 0
         assert [row["method"] for row in json.loads(output.read_text())["rows"]] == wanted
+
+
+def test_rows_that_must_go_are_named_before(file, tmp_path):
+    output, other = tmp_path / "run.json", tmp_path / "other.tlm"
+    tlm.save(partition.with_schemes(tlm.read(GLYPH), []), other)
+    options = ("--dataset", file, "--way", 3, "--shot", 2, "--jobs", 1, "--arithmetic", "int8", "--output", output)
+    options += ("--episodes", 2, "--method", "prototype")
+    first, same, later = run(*options), run(*options), run(*options, "--model", other, "--seed", 2)
+    assert "take their place" not in first.stderr + same.stderr
+    assert f"{output} has 1 row with another model, seed: this run's take their place" in later.stderr
+    assert json.loads(output.read_text())["setting"]["model"]["name"] == "other.tlm"
+
+
+@pytest.mark.parametrize("text", ["mine", "[]", '{"rows": []}', '{"setting": {"episodes": 3}, "rows": [1]}'])
+def test_an_output_that_is_something_else_stays(file, tmp_path, text):
+    output = tmp_path / "notes.json"
+    output.write_text(text)
+    result = run("--dataset", file, "--way", 3, "--shot", 2, "--method", "prototype", "--output", output)
+    assert (result.exit_code, output.read_text()) == (13, text)
+    assert "is no JSON of an earlier run" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def _list(text: str | None) -> list[str]:
 @click.option("--limit", type=click.IntRange(1), help="Seconds, after which rows have to do with fewer episodes.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="Write the JSON there, too, beside other rows of the same task; of --replay by itself.",
 )
 @json_option
@@ -98,6 +98,7 @@ def command(
     if replay:
         _replay(setting, jobs_to_run, replaying.sample(episodes, replay, seed), board, queries, as_json, output)
         return
+    before = _earlier(output, bench.about(setting, seed, episodes)) if output else None
     processes = jobs or os.cpu_count() or 1
     start = time.monotonic()
     with progress_bar() as show:
@@ -105,11 +106,24 @@ def command(
     done, seconds = sum(len(row["accuracies"]) for row in result["rows"]), time.monotonic() - start
     click.echo(f"{done} episodes of all rows in {seconds:.0f} s, {done / seconds:.1f} a second", err=True)
     if output:
-        report.save(report.merged(result, output), output)
+        report.save(report.merged(result, before), output)
     if as_json:
         print_json(result)
     else:
         click.echo(report.text(result))
+
+
+def _earlier(output: Path, setting: dict) -> dict | None:
+    """The JSON that a run's rows will stand beside. Says before the run, while that can be stopped, if they cannot."""
+    before = report.earlier(output)
+    if before and (strange := report.strange(before["setting"], setting)):
+        rows = f"{len(before['rows'])} row" + "s" * (len(before["rows"]) != 1)
+        click.echo(
+            f"{output} has {rows} with another {', '.join(strange)}: this run's take their place (another --output "
+            "keeps them)",
+            err=True,
+        )
+    return before
 
 
 def _replay(setting: bench.Setting, jobs: list, numbers: list[int], board: str, queries: int, as_json, output) -> None:

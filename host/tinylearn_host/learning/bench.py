@@ -70,7 +70,7 @@ def run(
         found = journal.first(episodes)
         if found:
             rows.append({**_row(job, found, units[: len(found)]), "costs": cost})
-    return {"setting": {**_about(setting, task, model, jobs[0].seed, episodes), "refused": refused}, "rows": rows}
+    return {"setting": {**about(setting, jobs[0].seed, episodes), "refused": refused}, "rows": rows}
 
 
 def _refusal(job: Job, task: tasks.Task, model: tlm.Model) -> str | None:
@@ -86,7 +86,9 @@ def _refusal(job: Job, task: tasks.Task, model: tlm.Model) -> str | None:
     return None
 
 
-def _about(setting: Setting, task: tasks.Task, model: tlm.Model, seed: int, episodes: int) -> dict:
+def about(setting: Setting, seed: int, episodes: int) -> dict:
+    """What a run's figures are of."""
+    task, model = _open(setting)
     return {
         "task": setting.spec,
         "title": task.spec.title,

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from tinylearn_host.device import kb
+from tinylearn_host.errors import BAD_DATA, TinylearnError
 
 HEADINGS = ("method", "arithmetic", "accuracy", "ram", "saved", "MACs", "s on a Pico", "flash")
 
@@ -21,20 +22,39 @@ def save(result: dict, path: Path) -> None:
     os.replace(temporary, path)
 
 
-def merged(result: dict, path: Path) -> dict:
-    """A run's result with the rows that the file has of an earlier one: same task, seed, model and data."""
+def earlier(path: Path) -> dict | None:
+    """What a file has of an earlier run, None where there is none. Raises exit code 13 where it is something else."""
     if not path.exists():
-        return result
-    before = json.loads(path.read_text())
-    if _same(before["setting"]) != _same(result["setting"]):
+        return None
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        found = None
+    if not _is_run(found):
+        raise TinylearnError(f"{path} is no JSON of an earlier run: name another --output", BAD_DATA)
+    return found
+
+
+def _is_run(found: object) -> bool:
+    if not isinstance(found, dict) or not isinstance(found.get("setting"), dict) or not found.get("rows"):
+        return False
+    named = all(isinstance(row, dict) and {"method", "arithmetic", "options"} <= row.keys() for row in found["rows"])
+    return named and "episodes" in found["setting"]
+
+
+def merged(result: dict, before: dict | None) -> dict:
+    """A run's result with the rows of an earlier one: same task, seed, model and data."""
+    if before is None or strange(before["setting"], result["setting"]):
         return result
     rows = {_name(row): row for row in (*before["rows"], *result["rows"])}
     most = max(before["setting"]["episodes"], result["setting"]["episodes"])
     return {"setting": {**result["setting"], "episodes": most}, "rows": list(rows.values())}
 
 
-def _same(setting: dict) -> dict:
-    return {name: value for name, value in setting.items() if name not in ("episodes", "refused")}
+def strange(before: dict, now: dict) -> list[str]:
+    """In what an earlier run's setting differs, so that its rows cannot stand beside those of now."""
+    names = {**before, **now}.keys() - {"episodes", "refused", "title"}
+    return sorted(name for name in names if before.get(name) != now.get(name))
 
 
 def _name(row: dict) -> str:
