@@ -133,6 +133,15 @@ def test_an_output_that_is_something_else_stays(file, tmp_path, text):
         (["--dataset", "digits", "--method", "magic"], 2, "there is no method 'magic' for this model"),
         (["--dataset", "digits", "--arithmetic", "int4"], 2, "int4"),
         (["--dataset", "keywords"], 2, "wants --model"),
+        (
+            ["--dataset", "digits", "--method", "full:ratoi=1"],
+            2,
+            "a row has no option 'ratoi'; there are augment, axis",
+        ),
+        (["--dataset", "digits", "--method", "tinytrain:ratio=3"], 2, "tinytrain int8: ratio is a share, above 0 and"),
+        (["--dataset", "digits", "--method", "auto:views=many"], 2, "auto int8: views is a whole number"),
+        (["--dataset", "digits", "--output", "/proc/none/x.json"], 2, "cannot write /proc/none/x.json: No such file"),
+        (["--dataset", "digits", "--output", "/tmp"], 2, "'/tmp' is a directory"),
         (["--dataset", "digits", "--model", "none.tlm"], 11, "cannot read none.tlm"),
     ],
 )

@@ -127,3 +127,18 @@ def test_the_commands(tmp_path):
     assert all(0 <= layer["stability"] <= 1 and layer["plasticity"] <= 1 for layer in found["layers"])
     wrong = CliRunner().invoke(cli.main, ["continual", *arguments, "--model", str(GLYPH), "--strategy", "magic"])
     assert wrong.exit_code == 2 and "known are prototype" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--rate", "-1"), 2, "lightcl: rate is a number between 1e-6 and 1000"),
+        (("--share", "3"), 2, "lightcl: hold: share and most are parts of the channels"),
+        (("--method", "magic"), 2, "is one of bias, scheme, tinytrain, full, not 'magic'"),
+        (("--budget", "10"), 7, "lightcl: method 'full' takes at least"),
+    ],
+)
+def test_what_no_board_would_do_is_a_sentence(arguments, code, words):
+    given = ("continual", "--sequence", "negatives", "--model", str(GLYPH), "--strategy", "lightcl", *arguments)
+    result = CliRunner().invoke(cli.main, given)
+    assert (result.exit_code, result.stdout) == (code, "") and words in result.stderr

@@ -95,6 +95,8 @@ def command(
     options["budget"] = options["budget"] or tasks.budget(tasks.SPECS[setting.spec])
     chosen = {name: value for name, value in options.items() if value is not None}
     jobs_to_run = _jobs(setting, _list(method), _list(numbers), seed, chosen)
+    if output:
+        report.make_folder(output)
     if replay:
         _replay(setting, jobs_to_run, replaying.sample(episodes, replay, seed), board, queries, as_json, output)
         return
@@ -188,6 +190,10 @@ def _jobs(setting: bench.Setting, wanted: list[str], numbers: list[str], seed: i
     unknown = [name for name, _, _ in asked if name not in known]
     if unknown:
         raise TinylearnError(f"there is no method {unknown[0]!r} for this model; known are {', '.join(known)}", USAGE)
+    strangers = sorted({key for _, _, own in asked for key in own} - set(arithmetic.options()))
+    if strangers:
+        known = ", ".join(arithmetic.options())
+        raise TinylearnError(f"a row has no option {strangers[0]!r}; there are {known}", USAGE)
     strange = [
         n for n in (*numbers, *itertools.chain(*(only for _, only, _ in asked))) if n not in arithmetic.ARITHMETIC
     ]

@@ -37,7 +37,7 @@ from tinylearn_host.learning import arithmetic, bench, continual, datasets, repo
 @click.option("--most", type=float, help="Of lightcl: the part of them that are held at most.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes; default: one for each core.")
 @click.option("--limit", type=click.IntRange(1), help="Seconds: rows have to do with fewer sequences then.")
-@click.option("--output", type=click.Path(path_type=Path), help="Write the JSON there, too.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON there, too.")
 @json_option
 def command(name, data, model, strategy, numbers, shot, groups, count, seed, jobs, limit, output, as_json, **given):
     """Teach task after task, and ask about all of them: average accuracy in the end, and what was forgotten.
@@ -57,6 +57,8 @@ def command(name, data, model, strategy, numbers, shot, groups, count, seed, job
         for one in wanted
         for number in _list(numbers)
     ]
+    if output:
+        report.make_folder(output)
     with progress_bar() as show:
         result = continual.run(setting, rows, count, jobs or os.cpu_count() or 1, show, limit)
     if output:

@@ -10,6 +10,7 @@ import tempfile
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from inspect import signature
 from io import StringIO
 from pathlib import Path
 
@@ -58,6 +59,12 @@ def trains(method: str) -> bool:
     """Whether weights of the network change, or may."""
     head = firmware("head")
     return method in head.TAILS or method == head.AUTO
+
+
+def options() -> tuple[str, ...]:
+    """What a row may be told beside its method: arguments of the board's Model.adapt, and what only float32 knows."""
+    own = {"self", "samples", "method", "seed", "keep", "save", "on_step"}
+    return tuple(sorted({*signature(firmware("model").Model.adapt).parameters, "update"} - own))
 
 
 def of_method(method: str, numbers: list[str]) -> list[str]:

@@ -74,15 +74,18 @@ def run(
 
 
 def _refusal(job: Job, task: tasks.Task, model: tlm.Model) -> str | None:
-    """Why a task has no such row: a method cannot train so many samples in its RAM, or wants more people."""
+    """Why a task has no such row: a method cannot train so many samples in its RAM, or wants more people. Raises exit
+    code 2 where an option of the row makes no sense."""
     if job.method == arithmetic.WHITENED and len(np.unique(task.pool.group)) < 2:
         return "whitening needs other wearers than the one who is taught"
-    if job.method == "auto" or not arithmetic.trains(job.method):
+    if not arithmetic.trains(job.method):
         return None
     try:
         arithmetic.fit(model, job, task.way * task.shot, task.way)
     except MemoryError as error:
-        return str(error)
+        return None if job.method == arithmetic.AUTO else str(error)
+    except ValueError as error:
+        raise TinylearnError(f"{job.name}: {error}", USAGE) from None
     return None
 
 

@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from tinylearn_host import simulator, tlm
-from tinylearn_host.learning import bench
+from tinylearn_host.errors import NOT_ENOUGH_RAM, USAGE, TinylearnError
+from tinylearn_host.learning import arithmetic, bench
 from tinylearn_host.learning.arithmetic import WIDTHS, pairs
 from tinylearn_host.learning.sequences import Sequences, open_sequences
 from tinylearn_host.learning.tasks import Episode
@@ -271,6 +272,8 @@ def run(
     limit: seconds, after which no sequence is begun: rows then have the first ones only, those without any are missing.
     """
     sequences, model = setting.open()
+    for job in jobs:
+        _refuse_nonsense(job, sequences.spec, model)
     units = [sequences.draw(jobs[0].seed, number)[0].unit for number in range(count)]
     found: list[dict[int, list[list[float]]]] = [{} for _ in jobs]
     order = sorted((some[0], i, some) for i, job in enumerate(jobs) for some in _portions(job, count))
@@ -292,6 +295,23 @@ def run(
     }  # fmt: skip
     rows = [_row(job, _first(known), units) for job, known in zip(jobs, found, strict=True) if 0 in known]
     return {"setting": about, "rows": rows}
+
+
+def _refuse_nonsense(job: Job, spec, model: tlm.Model) -> None:
+    """Raises exit code 2 or 7 where no board would train so; spec: of sequences.SEQUENCES."""
+    method, known = job.options.get("method", METHOD), arithmetic.firmware("head").TAILS
+    if method not in known:
+        raise TinylearnError(f"what of the network is trained is one of {', '.join(known)}, not {method!r}", USAGE)
+    if job.strategy == "prototype":
+        return
+    held = {"continual": "lightcl", "hold": job.hold} if job.strategy == "lightcl" else {}
+    asked = arithmetic.Job(method, job.arithmetic, job.seed, {**job.options, **held})
+    count = spec.way * spec.shot * (spec.tasks if job.strategy == "joint" else 1)
+    try:
+        arithmetic.fit(model, asked, count, spec.way)
+    except (ValueError, MemoryError) as error:
+        code = USAGE if isinstance(error, ValueError) else NOT_ENOUGH_RAM
+        raise TinylearnError(f"{job.strategy}: {error}", code) from None
 
 
 def _first(known: dict[int, list[list[float]]]) -> list[list[list[float]]]:

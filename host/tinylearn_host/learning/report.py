@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
+from tinylearn_host import files
 from tinylearn_host.device import kb
-from tinylearn_host.errors import BAD_DATA, TinylearnError
+from tinylearn_host.errors import BAD_DATA, USAGE, TinylearnError
 
 HEADINGS = ("method", "arithmetic", "accuracy", "ram", "saved", "MACs", "s on a Pico", "flash")
 
@@ -15,11 +15,15 @@ HEADINGS = ("method", "arithmetic", "accuracy", "ram", "saved", "MACs", "s on a 
 def save(result: dict, path: Path) -> None:
     """JSON with a row on each line, so that a change shows in a diff; whole or not at all."""
     rows = ",\n".join("  " + json.dumps(row) for row in result["rows"])
-    text = f'{{"setting": {json.dumps(result["setting"])},\n "rows": [\n{rows}\n]}}\n'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    files.write(path, f'{{"setting": {json.dumps(result["setting"])},\n "rows": [\n{rows}\n]}}\n', USAGE)
+
+
+def make_folder(path: Path) -> None:
+    """For a file that will be saved. Raises exit code 2 where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TinylearnError(f"cannot write {path}: {error.strerror}", USAGE) from None
 
 
 def earlier(path: Path) -> dict | None:
