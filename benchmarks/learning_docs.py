@@ -25,8 +25,8 @@ again, and takes files of your own.
 
 - Integers are those of `firmware/tinylearn` on the simulator: what a board answers, to the bit (`tinylearn benchmark
   --replay` asks one). int8 and int16 are the width of gradients; weights and activations are int8 throughout.
-- Rows that train in int8 on glyphs, new-words, session, wearer and words are from before int8 gradients ceased to drift
-  (CHANGELOG): boards give other bits by now. Those of digits, keywords and negatives have been run again.
+- Rows that train in int8 on glyphs, session, wearer and words 1-shot are from before int8 gradients ceased to drift
+  (CHANGELOG): boards give other bits by now. The others have been run again.
 - float32 is the same loop on the same network in PyTorch: same episodes, same augmented views in the same order, same
   choice of layers and of the head, plain SGD, nothing rounded.
 - Intervals are 95 %, over episodes, or over people where each has several. "int8 - float32" is paired: over the same

@@ -140,7 +140,7 @@ def test_shares_of_channels(plan):
 
 def search_command(plan, *arguments):
     setting = plan.setting
-    where = ("search", setting.model, "--dataset", setting.file, "--way", 4, "--shot", 3, "--jobs", 1)
+    where = ("search", setting.model, "--data", setting.file, "--way", 4, "--shot", 3, "--jobs", 1)
     return CliRunner().invoke(cli.main, [str(a) for a in (*where, *arguments)])
 
 
@@ -154,6 +154,20 @@ def test_the_command(plan, tmp_path):
     assert plot.read_text().startswith("<?xml")
     report = json.loads(search_command(plan, *small, "--json").stdout)
     assert [row["budget"] for row in report["budgets"]] == [3072, 6144]
+    assert plan.setting.model.read_bytes() == out.read_bytes()  # into the model itself, where nobody says
+    assert plan.setting.model.with_suffix(".svg").read_text().startswith("<?xml")
+
+
+def test_a_model_with_found_schemes_is_searched_no_slower(plan, monkeypatch):
+    small = ("--episodes", 2, "--steps", 1, "--trials", 40, "--ratios", "1", "--ram", "3K")
+    first = search_command(plan, *small, "--json").stdout
+    monkeypatch.setattr(search, "fine_tune", None)  # all is known
+    assert search_command(plan, *small, "--json").stdout == first
+
+
+def test_a_search_wants_data(plan, data):
+    result = CliRunner().invoke(cli.main, ["search", str(plan.setting.model), "--data", str(data.parent)])
+    assert result.exit_code == errors.USAGE and "say what to tune on" in result.stderr
 
 
 @pytest.mark.parametrize(

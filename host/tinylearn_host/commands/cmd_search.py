@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -31,7 +32,9 @@ class Sizes(click.ParamType):
 
 @click.command("search")
 @click.argument("path", metavar="MODEL", type=click.Path(path_type=Path))
-@click.option("--dataset", required=True, help=f"What to tune on: {', '.join(tasks.SPECS)}; or an .npz file.")
+@click.option(
+    "--dataset", help=f"What to tune on: {', '.join(tasks.SPECS)}; or an .npz file. Default: what that of --data holds."
+)
 @click.option("--data", type=click.Path(path_type=Path), help="The .npz, or the folder of it, for a data set by name.")
 @click.option("--ram", type=Sizes(), default="64K,96K,128K", show_default=True, help="Budgets, with commas.")
 @click.option("--way", type=click.IntRange(2, 256), help="Classes of an episode.")
@@ -54,9 +57,16 @@ class Sizes(click.ParamType):
 @click.option(
     "--dask", metavar="ADDRESS", help="Instead: the workers of this Dask scheduler, which see the same files."
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw accuracy against memory: .png, .svg, .pdf.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Write the model with the schemes that were found."
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw accuracy against memory: .png, .svg, .pdf. Default: an .svg beside the output.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the model with the schemes that were found. Default: into MODEL itself.",
 )
 @json_option
 def command(path, dataset, data, ram, way, shot, groups, ratios, jobs, dask, plot, output, as_json, **given) -> None:
@@ -66,11 +76,13 @@ def command(path, dataset, data, ram, way, shot, groups, ratios, jobs, dask, plo
     rule of thumb on other episodes; the better ones go into the model (MCUNetV3's sparse update). It takes a while;
     a run that was stopped goes on where it was, and one worker or many find the same.
     """
-    if output and output.suffix != ".tlm":
+    output = output or path
+    if output.suffix != ".tlm":
         raise TinylearnError(f"the output is called {output.name}; its name must end in .tlm", USAGE)
+    plot = plot or (output.with_suffix(".svg") if find_spec("matplotlib") else None)
     if plot:
         curves.check(plot)
-    setting = setting_of(dataset, data, path, way, shot, groups)
+    setting = setting_of(dataset or _of_file(data), data, path, way, shot, groups)
     model = prepared(tlm.read(path))
     options = {name: given[name] for name in ("steps", "rate", "views", "head") if given[name] is not None}
     plan = search.Plan(
@@ -85,8 +97,7 @@ def command(path, dataset, data, ram, way, shot, groups, ratios, jobs, dask, plo
     )
     with search.executor(jobs or os.cpu_count() or 1, dask) as workers, progress_bar() as show:
         result = search.search(plan, model, workers, show)
-    if output:
-        tlm.save(partition.with_schemes(model, result.schemes()), output)
+    tlm.save(partition.with_schemes(model, result.schemes()), output)
     if plot:
         points = [(c.bytes, result.contributions.base + c.promise) for c in result.candidates]
         tried = [(r.found.bytes, r.accuracy) for r in result.rows if r.found]
@@ -95,6 +106,15 @@ def command(path, dataset, data, ram, way, shot, groups, ratios, jobs, dask, plo
         print_json(result.as_json())
     else:
         _tell(Console(highlight=False), model, result)
+    for written in filter(None, (output, plot)):
+        click.echo(f"written: {written}", err=True)
+
+
+def _of_file(data: Path | None) -> str:
+    """The data set that a file is by its arrays."""
+    if data is None or data.suffix != ".npz":
+        raise TinylearnError("say what to tune on: --dataset NAME, or an .npz file by --data or --dataset", USAGE)
+    return str(data)
 
 
 def _ratios(text: str) -> tuple[int, ...]:
