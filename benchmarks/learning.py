@@ -3,6 +3,7 @@
     benchmarks/learning.py --data ../shared/data                every run of RUNS that is not there yet, then the docs
     benchmarks/learning.py --data ../shared/data --only words   the runs whose names begin so, again
     benchmarks/learning.py --data ../shared/data --classes      those of CLASSES by a backbone without meta-training
+    benchmarks/learning.py --data ../shared/data --search       `tinylearn search` on SEARCHES, into results/search
     benchmarks/learning.py --docs                               docs/learning.md from the results; runs nothing
 
 A run is one call of `tinylearn benchmark`, with a seed; its JSON lies in benchmarks/results/learning. The backbones are
@@ -13,9 +14,12 @@ hour and wants the extra [train]).
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
+from io import StringIO
 from pathlib import Path
 
 import click
@@ -113,6 +117,9 @@ RUNS = (
     Run("keywords-10-way-5-shot", "keywords", "models/kws_ref_model.tflite", 10, 5),
 )
 CLASSES = ("digits-10-way-5-shot", "negatives-10-way-5-shot", "glyphs-20-way-1-shot")  # runs without meta-training, too
+SEARCHES = ("negatives-10-way-5-shot", "words-10-way-5-shot", "wearer-8-way-5-shot")  # one of each backbone
+QUICK = ("--ram", "48K,64K,96K,128K", "--layers", "6", "--steps", "10", "--trials", "1000")
+OTHERS = 1000  # added to the seed: a search tunes on other episodes than those that the rows are of
 
 
 @click.command()
@@ -126,11 +133,15 @@ CLASSES = ("digits-10-way-5-shot", "negatives-10-way-5-shot", "glyphs-20-way-1-s
 @click.option("--method", help="Only these rows, beside those that the results have already; with commas.")
 @click.option("--arithmetic", help="Only these of int8, int16, float32; with commas.")
 @click.option("--classes", is_flag=True, help="By the backbone that was not meta-trained, into results/classes.")
+@click.option("--search", is_flag=True, help="Search schemes instead, with --episodes for each that is tried.")
 @click.option("--output", type=click.Path(path_type=Path), default=FOLDER, help="Where the results go.")
 @click.option("--docs", is_flag=True, help="Only make docs/learning.md.")
-def main(data, only, classes, output, docs, **options) -> None:
+def main(data, only, classes, search, output, docs, **options) -> None:
     """Run what is missing, then make docs/learning.md."""
     runs = RUNS
+    if search:
+        runs = [run for run in RUNS if run.name in SEARCHES]
+        output = learning_docs.SEARCHES if output == FOLDER else output
     if classes:
         runs = [replace(run, held_out="glyph-classes") for run in RUNS if run.name in CLASSES]
         output = learning_docs.CLASSES if output == FOLDER else output
@@ -141,21 +152,41 @@ def main(data, only, classes, output, docs, **options) -> None:
         for run in chosen:
             target = output / f"{run.name}.json"
             if only or not target.exists():
-                _run(run, data, target, **options)
-    if output in (FOLDER, learning_docs.CLASSES):
+                (_search if search else _run)(run, data, target, **options)
+    if output in (FOLDER, learning_docs.CLASSES, learning_docs.SEARCHES):
         learning_docs.write()
 
 
 def _run(run: Run, data: Path, target: Path, held_out: Path, **options) -> None:
     """options: of `tinylearn benchmark`."""
     click.echo(run.name)
-    model, groups = _model(run.held_out, data, held_out)
-    arguments = ["--dataset", run.dataset, "--data", data, "--model", model, "--way", run.way, "--shot", run.shot]
-    arguments += ["--output", target, *SHARED, *METHODS, *run.options]
-    arguments += ["--only", ",".join(groups)] if groups and run.dataset in WITH_GROUPS else []
+    model, task = _task(run, data, held_out)
+    arguments = ["--model", model, *task, "--output", target, *SHARED, *METHODS, *run.options]
     for name, value in options.items():
         arguments += [f"--{name}", value] if value is not None else []
     cli.main(["benchmark", *map(str, arguments)], standalone_mode=False)
+
+
+def _search(run: Run, data: Path, target: Path, held_out: Path, episodes: int, seed: int, jobs, **_) -> None:
+    """The JSON of `tinylearn search`, with what it is of; the model and the picture lie in build/."""
+    click.echo(run.name)
+    model, task = _task(run, data, held_out)
+    found = paths.BUILD / "search" / model.name
+    found.parent.mkdir(parents=True, exist_ok=True)
+    arguments = [model, *task, *QUICK, "--episodes", episodes, "--seed", seed + OTHERS, "-o", found, "--json"]
+    arguments += ["--jobs", jobs] if jobs else []
+    with redirect_stdout(StringIO()) as printed:
+        cli.main(["search", *map(str, arguments)], standalone_mode=False)
+    setting = {"task": run.dataset, "way": run.way, "shot": run.shot, "episodes": episodes, "model": model.name}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps({"setting": setting, **json.loads(printed.getvalue())}, indent=1) + "\n")
+
+
+def _task(run: Run, data: Path, held_out: Path) -> tuple[Path, list]:
+    """(model, options that say the task) of a run."""
+    model, groups = _model(run.held_out, data, held_out)
+    task = ["--dataset", run.dataset, "--data", data, "--way", run.way, "--shot", run.shot]
+    return model, task + (["--only", ",".join(groups)] if groups and run.dataset in WITH_GROUPS else [])
 
 
 WITH_GROUPS = ("glyphs", "words", "new-words", "wearer", "session")

@@ -14,6 +14,7 @@ from tinylearn_host.learning import report
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "benchmarks" / "results" / "learning"
 CLASSES = ROOT / "benchmarks" / "results" / "classes"  # by a backbone that was not meta-trained
+SEARCHES = ROOT / "benchmarks" / "results" / "search"  # of `tinylearn search`
 REPLAYS = ROOT / "benchmarks" / "results" / "replay"  # of `tinylearn benchmark --replay`
 TARGET, PICTURE = ROOT / "docs" / "learning.md", ROOT / "docs" / "learning.svg"
 SLOPE = 1.0  # points that int8 may be off float32
@@ -25,7 +26,7 @@ again, and takes files of your own.
 
 - Integers are those of `firmware/tinylearn` on the simulator: what a board answers, to the bit (`tinylearn benchmark
   --replay` asks one). int8 and int16 are the width of gradients; weights and activations are int8 throughout.
-- Rows that train in int8 on glyphs, session, wearer and words 1-shot are from before int8 gradients ceased to drift
+- Rows that train in int8 on glyphs, wearer and words 1-shot are from before int8 gradients ceased to drift
   (CHANGELOG): boards give other bits by now. The others have been run again.
 - float32 is the same loop on the same network in PyTorch: same episodes, same augmented views in the same order, same
   choice of layers and of the head, plain SGD, nothing rounded.
@@ -69,7 +70,7 @@ Methods that train the network, in per cent of queries; off by more than {slope:
 {differences}
 
 {tasks}
-{replays}"""
+{searches}{replays}"""
 
 
 def write() -> None:
@@ -93,6 +94,7 @@ def text(results: list[dict]) -> str:
         differences=_differences(results),
         tasks="\n\n".join(_task(result) for result in results),
         classes=_classes(results, load(CLASSES)),
+        searches=_searches(load(SEARCHES)),
         replays=_replays(load(REPLAYS)),
     )
 
@@ -198,6 +200,45 @@ def _classes(results: list[dict], others: list[dict]) -> str:
         episodes = max((len(of["int8"]["accuracies"]) for of in learning_claims.rows_of(other).values()), default=0)
         parts.append(f"\n{name}, {episodes} episodes:\n\n{markdown(lines)}")
     return "\n".join(parts)
+
+
+SEARCHED = """
+## Schemes that a search found
+
+`tinylearn search` (`benchmarks/learning.py --search`): points that training brings over prototypes alone, by what is
+trained, in fine-tunes of 10 steps over {episodes} episodes that none of the rows above is of; then, for each budget, the
+scheme that promises most beside the rule of thumb that models come with, on as many other episodes. In per cent of
+queries; a difference of a point or less is chance.
+"""
+
+
+def _searches(results: list[dict]) -> str:
+    """Contributions of layers, and what schemes were worth, of each model."""
+    if not results:
+        return ""
+    parts = [SEARCHED.format(episodes=max(result["setting"]["episodes"] for result in results))]
+    for result in results:
+        parts.append(f"{task_name(result)}, `{result['setting']['model']}`:")
+        parts += [_contributions(result), _budgets(result)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _contributions(result: dict) -> str:
+    gains = {(one["operator"], one["share"]): f"{one['gain']:+.1f}" for one in result["weights"]}
+    shares = sorted({share for _, share in gains})
+    lines = [["operator", "biases from here on", *(f"its weights, {share} of the channels" for share in shares)]]
+    for operator, bias in zip(result["operators"], result["bias"][1:], strict=True):
+        lines.append([str(operator), f"{bias:+.1f}", *(gains.get((operator, share), "") for share in shares)])
+    return markdown(lines)
+
+
+def _budgets(result: dict) -> str:
+    lines = [["RAM", "prototypes alone", "found", "which takes", "rule of thumb"]]
+    for row in result["budgets"]:
+        found = [f"{row['found']:.1f}", kb(row["bytes"])] if row["bytes"] else ["", ""]
+        usual = f"{row['rule_of_thumb']:.1f}" if row["rule_of_thumb"] is not None else ""
+        lines.append([kb(row["budget"]), f"{row['head_alone']:.1f}", *found, usual])
+    return markdown(lines)
 
 
 def _replays(results: list[dict]) -> str:

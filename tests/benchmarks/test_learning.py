@@ -73,3 +73,15 @@ def test_runs_name_tasks_and_models(run):
 def test_without_meta_training_the_same_tasks_are_asked():
     assert {run.held_out for run in learning.RUNS if run.name in learning.CLASSES} == {"glyph"}
     assert set(learning.CLASSES) <= {run.name for run in learning.RUNS}
+
+
+def test_schemes_that_a_search_found():
+    setting = {"task": "words", "way": 3, "shot": 2, "episodes": 4, "model": "speech.tlm"}
+    weights = [{"operator": 9, "share": "1/1", "gain": 3.25}, {"operator": 9, "share": "1/4", "gain": 1.5}]
+    budget = {"budget": 65536, "head_alone": 80.0, "bytes": 40960, "found": 85.0, "rule_of_thumb": None}
+    none = {"budget": 1024, "head_alone": 80.0, "bytes": None, "found": None, "rule_of_thumb": 81.0}
+    found = {"setting": setting, "operators": [9, 8], "bias": [0.0, 0.5, -1.0], "weights": weights}
+    lines = learning_docs._searches([{**found, "budgets": [budget, none]}]).splitlines()
+    assert "| 9 | +0.5 | +3.2 | +1.5 |" in lines and "| 8 | -1.0 |  |  |" in lines
+    assert "| 64.0 KB | 80.0 | 85.0 | 40.0 KB |  |" in lines and "| 1.0 KB | 80.0 |  |  | 81.0 |" in lines
+    assert learning_docs._searches([]) == ""
