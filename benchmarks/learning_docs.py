@@ -206,8 +206,8 @@ SEARCHED = """
 ## Schemes that a search found
 
 `tinylearn search` (`benchmarks/learning.py --search`): points that training brings over prototypes alone, by what is
-trained, in fine-tunes of 10 steps over {episodes} episodes that none of the rows above is of; then, for each budget, the
-scheme that promises most beside the rule of thumb that models come with, on as many other episodes. In per cent of
+trained, in fine-tunes of 10 steps over {episodes} episodes that none of the rows above is of; then, for each budget,
+the scheme that promises most beside the rule of thumb that models come with, on as many other episodes. In per cent of
 queries; a difference of a point or less is chance.
 """
 
