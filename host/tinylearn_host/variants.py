@@ -162,12 +162,23 @@ def dense_start(graph: ir.Graph, op: ir.Op) -> np.ndarray:
 
 
 def dense_panel(w: np.ndarray) -> np.ndarray:
-    """uint32: the weights as armv6m's tl_dot4 reads them (kernels/micro.h). w int8 [out, in], both multiples of 4"""
+    """uint32: the weights as armv6m's tl_dot4 reads them (kernels/micro.h). w int8 [out, in]; zeros up to multiples
+    of 4."""
+    w = np.pad(w, [(0, -n % 4) for n in w.shape])
     quads = w.astype(np.int64).reshape(-1, 4, w.shape[1] // 4, 4)  # [quad, row, group, weight]
     words = quads[..., 2:] + (quads[..., :2] << 16)
     words = words.transpose(0, 2, 3, 1)  # [quad, group, word, row]
     chunks = [words[:, at : at + GROUPS] for at in range(0, words.shape[1], GROUPS)]
     return np.concatenate([chunk.reshape(-1) for chunk in chunks]).astype(np.uint32)
+
+
+def dense_panel_bytes(n_out: int, n_in: int) -> int:
+    return 2 * fours(n_out) * fours(n_in)
+
+
+def fours(n: int) -> int:
+    """The next multiple of 4."""
+    return -(-n // 4) * 4
 
 
 # ---- The choice -----------------------------------------------------------------------------------------------------
@@ -210,13 +221,16 @@ def _with_panels(graph: ir.Graph, choices: dict[int, Choice], growth: float) -> 
     left = max(int(weights * growth), FLOOR if growth else 0)
     for index, choice in choices.items():
         op = graph.ops[index]
-        shape = graph.tensors[op.weights].shape
-        size = 2 * graph.tensors[op.weights].bytes
-        whole = op.code == ir.FULLY_CONNECTED and shape[0] % 4 == shape[1] % 4 == 0
-        if choice.variant != PLAIN and whole and size <= left:
+        size = dense_panel_bytes(*graph.tensors[op.weights].shape[:2])
+        if choice.variant != PLAIN and _pays(op, graph) and size <= left:
             choices[index] = replace(choice, panel=True)
             left -= size
     return choices
+
+
+def _pays(op: ir.Op, graph: ir.Graph) -> bool:
+    """Whether a panel is faster: not for one or two rows, which meet it four at a time."""
+    return op.code == ir.FULLY_CONNECTED and graph.tensors[op.weights].shape[0] > 2
 
 
 def _fits_a_pair(graph: ir.Graph, op: ir.Op) -> bool:
@@ -234,7 +248,7 @@ def _is_small(graph: ir.Graph, op: ir.Op) -> bool:
 
 def _choose(graph: ir.Graph, op: ir.Op, variant: int, free: int) -> Choice:
     if op.code == ir.FULLY_CONNECTED:
-        scratch = 4 * graph.tensors[op.output].hwc[2]
+        scratch = 4 * fours(graph.tensors[op.output].hwc[2])
         return Choice(variant, scratch) if scratch <= free else Choice()
     g = window(graph, op)
     if op.code == ir.DEPTHWISE_CONV2D:

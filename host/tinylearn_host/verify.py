@@ -245,12 +245,11 @@ class _Check:
         self.clamp(op)
         n_out, _, _, n_in = self.w.shape
         self.require(self.w.shape == (n_out, 1, 1, n_in), f"its weights have shape {self.w.shape}")
-        panel = bool(op.q[0] and op.q[1])
+        panel = variants.dense_panel_bytes(n_out, n_in) if op.q[0] and op.q[1] else 0
         self.require(
-            op.q[0] == 0 or self.in_data(op.q[0] & 0xFFFFFFFF, 4 * n_out + 2 * n_out * n_in * panel),
+            op.q[0] == 0 or self.in_data(op.q[0] & 0xFFFFFFFF, 4 * n_out + panel),
             "what its sums begin with is outside DATA or misaligned",
         )
-        self.require(not panel or (n_in | n_out) % 4 == 0, f"its weights have shape {self.w.shape}, and a panel")
         fits = self.x.bytes == n_in and self.y.shape == (1, 1, 1, n_out)
         self.require(fits, f"its weights have shape {self.w.shape}, unlike its input and output")
 

@@ -20,19 +20,17 @@ typedef struct {
 
 typedef struct {
     const tl_window_t *g;
-    const int8_t *x, *w;
-    const int32_t *b, *mult;
-    const int8_t *shift;
-    int8_t *y;
+    tl_layer_t of;
 } layer_t;
 
 typedef void one_channel_t(const channel_t *c, const void *how);
 
 ALONE void each_channel(const layer_t *l, one_channel_t *f, const void *how) {
     const tl_window_t *g = l->g;
-    const int8_t *x = l->x;
+    const tl_layer_t *of = &l->of;
+    const int8_t *x = of->x;
     for (int32_t o = 0, part = 0; o < g->out_c; o++) {
-        const channel_t c = {g, x, l->w + o, l->b ? l->b[o] : 0, l->mult[o], l->shift[o], l->y + o};
+        const channel_t c = {g, x, of->w + o, of->b ? of->b[o] : 0, of->mult[o], of->shift[o], of->y + o};
         f(&c, how);
         part += g->in_c; // of the output channels that read the same x
         if (part == g->out_c) {
@@ -99,84 +97,63 @@ ALONE void slide(const channel_t *c, const void *how) {
 // ---- Any window -----------------------------------------------------------------------------------------------------
 
 #ifdef __ARM_ARCH_6M__
-enum { MAX_TAPS = 25 };
+enum { MAX_TAPS = 25, MAX_REGIONS = 9 };
 
-// So many outputs in a row or column, and bytes from one to the next, and from one's window to the next one's
-typedef struct {
-    int32_t n, x, y;
-} walk_t;
-
-// Outputs that see the same taps
-typedef struct {
-    tl_tap_t *list;
-    int32_t rows, columns; // of taps
-    int32_t skip;          // of tl_taps_of_t
-    int32_t x, w, y;       // bytes to the first tap, its weight, and the first output
-    walk_t run, runs;
-} region_t;
-
-// One channel of a region
-ALONE void outputs(const channel_t *c, const void *how) {
-    const tl_window_t *g = c->g;
-    const region_t *r = how;
-    const int8_t *x = c->x + r->x, *w = c->w + r->w;
-    int8_t *y = c->y + r->y;
-    tl_taps_of_t d;
-    tl_tap_t *tap = r->list;
-    int32_t sum = 0, at = 0;
-    for (int32_t i = r->rows; i > 0; i--) {
-        for (int32_t j = r->columns; j > 0; j--, at += g->in_c, w += g->out_c) {
-            const int32_t v = *w;
-            *tap++ = (tl_tap_t){at, v};
-            sum += v;
-        }
-        at += (g->in_w - r->columns) * g->in_c;
-        w += (g->k_w - r->columns) * g->out_c;
-    }
-    d.begin = r->list;
-    d.end = tap;
-    d.skip = r->skip;
-    d.start = c->bias - g->x_zero * sum + tl_lift(c->shift);
-    d.x_step = r->run.x;
-    d.y_step = r->run.y;
-    tl_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
-    for (int32_t i = r->runs.n; i > 0; i--, x += r->runs.x, y += r->runs.y) {
-        tl_tapped(x, y, (uint32_t)r->run.n, &d);
-    }
+static void all_channels(const layer_t *l, tl_tap_t *list, const tl_region_t *regions, const tl_region_t *end) {
+    const tl_window_t *g = l->g;
+    tl_tapped_t d;
+    d.list = list;
+    d.regions = regions;
+    d.regions_end = end;
+    d.of = l->of;
+    d.channels = d.out_c = g->out_c;
+    d.part = 0;
+    d.in_c = g->in_c;
+    d.x_zero = g->x_zero;
+    d.y_zero = g->y_zero;
+    tl_tapped(&d);
 }
 
-// How many of `left` outputs see the same: those whose windows lie inside, as the first may move by `room`, or one
-ALONE int32_t alike(const tl_taps_t *taps, int32_t left, int32_t stride, int32_t room) {
+// The taps of output `at` along an axis, and how many outputs from there on see the same: those whose windows lie
+// inside, or one. in: of tl_window_t, the axis' fields being every other
+ALONE int32_t alike(const int32_t *in, int32_t at, tl_taps_t *taps) {
+    const int32_t out = in[3], k = in[6], stride = in[8], start = at * stride - in[12];
     int32_t n = 1;
-    while (taps->all && n < left && n * stride <= room) {
+    *taps = tl_taps(start, in[0], k, 1);
+    while (taps->all && at + n < out && start + n * stride <= in[0] - k) {
         n++;
     }
     return n;
 }
 
+// A run is as long as the region's longer side.
 ALONE void any_window(const layer_t *l, tl_tap_t *list) {
     const tl_window_t *g = l->g;
-    region_t r;
-    r.list = list;
-    for (int32_t ox = 0, left = -g->pad_left, n; ox < g->out_w; ox += n, left += n * g->stride_w) {
-        const tl_taps_t columns = tl_taps(left, g->in_w, g->k_w, 1);
-        n = alike(&columns, g->out_w - ox, g->stride_w, g->in_w - g->k_w - left);
-        for (int32_t oy = 0, top = -g->pad_top, m; oy < g->out_h; oy += m, top += m * g->stride_h) {
-            const tl_taps_t rows = tl_taps(top, g->in_h, g->k_h, 1);
-            m = alike(&rows, g->out_h - oy, g->stride_h, g->in_h - g->k_h - top);
-            r.rows = rows.last - rows.first;
-            r.columns = columns.last - columns.first;
-            int32_t over = r.rows * r.columns;
+    tl_region_t regions[MAX_REGIONS], *r = regions;
+    tl_taps_t columns, rows;
+    for (int32_t ox = 0, n; ox < g->out_w; ox += n) {
+        n = alike(&g->in_w, ox, &columns);
+        for (int32_t oy = 0, m; oy < g->out_h; oy += m) {
+            m = alike(&g->in_h, oy, &rows);
+            r->columns = columns.last - columns.first;
+            int32_t over = (rows.last - rows.first) * r->columns;
+            r->end = list + over;
             while (over > 0) {
                 over -= 3;
             }
-            r.skip = -14 * over;
-            r.x = (rows.start * g->in_w + columns.start) * g->in_c;
-            r.w = (rows.first * g->k_w + columns.first) * g->out_c;
-            r.y = (oy * g->out_w + ox) * g->out_c;
-            *(n < m ? &r.runs : &r.run) = (walk_t){n, g->stride_w * g->in_c, g->out_c};
-            *(n < m ? &r.run : &r.runs) = (walk_t){m, g->stride_h * g->in_w * g->in_c, g->out_w * g->out_c};
-            each_channel(l, outputs, &r);
+            r->skip = -14 * over;
+            r->w = (rows.first * g->k_w + columns.first) * g->out_c;
+            r->w_gap = (g->k_w - r->columns) * g->out_c;
+            r->x_gap = (g->in_w - r->columns) * g->in_c;
+            r->x = (rows.start * g->in_w + columns.start) * g->in_c;
+            r->y = (oy * g->out_w + ox) * g->out_c;
+            *(n < m ? &r->runs : &r->run) = (tl_walk_t){n, g->stride_w * g->in_c, g->out_c};
+            *(n < m ? &r->run : &r->runs) = (tl_walk_t){m, g->stride_h * g->in_w * g->in_c, g->out_w * g->out_c};
+            r++;
+            if (r == regions + MAX_REGIONS || (ox + n == g->out_w && oy + m == g->out_h)) {
+                all_channels(l, list, regions, r);
+                r = regions;
+            }
         }
     }
 }
@@ -276,7 +253,7 @@ bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_
         return false;
     }
 #endif
-    const layer_t l = {g, x, w, b, mult, shift, y};
+    const layer_t l = {g, {x, w, y, b, mult, shift}};
     if (slides) {
         each_channel(&l, slide, NULL);
     } else {

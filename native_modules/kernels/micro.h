@@ -144,6 +144,14 @@ typedef struct {
 
 void tl_pack_rows(const int8_t *w, int32_t n, uint32_t *p, tl_pack_rows_t *d);
 
+// The buffers of a depthwise layer. b may be NULL
+typedef struct {
+    const int8_t *x, *w;
+    int8_t *y;
+    const int32_t *b, *mult;
+    const int8_t *shift;
+} tl_layer_t;
+
 // Depthwise 3x3, stride 1, one pixel of padding left and right: down each column of one channel, straight on NHWC.
 // Each input row meets three outputs at once: it ends one (kernel row 2), continues one (row 1) and begins one (row 0).
 typedef struct {
@@ -169,21 +177,39 @@ typedef struct {
 void tl_slide(const int8_t *x, const tl_slide_t *d);
 
 #ifdef __ARM_ARCH_6M__
-// Depthwise with any window, straight on NHWC: outputs of one channel that see the same taps, two at a time.
+// Depthwise with any window, straight on NHWC. A region: outputs that see the same taps, in runs, two at a time
 typedef struct {
-    int32_t offset, w; // bytes from the window's corner
+    int32_t offset, w; // bytes from the first tap
 } tl_tap_t;
 
+// So many outputs, or runs of them: bytes from one's window to the next one's, from output to output
 typedef struct {
-    const tl_tap_t *begin, *end; // at least one
-    int32_t skip;                // 0, 1 or 2: how many taps a multiple of 3 has more, times 14
-    int32_t start;               // sum that an output begins with
-    int32_t x_step, y_step;      // bytes from one output's window to the next, from one output to the next
-    tl_requant_t requant;
-} tl_taps_of_t;
+    int32_t n, x, y;
+} tl_walk_t;
 
-// n outputs, the first with its window's corner at x
-void tl_tapped(const int8_t *x, int8_t *y, uint32_t n, const tl_taps_of_t *d);
+typedef struct {
+    int32_t columns;      // taps in a row
+    const tl_tap_t *end;  // of their list, which has at least one
+    int32_t w;            // bytes to the first tap's weight
+    int32_t w_gap, x_gap; // bytes from behind a row of them to the next
+    int32_t skip;         // 0, 1 or 2: how many taps a multiple of 3 has more, times 14
+    int32_t x, y;         // bytes to the first window's first tap, to the first output
+    tl_walk_t run, runs;
+} tl_region_t;
+
+typedef struct {
+    tl_requant_t requant; // here and below: of a channel, by tl_tapped
+    tl_tap_t *list;
+    int32_t start, x_step, y_bytes, bias;
+    const tl_region_t *regions, *regions_end;
+    tl_layer_t of;    // what is left of it
+    int32_t channels; // left
+    int32_t part;     // of the output channels that read the same x, times in_c
+    int32_t out_c, in_c;
+    int32_t x_zero, y_zero;
+} tl_tapped_t;
+
+void tl_tapped(tl_tapped_t *d);
 #else
 // Depthwise with any window: one row of outputs of one channel, from a ring of rows of pixel pairs.
 typedef struct {

@@ -155,6 +155,10 @@ uint32_t tl_times(uint32_t a, uint32_t b) {
     return product < UINT32_MAX ? (uint32_t)product : UINT32_MAX;
 }
 
+uint32_t tl_dense_panel(const tl_dense_t *g) {
+    return 2 * (uint32_t)tl_fours(g->n_in) * (uint32_t)tl_fours(g->n_out);
+}
+
 // Of three dimensions
 static uint32_t volume(const int32_t *dim) {
     return tl_times(tl_times(dim[0], dim[1]), dim[2]);
@@ -288,8 +292,7 @@ tl_status_t tl_call_check(const tl_call_t *call) {
         const size_t bytes = span->bytes;
         if (i == TL_SCRATCH ? bytes && call->variant == TL_PLAIN : bytes != need.bytes[i]) {
             const bool absent = bytes == 0 && (i == TL_B || i == TL_START);
-            const bool with_panel =
-                bytes == need.bytes[i] + 2 * need.bytes[TL_W] && ((call->g.dense.n_in | call->g.dense.n_out) & 3) == 0;
+            const bool with_panel = bytes == need.bytes[i] + tl_dense_panel(&call->g.dense);
             if (!weighted(call->code) ||
                 !(absent || (i == TL_START && call->code == TL_FULLY_CONNECTED && with_panel))) {
                 return TL_E_BYTES;

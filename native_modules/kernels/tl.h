@@ -33,6 +33,14 @@ typedef struct {
     int32_t y_min, y_max;
 } tl_dense_t;
 
+// The next multiple of 4
+static inline int32_t tl_fours(int32_t n) {
+    return (n + 3) & -4;
+}
+
+// Bytes of its panel (tl_work_t)
+uint32_t tl_dense_panel(const tl_dense_t *g);
+
 // y = clamp(requantize(requantize(x1 * 2^20) + requantize(x2 * 2^20))), element by element. Shifts are not above 0.
 typedef struct {
     int32_t n;
@@ -85,9 +93,10 @@ typedef struct {
     int32_t variant;
     void *at; // scratch, `bytes` long
     uint32_t bytes;
-    bool packed;           // it has the panel of a convolution already, of all its weights
-    const int32_t *start;  // NULL, or what the sums of a dense layer begin with: b - x_zero * sum of the row's weights
-    const uint32_t *panel; // NULL, or its weights as armv6m's tl_dot4 (micro.h) reads them; n_in, n_out: multiples of 4
+    bool packed;          // it has the panel of a convolution already, of all its weights
+    const int32_t *start; // NULL, or what the sums of a dense layer begin with: b - x_zero * sum of the row's weights
+    const uint32_t
+        *panel; // NULL, or its weights as armv6m's tl_dot4 (micro.h) reads them, with zeros up to multiples of 4
 } tl_work_t;
 
 // ---- Forward --------------------------------------------------------------------------------------------------------

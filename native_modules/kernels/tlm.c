@@ -286,7 +286,8 @@ tl_status_t tl_read_call(const tl_program_t *p, uint32_t index, tl_call_t *call)
     call->packed = is_changed(p, op->scratch) && p->places[op->scratch] >= TL_PACKED;
 #endif
     if (op->code == TL_FULLY_CONNECTED) {
-        uint32_t start = (uint32_t)op->q[0], bytes = 4 * t[TL_Y]->shape[3] + (op->q[1] ? 2 * t[TL_W]->bytes : 0);
+        uint32_t start = (uint32_t)op->q[0],
+                 bytes = 4 * t[TL_Y]->shape[3] + (op->q[1] ? tl_dense_panel(&call->g.dense) : 0);
         if (op->x2 != TL_NONE || (start && !tl_inside(p->data, start, bytes))) {
             return TL_E_TENSOR;
         }

@@ -115,10 +115,11 @@ def dense(rng: np.random.Generator) -> Call:
     start = ((0 if b is None else b) - x_zero * w.sum(axis=1, dtype=np.int64)).astype(np.int32)
     geometry = [n_in, n_out, x_zero, y_zero, *clamp(rng)]
     known = start if rng.random() < 0.6 else None
-    if known is not None and n_in % 4 == n_out % 4 == 0:
+    if known is not None and n_in % 3:
         known = np.concatenate([start.view(np.uint32), variants.dense_panel(w)])
     x = inputs(rng, n_in)
-    return Call(FULLY_CONNECTED, geometry, x, w.reshape(-1), b, scale, n_out, variants.FAST, 4 * n_out, known)
+    scratch = 4 * variants.fours(n_out)
+    return Call(FULLY_CONNECTED, geometry, x, w.reshape(-1), b, scale, n_out, variants.FAST, scratch, known)
 
 
 def add(rng: np.random.Generator) -> Call:

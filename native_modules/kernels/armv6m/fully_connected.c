@@ -52,14 +52,14 @@ int32_t tl_m0_dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero) {
     return acc;
 }
 
-// All of it with a panel of 16 bits per weight
+// All of it with a panel of 16 bits per weight; beyond the last of x and of the rows, it has zeros
 static void chain(const tl_dense_t *g, const int8_t *x, const tl_work_t *work) {
     const uint32_t *panel = work->panel;
-    tl_dot4_t d = {(uint32_t)g->n_out / 4, work->start, work->at, TL_RAW, 0};
+    tl_dot4_t d = {(uint32_t)(g->n_out + 3) / 4, work->start, work->at, TL_RAW, 0};
     for (int32_t left = g->n_in; left > 0; left -= 2 * TL_CHUNK, x += 2 * TL_CHUNK) {
-        uint32_t words = left < 2 * TL_CHUNK ? (uint32_t)left / 2 : TL_CHUNK;
+        uint32_t words = left < 2 * TL_CHUNK ? (uint32_t)(left + 3) / 4 * 2 : TL_CHUNK;
         tl_dot4(x, words, panel, &d);
-        panel += (uint32_t)g->n_out * words;
+        panel += 4 * d.quads * words;
         d.start = work->at;
     }
 }
@@ -72,7 +72,7 @@ int32_t tl_fast_fully_connected(
     if (work->bytes < tl_fully_connected_scratch(g)) {
         return 0;
     }
-    if (work->panel) {
+    if (work->panel && work->bytes >= 4 * (uint32_t)tl_fours(g->n_out)) {
         chain(g, x, work);
         return 1;
     }

@@ -1,15 +1,27 @@
-// Depthwise with any window: outputs of one channel that see the same taps, two at a time, straight on NHWC. micro.h says
-// what the arguments are. r6, r7 the two windows, r2, r5 their sums, r4 taps, r9 d, r10 y, r11 outputs left.
+// Depthwise with any window, straight on NHWC, channel by channel: in each region the taps that its outputs see are
+// listed with their weights, and meet two outputs at a time. micro.h says what the arguments are.
 #ifdef __ARM_ARCH_6M__
 #include "armv6m/m0.inc"
 
-    .equ BEGIN, 0
-    .equ END, 4
-    .equ SKIP, 8
-    .equ START, 12
-    .equ X_STEP, 16
-    .equ Y_STEP, 20
-    .equ REQUANT, 24
+    .equ BEGIN, 20 // of tl_tapped_t, which begins with its tl_requant_t
+    .equ START, 24
+    .equ X_STEP, 28
+    .equ Y_BYTES, 32
+    .equ BIAS, 36
+    .equ REGIONS, 40
+    .equ REGIONS_END, 44
+    .equ X, 48
+    .equ W, 52
+    .equ Y, 56
+    .equ B, 60
+    .equ MULT, 64
+    .equ SHIFT, 68
+    .equ CHANNELS, 72
+    .equ PART, 76
+    .equ OUT_C, 80
+    .equ IN_C, 84
+    .equ X_ZERO, 88
+    .equ Y_ZERO, 92
 
     .section .text.tl_tapped, "ax"
     .balign 4
@@ -17,27 +29,102 @@
     .thumb_func
 tl_tapped:
     SAVE
-    mov r9, r3
-    mov r10, r1
-    mov r11, r2
-    mov r6, r0
-    ldr r0, [r3, #END]
-    mov r8, r0
-    ldr r1, [r3, #SKIP]
-    adr r0, tap
+    mov r9, r0
+channel:
+    mov r7, r9
+    ldr r3, [r7, #MULT]
+    ldmia r3!, {r1}
+    str r3, [r7, #MULT]
+    ldr r3, [r7, #SHIFT]
+    movs r2, #0
+    ldrsb r2, [r3, r2]
+    adds r3, r3, #1
+    str r3, [r7, #SHIFT]
+    movs r4, #0
+    ldr r0, [r7, #B]
+    cmp r0, #0
+    beq 1f
+    ldmia r0!, {r4}
+    str r0, [r7, #B]
+1:  cmp r2, #0
+    bne 1f
+    movs r0, #1
+    lsls r0, r0, #19 // TL_LIFT
+    adds r4, r4, r0
+1:  str r4, [r7, #BIAS]
+    ldr r3, [r7, #Y_ZERO]
+    movs r0, r7
+    bl tl_requant
+    ldr r6, [r7, #REGIONS]
+region:
+    ldmia r6!, {r1-r5} // taps in a row, end of the list, the first one's weight, behind a row of weights, of x
+    push {r6}
+    mov r8, r2
+    mov r11, r4
+    mov r12, r5
+    ldr r0, [r7, #W]
+    adds r3, r3, r0
+    ldr r0, [r7, #OUT_C]
+    mov r10, r0
+    ldr r0, [r7, #IN_C]
+    mov lr, r0
+    ldr r2, [r7, #BEGIN]
+    movs r4, #0 // bytes from the first tap
+    movs r7, #0 // sum of the weights
+row:
+    movs r6, r1
+1:  movs r5, #0
+    ldrsb r5, [r3, r5]
+    stmia r2!, {r4, r5}
+    adds r7, r7, r5
+    add r3, r10
+    add r4, lr
+    subs r6, r6, #1
+    bne 1b
+    add r3, r11
+    add r4, r12
+    cmp r2, r8
+    bne row
+    movs r5, r7
+    mov r7, r9
+    ldr r0, [r7, #X_ZERO]
+    muls r5, r0, r5
+    ldr r0, [r7, #BIAS]
+    subs r0, r0, r5
+    str r0, [r7, #START]
+    pop {r6}
+    ldmia r6!, {r0, r4, r5} // skip, the first window, the first output
+    adr r1, tap
     adds r0, r0, r1
     adds r0, #1
     mov r12, r0 // where a multiple of three is reached
+    ldr r0, [r7, #X]
+    adds r4, r4, r0
+    ldr r0, [r7, #Y]
+    adds r5, r5, r0
+    ldmia r6!, {r0-r3} // outputs of a run, from window to window, from output to output; runs
+    muls r0, r2, r0
+    str r0, [r7, #Y_BYTES]
+    str r1, [r7, #X_STEP]
+    mov lr, r2
+run: // r6, r7 the two windows, r2, r5 their sums, r4 taps, r10 y, r11 its end
+    push {r3-r6}
+    movs r6, r4
+    mov r10, r5
+    ldr r0, [r7, #Y_BYTES]
+    adds r0, r0, r5
+    mov r11, r0
 two:
     mov r3, r9
     ldr r7, [r3, #X_STEP]
     adds r7, r7, r6
-    mov r0, r11
-    cmp r0, #1
+    mov r0, r10
+    add r0, lr
+    cmp r0, r11
     bne 1f
-    mov r7, r6 // there is no second one
+    movs r7, r6 // there is no second one
 1:  ldr r2, [r3, #START]
-    mov r5, r2
+    movs r5, r2
     ldr r4, [r3, #BEGIN]
     bx r12
     .balign 4
@@ -57,8 +144,7 @@ tap:
     ldr r6, [r3, #X_STEP]
     adds r6, r6, r7
 finish:
-    mov r7, r9
-    adds r7, #REQUANT // tl_requant_t: saturated, stored
+    mov r7, r9 // tl_requant_t: saturated, stored
     ldmia r7!, {r0, r1, r3}
     muls r0, r2, r0
     asrs r0, r0, #11
@@ -79,16 +165,12 @@ finish:
 store:
     mov r1, r10
     strb r0, [r1]
-    mov r0, r9
-    ldr r0, [r0, #Y_STEP]
-    add r10, r0
-    mov r0, r11
-    subs r0, r0, #1
-    mov r11, r0
-    beq done
+    add r10, lr
+    cmp r10, r11
+    beq end_of_run
+    movs r2, r5 // the second one
     cmp r4, #0
     beq two
-    mov r2, r5 // the second one
     movs r4, #0
     b finish
 saturate:
@@ -96,6 +178,41 @@ saturate:
     movs r1, #127
     eors r0, r1
     b store
-done:
-    RESTORE
+end_of_run:
+    pop {r3-r6}
+    mov r7, r9
+    ldmia r6!, {r0, r1} // to the next run's
+    adds r4, r4, r0
+    adds r5, r5, r1
+    subs r3, r3, #1
+    beq 1f
+    subs r6, #8
+    b run
+1:  ldr r0, [r7, #REGIONS_END]
+    cmp r6, r0
+    beq 1f
+    b region
+1:  ldr r0, [r7, #W]
+    adds r0, r0, #1
+    str r0, [r7, #W]
+    ldr r0, [r7, #Y]
+    adds r0, r0, #1
+    str r0, [r7, #Y]
+    ldr r0, [r7, #PART] // of the output channels that read the same x
+    ldr r1, [r7, #IN_C]
+    adds r0, r0, r1
+    ldr r1, [r7, #OUT_C]
+    cmp r0, r1
+    bne 1f
+    ldr r0, [r7, #X]
+    adds r0, r0, #1
+    str r0, [r7, #X]
+    movs r0, #0
+1:  str r0, [r7, #PART]
+    ldr r0, [r7, #CHANNELS]
+    subs r0, r0, #1
+    str r0, [r7, #CHANNELS]
+    beq 1f
+    b channel
+1:  RESTORE
 #endif
