@@ -118,16 +118,27 @@ def _tinytrain(results: list[dict]) -> Iterator[Claim]:
 
 
 def _means(claim: str, results: list[dict], other) -> Claim:
-    differences = []
+    differences = {}
     for result in results:
         rows = rows_of(result)
         one, two = rows.get("tinytrain", {}).get(INT8), other(rows)
         if one and two:
-            differences.append(paired(one, two).mean())
+            differences[task_name(result)] = paired(one, two)
     if not differences:
         return Claim(claim, "", None)
-    mean, least = np.mean(differences), min(differences)
-    return Claim(claim, f"{mean:+.2f} over {len(differences)} tasks, {least:+.2f} on the worst", bool(mean >= 0))
+    mean, half = mean_of_means(list(differences.values()))
+    worst = min(differences, key=lambda name: differences[name].mean())
+    found = (
+        f"{mean:+.2f} ± {half:.2f} over {len(differences)} tasks; the least is {words(differences[worst])} ({worst})"
+    )
+    return Claim(claim, found, mean >= 0)
+
+
+def mean_of_means(differences: list[np.ndarray]) -> tuple[float, float]:
+    """Of tasks that count alike, and half of its 95 % interval over episodes."""
+    variances = [each.var(ddof=1) / len(each) if len(each) > 1 else 0.0 for each in differences]
+    mean = float(np.mean([each.mean() for each in differences]))
+    return mean, 1.96 * float(np.sum(variances)) ** 0.5 / len(differences)
 
 
 def _ratio(results: list[dict]) -> Claim:

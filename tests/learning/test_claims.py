@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 from tinylearn_host import paths
 
@@ -51,8 +52,17 @@ def test_a_task_on_which_auto_loses_makes_it_false():
 @pytest.mark.parametrize("tinytrain, holds", [(86.2, True), (85.7, False)])
 def test_tinytrain_beside_fine_tuning_everything(tinytrain, holds):
     whole, beside_full, *_ = learning_claims.all_of([result("one", 86.0, tinytrain, 86.0)])[2:]
-    assert whole.holds is holds and f"{tinytrain - 86:+.2f} over 1 tasks" in whole.found
+    assert whole.holds is holds and f"{tinytrain - 86:+.2f} ± 0.00 over 1 tasks" in whole.found
     assert beside_full.holds is holds
+
+
+def test_the_mean_of_tasks_has_an_interval():
+    random = np.random.default_rng(0)
+    drawn = [random.normal(mean, 2.0, (4000, n)) for mean, n in ((0.0, 20), (3.0, 5))]
+    means = [learning_claims.mean_of_means([each[i] for each in drawn]) for i in range(4000)]
+    inside = np.mean([abs(mean - 1.5) < half for mean, half in means])
+    assert means[0][0] == pytest.approx((drawn[0][0].mean() + drawn[1][0].mean()) / 2) and 0.88 < inside < 0.96
+    assert learning_claims.mean_of_means([np.array([2.0])]) == (2.0, 0.0)
 
 
 def test_ratios_are_those_of_the_costs():
