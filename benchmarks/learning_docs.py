@@ -26,8 +26,8 @@ again, and takes files of your own.
 
 - Integers are those of `firmware/tinylearn` on the simulator: what a board answers, to the bit (`tinylearn benchmark
   --replay` asks one). int8 and int16 are the width of gradients; weights and activations are int8 throughout.
-- Rows that train in int8 on glyphs, wearer and words 1-shot are from before int8 gradients ceased to drift
-  (CHANGELOG): boards give other bits by now. The others have been run again.
+- Rows that train in int8 on glyphs and wearer are from before int8 gradients ceased to drift (CHANGELOG): boards give
+  other bits by now. The others have been run again.
 - float32 is the same loop on the same network in PyTorch: same episodes, same augmented views in the same order, same
   choice of layers and of the head, plain SGD, nothing rounded.
 - Intervals are 95 %, over episodes, or over people where each has several. "int8 - float32" is paired: over the same
@@ -40,7 +40,8 @@ again, and takes files of your own.
 - Runs are of 10 steps, in the RAM that a Pico has beside each backbone. A row that has seen fewer episodes than its
   task says so, and is compared over those. A task, row or cost that is missing has not been run yet.
 - `tinytrain` chooses by `criterion="fisher"`, the default; "criterion both" is the paper's own (docs/training.md).
-- `update momentum` and so on are ablations in float32 of what a step is (`float_updates.py` beside the benchmark).
+- `update momentum` and so on are ablations in float32 of what a step is (`float_updates.py` beside the benchmark);
+  `update integers` is without quantisation-aware scaling. A float32 head beside the int8 one: the first three methods.
 - "none" is the model as it came: its own classifier's answer, or chance where it has none of the classes. "full, all
   layers" is fine-tuning of everything, whatever RAM it takes.
 - One example of each class, near what a backbone was trained on, hardly moves weights: there the differences say little
