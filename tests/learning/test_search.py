@@ -165,6 +165,13 @@ def test_a_model_with_found_schemes_is_searched_no_slower(plan, monkeypatch):
     assert search_command(plan, *small, "--json").stdout == first
 
 
+def test_a_model_keeps_its_schemes_where_nothing_fits(plan):
+    before = plan.setting.model.read_bytes()
+    result = search_command(plan, "--episodes", 1, "--steps", 1, "--trials", 10, "--ratios", "1", "--ram", "100")
+    assert result.exit_code == errors.NOT_ENOUGH_RAM and "nothing that can be trained fits" in result.stderr
+    assert plan.setting.model.read_bytes() == before
+
+
 def test_a_search_wants_data(plan, data):
     result = CliRunner().invoke(cli.main, ["search", str(plan.setting.model), "--data", str(data.parent)])
     assert result.exit_code == errors.USAGE and "say what to tune on" in result.stderr
@@ -176,6 +183,8 @@ def test_a_search_wants_data(plan, data):
         (("--ratios", "3"), "--ratios are of 1, 2, 4, 8"),
         (("--ram", "3K,lots"), "'lots' is no number of bytes"),
         (("-o", "x.bin"), "must end in .tlm"),
+        (("--rate", "-1"), "scheme: rate is a number between 1e-6 and 1000"),
+        (("--head", "magic"), "scheme: head is 'auto'"),
         (("--dask", "tcp://127.0.0.1:1"), "no Dask scheduler answers"),
     ],
 )

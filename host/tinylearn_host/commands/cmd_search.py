@@ -15,7 +15,7 @@ from tinylearn_host.commands.cmd_benchmark import setting_of
 from tinylearn_host.commands.cmd_partition import prepared
 from tinylearn_host.commands.options import Size, json_option, print_json, progress_bar
 from tinylearn_host.device import kb
-from tinylearn_host.errors import USAGE, TinylearnError
+from tinylearn_host.errors import NOT_ENOUGH_RAM, USAGE, TinylearnError
 from tinylearn_host.learning import search, tasks
 
 
@@ -97,6 +97,8 @@ def command(path, dataset, data, ram, way, shot, groups, ratios, jobs, dask, plo
     )
     with search.executor(jobs or os.cpu_count() or 1, dask) as workers, progress_bar() as show:
         result = search.search(plan, model, workers, show)
+    if not result.schemes():
+        raise TinylearnError(f"nothing that can be trained fits {kb(max(ram))}: name more --ram", NOT_ENOUGH_RAM)
     tlm.save(partition.with_schemes(model, result.schemes()), output)
     if plot:
         points = [(c.bytes, result.contributions.base + c.promise) for c in result.candidates]

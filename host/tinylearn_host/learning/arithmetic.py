@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tinylearn_host import simulator, tlm
+from tinylearn_host.errors import USAGE, TinylearnError
 from tinylearn_host.learning import datasets, float_heads
 from tinylearn_host.learning.tasks import Episode, Task
 
@@ -65,6 +66,16 @@ def options() -> tuple[str, ...]:
     """What a row may be told beside its method: arguments of the board's Model.adapt, and what only float32 knows."""
     own = {"self", "samples", "method", "seed", "keep", "save", "on_step"}
     return tuple(sorted({*signature(firmware("model").Model.adapt).parameters, "update"} - own))
+
+
+def check(model: tlm.Model, job: Job) -> None:
+    """Raises exit code 2 where a row that trains has an option that makes no sense."""
+    method = firmware("auto").METHODS[0] if job.method == AUTO else job.method
+    try:
+        firmware("head").check_method(job.method, job.options.get("head"))
+        firmware("tuning").Settings(in_place(model), {"method": method, **job.options})
+    except ValueError as error:
+        raise TinylearnError(f"{job.method}: {error}", USAGE) from None
 
 
 def of_method(method: str, numbers: list[str]) -> list[str]:

@@ -80,6 +80,7 @@ def _refusal(job: Job, task: tasks.Task, model: tlm.Model) -> str | None:
         return "whitening needs other wearers than the one who is taught"
     if not arithmetic.trains(job.method):
         return None
+    arithmetic.check(model, job)
     try:
         arithmetic.fit(model, job, task.way * task.shot, task.way)
     except MemoryError as error:

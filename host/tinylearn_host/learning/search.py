@@ -325,8 +325,9 @@ class Result:
 
 
 def search(plan: Plan, model: tlm.Model, workers: Executor, show: bench.Show) -> Result:
-    """All of it; the same for one worker and for many."""
+    """All of it; the same for one worker and for many. Raises exit code 2 where an option makes no sense."""
     trials = Trials(plan, model, workers, show)
+    arithmetic.check(model, Job("scheme", "int8", plan.seed, dict(plan.options)))
     known = analyse(trials)
     candidates = front(plan, trials.model, known, show)
     return Result(known, candidates, choose(trials, candidates))
