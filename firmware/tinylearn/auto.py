@@ -3,9 +3,9 @@
 Each sample is held out in turn and heads are asked about it that were made of the others; where there is one sample of
 each class they are asked about a view of it. Where prototypes give the right class a high probability the features tell
 the classes apart, and a head is all it takes. Else the network is trained, on all samples, and asked the same again:
-where heads have become worse it stays as it was. With one or two samples of a class, which say little of heads, a view
-of each is not trained on and watches: only what it gains from is kept (training.py), and the head is the one of before.
-What is compared are integers, so every board decides the same.
+where heads have not become clearly better it stays as it was. With one or two samples of a class, which say little of
+heads, a view of each is not trained on and watches: only what it gains from is kept (training.py), and the head is the
+one of before. What is compared are integers, so every board decides the same.
 """
 
 from array import array
@@ -20,6 +20,7 @@ METHODS = "tinytrain", "full"  # of training: the first that there is room for
 STEPS, SECONDS = 10, 120  # that training may take where nobody says: most of what 40 steps bring
 SURE, SURE_OF_VIEWS = 26870, 19661  # 0.82 and 0.6, mean probabilities from which on nothing is trained
 FEWEST = 3  # samples of each class that can say which head is the best for a network that was trained on them
+FEW = 20  # one wrong of so many samples, or less: too few to say by how much heads have become better
 FROZEN = "closed_form", "prototype"  # heads; where they are equally good, the first
 
 
@@ -101,7 +102,8 @@ def _trained(task, verdict, inputs, rows):
 class Verdict:
     """trains: whether the network is to be trained. head: the best for the network as it is. why: in words.
 
-    right: how many samples that head answers rightly, held out in turn, or None: then a view of each watches training
+    right: how many samples that head answers rightly, of `asked` held out in turn, or None: then a view of each watches
+    training
     """
 
     def __init__(self, task, features, rows, inputs):
@@ -112,7 +114,7 @@ class Verdict:
         if asked:
             self.head = heads[right.index(max(right[:-1]))]
             if views is None or len(rows) >= FEWEST * len(set(rows)):
-                self.right = max(right[:-1])
+                self.right, self.asked = max(right[:-1]), asked
         else:
             self.head = heads[0] if len(heads) == 1 else _of_one(task.model)
             if views is None:
@@ -129,6 +131,17 @@ class Verdict:
             self.why += "; but classes without samples here rest on the network as it is"
         else:
             self.trains = True
+
+    def gained(self, right):
+        return gained(self.right, right, self.asked)
+
+
+def gained(before, after, asked):
+    """Whether heads over the trained network answer clearly more rightly. It has been trained on what they are asked,
+    which makes some right by itself: a quarter of what was wrong must be, unless few were.
+    """
+    wrong, left = asked - before, asked - after
+    return left <= wrong if FEW * wrong <= asked else 4 * left <= 3 * wrong
 
 
 def _heads(task, count):

@@ -503,7 +503,7 @@ def _taught(training, task, rows):
     _, right, _ = held_out(task, features, rows, heads)
     best = max(right)
     task.why = "%s, so the network is trained: %d are right then" % (verdict.why, best)
-    if best >= verdict.right:
+    if verdict.gained(best):
         method = heads[right.index(best)]
         task.why += "; head: " + method
         return method

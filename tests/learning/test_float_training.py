@@ -337,3 +337,12 @@ def test_updates_are_what_they_say(lesson, kind):
     assert np.allclose(update(0, gradient), wanted, rtol=1e-5)
     if kind == "momentum":
         assert np.allclose(update(0, gradient), 0.19 * gradient.numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "gained"), [(41, 43, False), (41, 44, True), (48, 48, True), (48, 47, False), (47, 48, True)]
+)
+def test_what_was_trained_on_must_be_clearly_better(before, after, gained):
+    """Of 50 samples: a quarter of what was wrong, or, where two at most were, none more."""
+    assert auto.gained(before, after, 50) is gained
+    assert float_auto.Verdict(True, "prototype", before, 50).gained(after) is gained

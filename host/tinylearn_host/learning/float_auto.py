@@ -17,11 +17,15 @@ ONE = 32768  # of a probability, as auto.SURE has it
 @dataclass(frozen=True)
 class Verdict:
     """As auto.Verdict: whether the network is trained; the best head for it as it is; how many samples held out in turn
-    that head answers rightly, or None where views watch."""
+    that head answers rightly, of `asked`, or None where views watch."""
 
     trains: bool
     head: str
     right: int | None
+    asked: int = 0
+
+    def gained(self, right: int) -> bool:
+        return _board("auto").gained(self.right, right, self.asked)
 
 
 def judge(x: np.ndarray, y: np.ndarray, views: np.ndarray | None, of_one: str, asked: str | None = None) -> Verdict:
@@ -30,7 +34,7 @@ def judge(x: np.ndarray, y: np.ndarray, views: np.ndarray | None, of_one: str, a
     auto = _board("auto")
     heads = (asked,) if asked in float_heads.CANDIDATES else auto.FROZEN
     count, right, sure = float_heads.held_out(x, y, (*heads, "prototype"))
-    best, enough, watched = heads[right.index(max(right[:-1]))], auto.SURE, None
+    best, enough, watched, samples = heads[right.index(max(right[:-1]))], auto.SURE, None, count
     if count:
         if views is None or len(y) >= auto.FEWEST * (y.max() + 1):
             watched = max(right[:-1])
@@ -40,7 +44,7 @@ def judge(x: np.ndarray, y: np.ndarray, views: np.ndarray | None, of_one: str, a
             return Verdict(False, best, None)
         enough, count = auto.SURE_OF_VIEWS, len(y)
         sure = [float_heads.belief(float_heads.HEADS["prototype"](x, y), views, y)[1]]
-    return Verdict(ONE * sure[-1] < enough * count, best, watched)
+    return Verdict(ONE * sure[-1] < enough * count, best, watched, samples)
 
 
 def _board(name: str):

@@ -90,7 +90,7 @@ class Floats(Runner):
         known, gained, heads = training.known(), [], []
         for e, (lesson, verdict) in enumerate(zip(lessons, verdicts, strict=True)):
             _, right, _ = float_heads.held_out(known[:, e], lesson.classes, names)
-            gained.append(max(right) >= verdict.right)
+            gained.append(verdict.gained(max(right)))
             heads.append(names[right.index(max(right))])
         return gained, heads
 
