@@ -288,12 +288,12 @@ static void weight_grad(record_t *r, const int8_t *x, int32_t o) {
     if (filtered(r)) {
         const int32_t h = r->filter.h, w = r->filter.w, n = r->in.count;
         const tl_window_t patches = {h, w, g->in_c, h, w, g->out_c, 1, 1, 1, 1, 1, 1, 0, 0, g->x_zero, 0, 0, 0};
-        tl_grad_weight(&patches, &r->dy, r->patches, o, &r->in, r->scratch);
+        tl_fast_grad_weight(&patches, &r->dy, r->patches, o, &r->in, r->scratch);
         for (int32_t tap = 1; tap < g->k_h * g->k_w; tap++) {
             memcpy(r->scratch + tap * n, r->scratch, 4 * (size_t)n);
         }
     } else {
-        tl_grad_weight(g, &r->dy, x, o, &r->in, r->scratch);
+        tl_fast_grad_weight(g, &r->dy, x, o, &r->in, r->scratch);
     }
 }
 

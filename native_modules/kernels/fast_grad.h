@@ -11,10 +11,18 @@
 #define tl_fast_depthwise_grad_input tl_m0_depthwise_grad_input
 #define tl_fast_conv2d_grad_weight tl_m0_conv2d_grad_weight
 #define tl_fast_depthwise_grad_weight tl_m0_depthwise_grad_weight
+#define tl_fast_grad_weight tl_grad_weight
 #define tl_fast_update tl_m0_update
 #define tl_fast_sixteens tl_m0_sixteens
 #else
 #include "update.h"
+
+// block_grad.c: what gradient.h has under these names, faster
+tl_scatter_t tl_block_conv2d_scatter, tl_block_depthwise_scatter;
+void tl_block_grad_weight(
+    const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, const tl_channels_t *in, int32_t *sum);
+
+#define tl_fast_grad_weight tl_block_grad_weight
 
 static inline bool tl_fast_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum) {
     (void)w, (void)step, (void)row, (void)unit, (void)sum;
@@ -27,11 +35,17 @@ static inline void tl_fast_sixteens(tl_row_t *row, uint32_t *sixteens) {
 
 static inline bool tl_fast_conv2d_grad_input(
     const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
-    (void)back, (void)dx, (void)scratch, (void)bytes, (void)exponent;
-    return false;
+    (void)bytes;
+    tl_grad_input(back, tl_block_conv2d_scatter, dx, scratch, exponent);
+    return true;
 }
 
-#define tl_fast_depthwise_grad_input tl_fast_conv2d_grad_input
+static inline bool tl_fast_depthwise_grad_input(
+    const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
+    (void)bytes;
+    tl_grad_input(back, tl_block_depthwise_scatter, dx, scratch, exponent);
+    return true;
+}
 
 static inline bool tl_fast_depthwise_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, int32_t *scratch, int32_t bytes) {
