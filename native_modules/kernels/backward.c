@@ -325,7 +325,7 @@ static tl_row_t input_row(record_t *r) {
     const int32_t n = r->in.count;
     tl_row_t row = tl_update_input(r->call.span[TL_X].at, r->window.x_zero, &r->in, (uint32_t *)r->scratch);
     if (r->plan.scratch_bytes >= tl_grad_weight_scratch(&r->window, 8, false, n)) {
-        tl_fast_sixteens(&row, (uint32_t *)r->scratch + n);
+        tl_update_sixteens(&row, (uint32_t *)r->scratch + n);
     }
     return row;
 }

@@ -161,4 +161,36 @@ void tl_block_grad_weight(
         }
     }
 }
+
+// As many of a row's steps, which are below 1: where the sum of the fractions passes 1, its weight goes one further.
+static uint32_t step_some(
+    int8_t *w, int32_t step, const uint32_t *word, int32_t n, const tl_unit_t *unit, uint32_t sum) {
+    const uint32_t fraction = unit->fraction;
+    for (const uint32_t *end = word + n; word < end; word++, w += step) {
+        const uint32_t low = *word * fraction; // which is even, so that the sign has no part in it
+        sum += low;
+        if (sum < low) {
+            const int32_t to = (*word ^ unit->sign) >> 31 ? *w + 1 : *w - 1;
+            *w = (int8_t)(to > 127 ? 127 : to < -127 ? -127 : to);
+        }
+    }
+    return sum;
+}
+
+bool tl_block_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum) {
+    if (row->sums) {
+        return false;
+    }
+    const bool few = row->sixteens && unit->fraction >> (28 - row->bits) == 0; // sixteen stay below 1
+    for (int32_t i = 0; i < row->n; i += 16) {
+        const uint32_t all = few ? row->sixteens[i / 16] * unit->fraction : 0;
+        if (few && sum + all >= sum) { // none passes 1
+            sum += all;
+        } else {
+            const int32_t n = row->n - i < 16 ? row->n - i : 16;
+            sum = step_some(w + i * step, step, row->words + i, n, unit, sum);
+        }
+    }
+    return true;
+}
 #endif

@@ -13,7 +13,6 @@
 #define tl_fast_depthwise_grad_weight tl_m0_depthwise_grad_weight
 #define tl_fast_grad_weight tl_grad_weight
 #define tl_fast_update tl_m0_update
-#define tl_fast_sixteens tl_m0_sixteens
 #else
 #include "update.h"
 
@@ -22,16 +21,11 @@ tl_scatter_t tl_block_conv2d_scatter, tl_block_depthwise_scatter;
 void tl_block_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, const tl_channels_t *in, int32_t *sum);
 
+// A row's steps, each below 1, from `sum` of the fractions on
+bool tl_block_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum);
+
 #define tl_fast_grad_weight tl_block_grad_weight
-
-static inline bool tl_fast_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum) {
-    (void)w, (void)step, (void)row, (void)unit, (void)sum;
-    return false;
-}
-
-static inline void tl_fast_sixteens(tl_row_t *row, uint32_t *sixteens) {
-    (void)row, (void)sixteens;
-}
+#define tl_fast_update tl_block_update
 
 static inline bool tl_fast_conv2d_grad_input(
     const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {

@@ -70,6 +70,18 @@ tl_row_t tl_update_input(const int8_t *x, int32_t zero, const tl_channels_t *in,
     return (tl_row_t){words - in->count, in->count, 0, tl_bits(any), NULL, 0, false};
 }
 
+void tl_update_sixteens(tl_row_t *row, uint32_t *sixteens) {
+    const uint32_t *word = row->words, *end = word + row->n;
+    row->sixteens = sixteens;
+    while (word < end) {
+        uint32_t sum = 0;
+        for (int32_t i = 16; i > 0 && word < end; i--) {
+            sum += *word++ & ~SIGN;
+        }
+        *sixteens++ = sum;
+    }
+}
+
 // What one unit of a size is as a step: its whole part, and its fraction times 2^32. Fractions are even, so a word
 // times one is a size times one: the sign is multiplied out.
 static tl_unit_t unit(tl_ratio_t r) {

@@ -56,6 +56,9 @@ tl_row_t tl_update_row(int32_t *sum, int32_t n, int32_t off);
 // The same of one product's sums each: x less its zero point, of the channels `in`. words: [in->count]
 tl_row_t tl_update_input(const int8_t *x, int32_t zero, const tl_channels_t *in, uint32_t *words);
 
+// Lets most sixteens of a row be passed over, where it is used again and again. sixteens: (n + 15) / 16 words
+void tl_update_sixteens(tl_row_t *row, uint32_t *sixteens);
+
 // n weights, `step` apart or those in `list`, go by -rate times the row. buffer: int16 [n], 8 fractional bits, or NULL
 // with TL_SGD. Error: 2^-32 of a step for each unit of a size, so below 2^-16 at most.
 void tl_update_weights(

@@ -29,16 +29,4 @@ bool tl_m0_fully_connected_grad_input(
     tl_rows_put(dx, 0, scratch, n, exponent);
     return true;
 }
-
-void tl_m0_sixteens(tl_row_t *row, uint32_t *sixteens) {
-    const uint32_t *word = row->words, *end = word + row->n;
-    row->sixteens = sixteens;
-    while (word < end) {
-        uint32_t sum = 0;
-        for (int32_t i = 16; i > 0 && word < end; i--) {
-            sum += *word++ & 0x7fffffff;
-        }
-        *sixteens++ = sum;
-    }
-}
 #endif

@@ -157,9 +157,6 @@ bool tl_m0_depthwise_grad_input(
 bool tl_m0_fully_connected_grad_input(
     const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent);
 
-// Lets most sixteens of a row be passed over, where it is used again and again. sixteens: (n + 15) / 16 words
-void tl_m0_sixteens(tl_row_t *row, uint32_t *sixteens);
-
 // tl_grad_weight of a depthwise convolution's output channel o, into the begin of the scratch, and behind it the sum of
 // the gradients
 bool tl_m0_depthwise_grad_weight(
