@@ -1,5 +1,7 @@
 #include "gradient.h"
 
+#include <string.h>
+
 #include "elements.h"
 #include "program.h"
 #include "requantize.h"
@@ -168,7 +170,11 @@ int32_t tl_grad_bias(const tl_grad_t *dy, int32_t channels, int32_t o) {
 
 void tl_mean_grad(const tl_mean_t *g, const tl_grad_t *dy, tl_rows_t *dx) {
     for (int32_t i = 0; i < g->n; i++) {
-        tl_rows_scaled(dx, i * g->c, dy, 0, g->c, tl_ratio(g->mult, g->shift));
+        if (i > 1 && !dx->add) { // the first one has found the exponent
+            memcpy(element(dx->g, i * g->c), element(dx->g, g->c), (size_t)(g->c * bytes_of(dx->g)));
+        } else {
+            tl_rows_scaled(dx, i * g->c, dy, 0, g->c, tl_ratio(g->mult, g->shift));
+        }
     }
 }
 

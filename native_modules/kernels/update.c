@@ -44,7 +44,7 @@ static int32_t through_buffer(tl_update_t *u, int16_t *buffer, int32_t step) {
 
 tl_row_t tl_update_row(int32_t *sum, int32_t n, int32_t off) {
     const int32_t top = tl_top_bits(sum, sum + n, off), cut = top > 15 ? top - 15 : 0;
-    return (tl_row_t){(uint32_t *)sum, n, cut, cut ? 16 : top ? top : 1, NULL, off, true};
+    return (tl_row_t){(uint32_t *)sum, n, cut, cut ? 16 : top ? top : 1, NULL, off, true, NULL};
 }
 
 // Size to nearest, and sign, in the place of each sum
@@ -67,7 +67,7 @@ tl_row_t tl_update_input(const int8_t *x, int32_t zero, const tl_channels_t *in,
         any |= size;
         *words++ = size | ((uint32_t)sign & SIGN);
     }
-    return (tl_row_t){words - in->count, in->count, 0, tl_bits(any), NULL, 0, false};
+    return (tl_row_t){words - in->count, in->count, 0, tl_bits(any), NULL, 0, false, NULL};
 }
 
 void tl_update_sixteens(tl_row_t *row, uint32_t *sixteens) {
@@ -117,7 +117,9 @@ void tl_update_weights(
     }
     uint32_t sum = tl_random(&u->random);
     const bool below_1 = (t.whole | t.fraction >> (32 - row->bits)) == 0; // every step
-    if (!buffer && !list && below_1 && tl_fast_update(w, step, row, &t, sum)) {
+    const bool plain = !list || (!TL_LEAN && row->sums); // of words, listed weights go one by one
+    row->list = list;
+    if (!buffer && plain && below_1 && tl_fast_update(w, step, row, &t, sum)) {
         return;
     }
     take_words(row);

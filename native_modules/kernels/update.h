@@ -43,6 +43,7 @@ typedef struct {
     const uint32_t *sixteens; // the sizes of sixteen words each, added up; or NULL
     int32_t off;              // words that are sums still are so much too large, and 2^exponent too fine
     bool sums;
+    const int16_t *list; // of sums: where their weights lie, or NULL
 } tl_row_t;
 
 // What one unit of a size is as a step: a whole part, a fraction of 2^32, and the sign to take a word's by

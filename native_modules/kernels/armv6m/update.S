@@ -108,7 +108,7 @@ move: // by one, against the step
     b next
 
 // The same of sums that are not words yet: r0 free, r1 sum, r2 sum of fractions, r3 fraction, r6 cut, r7 end
-// r8 what sums lack, r9 half of what is cut, r10 first sum, r11 step, r12 first weight, [sp] sign
+// r8 what sums lack, r9 half of what is cut, r10 first sum, r11 step, r12 first weight, [sp] sign, [sp, #4] list
     .section .text.tl_m0_update_sums, "ax"
     .balign 4
     .global tl_m0_update_sums
@@ -119,6 +119,7 @@ tl_m0_update_sums:
     mov r11, r1
     ldmia r2!, {r1, r5, r6}
     ldr r4, [r2, #8]
+    ldr r2, [r2, #16] // list
     rsbs r4, r4, #0
     mov r8, r4
     mov r10, r1
@@ -128,10 +129,11 @@ tl_m0_update_sums:
     lsls r4, r6
     lsrs r4, r4, #1
     mov r9, r4
-    ldr r4, [r3, #8]
+    movs r4, r2
+    ldr r2, [r3, #8]
     ldr r3, [r3, #4]
-    ldr r2, [sp, #36]
-    push {r4}
+    push {r2, r4}
+    ldr r2, [sp, #44]
     .macro SUM
     ldmia r1!, {r4}
     add r4, r8
@@ -157,16 +159,25 @@ second:
     SUM
     cmp r1, r7
     bne sum
-    add sp, #4
+    add sp, #8
     RESTORE
 move_sum:
     subs r4, r1, #4
     mov r0, r10
     subs r0, r4, r0
     lsrs r0, r0, #2
+#if !TL_LEAN
+    ldr r5, [sp, #4]
+    cmp r5, #0
+    beq 1f
+    lsls r0, r0, #1
+    ldrsh r0, [r5, r0]
+    b 2f
+1:
+#endif
     mov r5, r11
     muls r0, r5, r0
-    add r0, r12
+2:  add r0, r12
     ldr r4, [r4]
     add r4, r8
     ldr r5, [sp]
