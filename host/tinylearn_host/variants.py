@@ -93,11 +93,11 @@ def grad_input_scratch(g: Window, width: int = 8, depthwise: bool = False) -> in
 
 
 def _taps_bytes(g: Window, rows: int) -> int:
-    """All taps' sums, and of one channel some rows of outputs and the x that they meet, as int32."""
+    """Of four channels all taps' sums, and the x that some rows of outputs meet."""
     high, wide = (
         (n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip((rows, g.y[1]), g.stride, g.kernel, g.dilation, strict=True)
     )
-    return 4 * (g.kernel[0] * g.kernel[1] + rows * g.y[1] + high * wide)
+    return 4 * (4 * (g.kernel[0] * g.kernel[1] + 1) + high * wide)
 
 
 def grad_weight_scratch(g: Window, width: int = 8, depthwise: bool = False, count: int | None = None) -> int:

@@ -301,19 +301,17 @@ static void weight_grad(record_t *r, const int8_t *x, int32_t o) {
 // from one channel's to the next.
 static int32_t weight_sums(record_t *r, int32_t i, int32_t *row) {
     const tl_weights_t of = {&r->window, &r->dy, r->call.span[TL_X].at, &r->in, &r->out};
-    const int32_t o = tl_channel_at(&r->out, i);
     const bool depthwise = r->call.code == TL_DEPTHWISE_CONV2D;
     int32_t n = 0;
-    if (depthwise && !filtered(r) &&
-        tl_fast_depthwise_grad_weight(of.g, of.dy, of.x, o, r->scratch, r->plan.scratch_bytes)) {
-        *row = of.g->k_h * of.g->k_w;
-        n = 1;
-    } else if (depthwise) {
-        r->in.first = (int32_t)((uint32_t)o / ((uint32_t)r->window.out_c / (uint32_t)r->window.in_c));
-    } else if (!filtered(r)) {
-        n = tl_fast_conv2d_grad_weight(&of, i, r->scratch, r->plan.scratch_bytes, row);
+    if (!filtered(r)) {
+        n = (depthwise ? tl_fast_depthwise_grad_weight : tl_fast_conv2d_grad_weight)(
+            &of, i, r->scratch, r->plan.scratch_bytes, row);
     }
     if (n == 0) {
+        const int32_t o = tl_channel_at(&r->out, i);
+        if (depthwise) {
+            r->in.first = (int32_t)((uint32_t)o / ((uint32_t)r->window.out_c / (uint32_t)r->window.in_c));
+        }
         weight_grad(r, of.x, o);
         n = 1;
     }
@@ -341,7 +339,7 @@ static void update_weights(record_t *r, tl_update_t *u, int32_t o, int32_t *sums
     const tl_ratio_t ratio = {rate.mantissa, r->dy.exponent + rate.exponent};
     int8_t *w = r->call.span[TL_W].at;
     if (r->call.code == TL_DEPTHWISE_CONV2D) {
-        tl_row_t row = tl_update_row(sums, taps, 0);
+        tl_row_t row = tl_update_row(sums, taps, off);
         tl_update_weights(u, w + o, r->window.out_c, NULL, &row, ratio, buffer);
         return;
     }

@@ -41,17 +41,13 @@ static inline bool tl_fast_depthwise_grad_input(
     return true;
 }
 
-static inline bool tl_fast_depthwise_grad_weight(
-    const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, int32_t *scratch, int32_t bytes) {
-    (void)g, (void)dy, (void)x, (void)o, (void)scratch, (void)bytes;
-    return false;
-}
-
 static inline int32_t tl_fast_conv2d_grad_weight(
     const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
     (void)of, (void)first, (void)scratch, (void)bytes, (void)row;
     return 0;
 }
+
+#define tl_fast_depthwise_grad_weight tl_fast_conv2d_grad_weight
 #endif
 
 #endif

@@ -117,7 +117,7 @@ void tl_update_weights(
     }
     uint32_t sum = tl_random(&u->random);
     const bool below_1 = (t.whole | t.fraction >> (32 - row->bits)) == 0; // every step
-    const bool plain = !list || (!TL_LEAN && row->sums); // of words, listed weights go one by one
+    const bool plain = !list || (!TL_LEAN && row->sums);                  // of words, listed weights go one by one
     row->list = list;
     if (!buffer && plain && below_1 && tl_fast_update(w, step, row, &t, sum)) {
         return;

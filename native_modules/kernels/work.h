@@ -110,16 +110,20 @@ static inline int32_t tl_grad_taps_width(const tl_window_t *g) {
     return (g->out_w - 1) * g->stride_w + (g->k_w - 1) * g->dilation_w + 1;
 }
 
-// Bytes for all taps' sums, and of one channel some rows of outputs and the x that they meet
-static inline int32_t tl_grad_taps_bytes(const tl_window_t *g, int32_t rows) {
-    const int32_t high = (rows - 1) * g->stride_h + (g->k_h - 1) * g->dilation_h + 1;
-    return 4 * (g->k_h * g->k_w + rows * g->out_w + high * tl_grad_taps_width(g));
+// Rows of x that so many rows of outputs meet
+static inline int32_t tl_grad_taps_high(const tl_window_t *g, int32_t rows) {
+    return (rows - 1) * g->stride_h + (g->k_h - 1) * g->dilation_h + 1;
+}
+
+// Bytes for the sums of some channels, up to four, and of four the x that some rows of outputs meet
+static inline int32_t tl_grad_taps_bytes(const tl_window_t *g, int32_t rows, int32_t channels) {
+    return 4 * (channels * (g->k_h * g->k_w + 1) + tl_grad_taps_high(g, rows) * tl_grad_taps_width(g));
 }
 
 // How many rows `bytes` hold, or 0
-static inline int32_t tl_grad_taps_rows(const tl_window_t *g, int32_t bytes) {
+static inline int32_t tl_grad_taps_rows(const tl_window_t *g, int32_t bytes, int32_t channels) {
     int32_t rows = g->out_h;
-    while (rows > 0 && tl_grad_taps_bytes(g, rows) > bytes) {
+    while (rows > 0 && tl_grad_taps_bytes(g, rows, channels) > bytes) {
         rows--;
     }
     return rows;
@@ -129,7 +133,7 @@ static inline int32_t tl_grad_taps_rows(const tl_window_t *g, int32_t bytes) {
 static inline int32_t tl_grad_weight_scratch(const tl_window_t *g, int32_t width, bool depthwise, int32_t count) {
     (void)width;
     if (depthwise) {
-        return tl_grad_taps_bytes(g, tl_most(1, tl_grad_taps_rows(g, TL_GRAD_ROOM)));
+        return tl_grad_taps_bytes(g, tl_most(1, tl_grad_taps_rows(g, TL_GRAD_ROOM, 4)), 4);
     }
     if (tl_grad_is_dense(g)) {
         return 4 * (count + (count + 15) / 16);

@@ -103,31 +103,89 @@ bool tl_m0_depthwise_grad_input(
     return true;
 }
 
-// ---- dw: one channel of some rows, as int32 without gaps (taps.S)
-// ----------------------------------------------------
+// ---- dw: four channels of some rows of x, with the zero point around them (taps.S) ----------------------------------
 
-// The image's rows `top` .. top + rows, less the zero point, which is what lies around it.
-ALONE void unpack_x(const tl_window_t *g, const int8_t *x, int32_t top, int32_t rows, int32_t *to) {
+enum {
+    LANES = 4,  // bytes from pixel to pixel
+    MORE = 128, // x lies there without a sign, so much larger
+};
+
+typedef struct {
+    tl_weights_t of;
+    int32_t first, n; // of the output channels
+    int32_t oy, rows; // of the outputs that are worked on
+    uint8_t *x;       // padded
+    int32_t *sums, *totals;
+} weight_t;
+
+static int32_t x_channel(const weight_t *c, int32_t lane) {
+    const tl_window_t *g = c->of.g;
+    const int32_t o = tl_channel_at(c->of.out, c->first + lane);
+    return g->out_c == g->in_c ? o : tl_quotient(o, tl_quotient(g->out_c, g->in_c));
+}
+
+ALONE void copy_fours(uint8_t *to, const int8_t *from, int32_t n, int32_t step) {
+    for (const uint8_t *end = to + LANES * n; to != end; to += LANES, from += step) {
+        *(uint32_t *)(void *)to = *(const uint32_t *)(const void *)from ^ MORE * 0x01010101u;
+    }
+}
+
+ALONE void copy_bytes(uint8_t *to, const int8_t *from, int32_t n, int32_t step) {
+    for (const uint8_t *end = to + LANES * n; to != end; to += LANES, from += step) {
+        *to = (uint8_t)(*from + MORE);
+    }
+}
+
+// What `high` rows of the image from `top` on have of these channels. Neighbours on a multiple of 4 go together.
+ALONE void copy_x(const weight_t *c, int32_t top, int32_t high) {
+    const tl_window_t *g = c->of.g;
     const int32_t width = tl_grad_taps_width(g), inside = tl_least(g->in_w, width - g->pad_left);
-    const tl_m0_pack_t pack = {4, g->in_c, TL_M0_BYTES, g->x_zero};
-    tl_clear(to, width * rows);
-    for (int32_t i = 0; i < rows && inside > 0; i++, top++, to += width) {
-        if (top >= 0 && top < g->in_h) {
-            tl_m0_pack((uint32_t *)to + g->pad_left, x + top * g->in_w * g->in_c, (uint32_t)inside, &pack);
+    const int32_t row = g->in_w * g->in_c, begin = tl_most(0, -top), end = tl_least(high, g->in_h - top);
+    tl_fill((int32_t *)(void *)c->x, width * high, (int32_t)((uint32_t)(g->x_zero + MORE) * 0x01010101u));
+    for (int32_t lane = 0, step = 1; lane < c->n && inside > 0; lane += step) {
+        const int32_t i = x_channel(c, lane);
+        const int8_t *from = c->of.x + i + (top + begin) * row;
+        uint8_t *to = c->x + LANES * (begin * width + g->pad_left) + lane;
+        if (lane + LANES == c->n && g->out_c == g->in_c && !c->of.out->list &&
+            (((int32_t)(uintptr_t)from | g->in_c) & 3) == 0) {
+            step = LANES;
+        }
+        for (int32_t y = begin; y < end; y++, from += row, to += LANES * width) {
+            (step > 1 ? copy_fours : copy_bytes)(to, from, inside, g->in_c);
         }
     }
 }
 
-// Adds to the sums of all taps what `rows` rows of outputs have for them.
-ALONE void add_taps(const tl_window_t *g, const int32_t *x, const int32_t *gradients, int32_t rows, int32_t *sums) {
-    const int32_t width = 4 * tl_grad_taps_width(g), taps = g->k_h * g->k_w;
-    tl_m0_taps_t d = {.next = 4 * g->stride_w, .columns = 4 * g->out_w, .rows = rows};
-    d.skip = g->stride_h * width - g->out_w * d.next;
-    int32_t at[3], column = 0, begin = 0, some[3];
-    for (int32_t tap = 0; tap < taps;) {
-        const int32_t n = tl_least(3, taps - tap);
+// What three taps, or fewer, have of each channel
+ALONE void add_taps(const weight_t *c, int32_t tap, int32_t n, const uint8_t *x, tl_m0_taps_t *d) {
+    const tl_window_t *g = c->of.g;
+    const tl_grad_t *dy = c->of.dy;
+    const int32_t all = g->k_h * g->k_w, from = c->oy * g->out_w * g->out_c;
+    int32_t *sums = c->sums + tap;
+    for (int32_t lane = 0; lane < c->n; lane++, sums += all) {
+        const int32_t o = from + tl_channel_at(c->of.out, c->first + lane);
+        int32_t some[3];
+        const int32_t total = tl_m0_taps(x + lane, (const char *)dy->at + (o << d->wide), d, some);
+        c->totals[lane] += tap ? 0 : total;
         for (int32_t i = 0; i < n; i++) {
-            at[i] = begin + 4 * column * g->dilation_w;
+            sums[i] += some[i] - MORE * total;
+        }
+    }
+}
+
+ALONE void add_rows(const weight_t *c) {
+    const tl_window_t *g = c->of.g;
+    const int32_t width = LANES * tl_grad_taps_width(g), taps = g->k_h * g->k_w, wide = tl_is_wide(c->of.dy->width);
+    tl_m0_taps_t d = {.next = LANES * g->stride_w, .apart = g->out_c << wide, .wide = wide};
+    d.skip = g->stride_h * width - g->out_w * d.next;
+    d.columns = g->out_w * d.apart;
+    d.all = c->rows * d.columns;
+    int32_t at[3], column = 0, begin = 0;
+    for (int32_t tap = 0, n; tap < taps; tap += n) {
+        n = tl_least(3, taps - tap);
+        at[1] = at[2] = 0;
+        for (int32_t i = 0; i < n; i++) {
+            at[i] = begin + LANES * column * g->dilation_w;
             if (++column == g->k_w) {
                 column = 0;
                 begin += g->dilation_h * width;
@@ -135,92 +193,34 @@ ALONE void add_taps(const tl_window_t *g, const int32_t *x, const int32_t *gradi
         }
         d.second = n > 1 ? at[1] - at[0] : 0;
         d.third = n > 2 ? at[2] - at[0] : 0;
-        tl_m0_taps(x + at[0] / 4, gradients, &d, some);
-        for (int32_t i = 0; i < n; i++) {
-            sums[tap++] += some[i];
-        }
+        d.odd = (g->out_w & 1) + ((d.next == LANES && d.second == LANES && d.third == 2 * LANES) << 1);
+        add_taps(c, tap, n, c->x + at[0], &d);
     }
 }
 
-// Whether three taps in a row meet pairs of gradients
-static bool pairs_up(const tl_window_t *g, const tl_grad_t *dy) {
-    return !tl_is_wide(dy->width) && g->k_w == 3 && g->stride_w <= 2 && g->dilation_w == 1 && g->out_w <= 512;
-}
-
-// As unpack_x: each value with the one a stride on, the zero point left in, and around. With stride 2 the even words of
-// a row are packed first, and then the odd ones.
-ALONE void pair_x(const tl_window_t *g, const int8_t *x, int32_t top, int32_t rows, uint32_t *to) {
-    const int32_t width = tl_grad_taps_width(g), inside = tl_least(g->in_w, width - g->pad_left), c = g->in_c;
-    const int32_t first = tl_most(0, -top), end = tl_least(rows, g->in_h - top), half = g->stride_w - 1;
-    tl_fill((int32_t *)to, width * rows, (int32_t)((uint32_t)g->x_zero + ((uint32_t)g->x_zero << 16)));
-    to += first * width;
-    x += (top + first) * g->in_w * c;
-    for (int32_t phase = 0; phase <= half; phase++) {
-        const int32_t outside = (g->pad_left - phase + half) >> half, before = outside > 0;
-        const int32_t at = phase + (outside << half), from = at - g->pad_left, n = (inside - from + half) >> half;
-        const tl_m0_pair_rows_t d = {.values = n,
-            .step = c << half,
-            .zero = g->x_zero,
-            .to_row = 4 * width,
-            .from_row = g->in_w * c,
-            .rows = end - first,
-            .before = before,
-            .to_step = 4 << half};
-        if (n > 0 && first < end) {
-            tl_m0_pair_rows(to + at - (before << half), x + from * c, &d);
-        }
-    }
-}
-
-// Adds to the sums of all taps what `rows` rows of outputs have for them. Gives the sum of the gradients.
-ALONE int32_t add_pairs(
-    const tl_window_t *g, const tl_grad_t *dy, int32_t at, int32_t rows, const uint32_t *x, int32_t *sums) {
-    const int32_t width = tl_grad_taps_width(g), words = (g->out_w + 1) >> 1;
-    const bool together = !(g->out_w & 1) && rows * g->out_w <= 512;
-    const int32_t parts = together ? 1 : rows, n = together ? rows * g->out_w : g->out_w;
-    const tl_m0_pairs_t d = {4 * words, rows, 4 * g->stride_h * width - words * 8 * g->stride_w, 8 * g->stride_w};
-    uint32_t *gradients = (uint32_t *)x - words * rows, *end = gradients;
-    int32_t total = 0;
-    for (int32_t i = 0; i < parts; i++, at += n * g->out_c) {
-        end += together ? words * rows : words;
-        total += tl_m0_pack_gradients(dy, at, g->out_c, n, end);
-    }
-    for (int32_t tap_row = 0; tap_row < g->k_h; tap_row++, x += g->dilation_h * width, sums += 3) {
-        tl_m0_pair_taps(x, gradients, &d, sums);
-    }
-    return total;
-}
-
-bool tl_m0_depthwise_grad_weight(
-    const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, int32_t *scratch, int32_t bytes) {
-    const int32_t taps = g->k_h * g->k_w, wide = tl_is_wide(dy->width);
-    const bool pairs = pairs_up(g, dy);
-    int32_t rows = tl_grad_taps_rows(g, bytes), *gradients = scratch + taps, total = 0;
+int32_t tl_m0_depthwise_grad_weight(
+    const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
+    const tl_window_t *g = of->g;
+    const int32_t taps = g->k_h * g->k_w;
+    int32_t rows = tl_grad_taps_rows(g, bytes, LANES);
     if (rows == 0) {
-        return false;
+        rows = tl_grad_taps_rows(g, bytes, 1);
     }
-    tl_clear(scratch, taps);
-    x += g->out_c == g->in_c ? o : tl_quotient(o, tl_quotient(g->out_c, g->in_c));
-    for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy += rows, top += rows * g->stride_h) {
-        rows = tl_least(rows, g->out_h - oy);
-        const int32_t n = rows * g->out_w, high = (rows - 1) * g->stride_h + (g->k_h - 1) * g->dilation_h + 1;
-        int32_t *image = gradients + n;
-        if (pairs) {
-            pair_x(g, x, top, high, (uint32_t *)image);
-            total += add_pairs(g, dy, o, rows, (uint32_t *)image, scratch);
-        } else {
-            const tl_m0_pack_t pack = {4, g->out_c << wide, wide ? TL_M0_HALVES : TL_M0_BYTES, 0};
-            const char *from = (const char *)dy->at + (o << wide);
-            total += (int32_t)tl_m0_pack((uint32_t *)gradients, from, (uint32_t)n, &pack);
-            unpack_x(g, x, top, high, image);
-            add_taps(g, image, gradients, rows, scratch);
-        }
-        o += n * g->out_c;
+    if (rows == 0) {
+        return 0;
     }
-    for (int32_t i = 0; i < taps && pairs; i++) {
-        scratch[i] -= g->x_zero * total;
+    const int32_t room = (bytes >> 2) - tl_grad_taps_high(g, rows) * tl_grad_taps_width(g);
+    weight_t c = {.of = *of, .first = first, .sums = scratch};
+    c.n = tl_least(tl_least(LANES, of->out->count - first), tl_quotient(room, taps + 1));
+    c.totals = scratch + c.n * taps;
+    c.x = (uint8_t *)(c.totals + c.n);
+    tl_clear(scratch, c.n * (taps + 1));
+    for (int32_t top = -g->pad_top; c.oy < g->out_h; c.oy += rows, top += rows * g->stride_h) {
+        c.rows = tl_least(rows, g->out_h - c.oy);
+        copy_x(&c, top, tl_grad_taps_high(g, c.rows));
+        add_rows(&c);
     }
-    scratch[taps] = total;
-    return true;
+    *row = taps;
+    return c.n;
 }
 #endif

@@ -56,17 +56,6 @@ uint32_t tl_m0_pack(uint32_t *to, const void *from, uint32_t words, const tl_m0_
 void tl_m0_pair_fours(uint32_t *to, const int8_t *from, uint32_t words, int32_t step);
 void tl_m0_byte_fours(uint32_t *to, const int8_t *from, uint32_t words, int32_t step);
 
-typedef struct {
-    int32_t values, step;     // of a row, bytes from one to the next
-    int32_t zero;             // stands behind the last one and, where `before` is set, before the first
-    int32_t to_row, from_row; // bytes from row to row
-    int32_t rows, before;
-    int32_t to_step; // bytes from word to word
-} tl_m0_pair_rows_t;
-
-// Words of each int8 with the next one, which is in the high half. `before` is one word more.
-void tl_m0_pair_rows(uint32_t *to, const int8_t *from, const tl_m0_pair_rows_t *d);
-
 // ---- dense_grad.S ---------------------------------------------------------------------------------------------------
 
 typedef struct {
@@ -114,24 +103,16 @@ void tl_m0_stride_grad(const int8_t *gradients, int32_t *sums, const uint32_t *w
 // ---- taps.S ---------------------------------------------------------------------------------------------------------
 
 typedef struct {
-    int32_t second, third; // bytes from x of the first tap to x of the others
-    int32_t next;          // bytes from x of one gradient to the next one's
-    int32_t columns, rows; // bytes of a row of gradients, and how many
+    int32_t next, apart;   // bytes from x of one gradient to the next one's, and from gradient to gradient
     int32_t skip;          // bytes from x behind a row to the next
+    int32_t odd;           // bit 0: whether the number of columns is; bit 1: next, second and third are 4, 4 and 8
+    int32_t columns, all;  // bytes of a row of gradients, and of all rows
+    int32_t second, third; // bytes from x of the first tap to x of the others
+    int32_t wide;          // 0: int8
 } tl_m0_taps_t;
 
-// sums[t] = sum of gradients * x. x, gradients: int32
-void tl_m0_taps(const int32_t *x, const int32_t *gradients, const tl_m0_taps_t *d, int32_t sums[3]);
-
-typedef struct {
-    int32_t columns, rows; // bytes of a row of gradients, and how many
-    int32_t skip;          // bytes from x behind a row to the next
-    int32_t next;          // bytes from x of one pair to the next one's
-} tl_m0_pairs_t;
-
-// Adds the same for three neighbouring taps, of pairs. gradients: the first in the high half; x: each value with the
-// one that the next gradient meets in the high half
-void tl_m0_pair_taps(const uint32_t *x, const uint32_t *gradients, const tl_m0_pairs_t *d, int32_t sums[3]);
+// sums[t] = sum of gradients * x. Gives the sum of the gradients.
+int32_t tl_m0_taps(const uint8_t *x, const void *gradients, const tl_m0_taps_t *d, int32_t sums[3]);
 
 // ---- update.S -------------------------------------------------------------------------------------------------------
 
@@ -157,10 +138,9 @@ bool tl_m0_depthwise_grad_input(
 bool tl_m0_fully_connected_grad_input(
     const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent);
 
-// tl_grad_weight of a depthwise convolution's output channel o, into the begin of the scratch, and behind it the sum of
-// the gradients
-bool tl_m0_depthwise_grad_weight(
-    const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, int32_t *scratch, int32_t bytes);
+// tl_grad_weight of depthwise convolutions, for up to four output channels, otherwise as of convolutions:
+int32_t tl_m0_depthwise_grad_weight(
+    const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row);
 
 // tl_grad_weight of convolutions, for as many output channels from the `first` chosen one on as the scratch holds, into
 // its begin, *row sums each, and behind them the sums of each one's gradients: times x's zero point, they are still to

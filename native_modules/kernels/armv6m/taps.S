@@ -1,9 +1,59 @@
 // Three weights of a depthwise kernel: their products with one channel of gradients, row by row. m0_grad.h says what the
-// arguments are. r0 x, r1 gradients, r2 and r3 bytes to the second and third x, r4 to the next, r8-r10 sums
+// arguments are. r0 x, r1 gradient, r2 and r3 bytes to the second and third x, r4 0, r7 the gradients' sum,
+// r8-r10 sums, r11 bytes from x to x, r12 from gradient to gradient, lr end of a row
 #ifdef __ARM_ARCH_6M__
 #include "armv6m/m0.inc"
-    .equ ROWS, 0
-    .equ X_ROW, 4
+    .equ SUMS, 0
+    .equ COLUMNS, 4
+    .equ SKIP, 8
+    .equ END, 12
+    .equ ODD, 16
+
+    .macro TAP at, sum
+    ldrb r6, [r0, \at]
+    muls r6, r5, r6
+    add \sum, r6
+    .endm
+    .macro GRADIENT load
+    \load r5, [r1, r4]
+    add r1, r12
+    adds r7, r7, r5
+    TAP r4, r8
+    TAP r2, r9
+    TAP r3, r10
+    add r0, r11
+    .endm
+    .macro ROWS load // two gradients at a time, from the middle of the loop where their number is odd
+2:  ldr r5, [sp, #COLUMNS]
+    adds r5, r5, r1
+    mov lr, r5
+    ldr r5, [sp, #ODD]
+    lsrs r5, r5, #1
+    bcs 4f
+3:  GRADIENT \load
+4:  GRADIENT \load
+    cmp r1, lr
+    bne 3b
+    ldr r5, [sp, #SKIP]
+    adds r0, r0, r5
+    ldr r5, [sp, #END]
+    cmp r1, r5
+    bne 2b
+    .endm
+
+    .macro NEXT
+    ldrsb r5, [r1, r4]
+    add r1, r12
+    adds r7, r7, r5
+    .endm
+    .macro TIMES x, sum
+    muls \x, r5, \x
+    add \sum, \x
+    .endm
+    .macro KEPT x, sum // is needed again
+    movs r6, \x
+    TIMES r6, \sum
+    .endm
 
     .section .text.tl_m0_taps, "ax"
     .balign 4
@@ -11,87 +61,80 @@
     .thumb_func
 tl_m0_taps:
     SAVE
-    push {r2, r3}
-    ldmia r2!, {r3-r7} // second, third, next, columns * 4, rows
-    mov r11, r6
-    mov r12, r7
-    ldmia r2!, {r6}
-    mov lr, r6 // from behind a row of x to the next
-    mov r2, r3
-    mov r3, r4
-    mov r4, r5
-    movs r5, #0
-    mov r8, r5
-    mov r9, r5
-    mov r10, r5
-row:
-    mov r7, r11
-    adds r7, r7, r1
-column:
-    ldmia r1!, {r5}
-    ldr r6, [r0]
-    muls r6, r5, r6
-    add r8, r6
-    ldr r6, [r0, r2]
-    muls r6, r5, r6
-    add r9, r6
-    ldr r6, [r0, r3]
-    muls r5, r6, r5
-    add r10, r5
-    adds r0, r0, r4
-    cmp r1, r7
-    bne column
-    add r0, lr
-    mov r7, r12
-    subs r7, r7, #1
-    mov r12, r7
-    bne row
-    pop {r2, r3}
+    sub sp, #20
+    str r3, [sp, #SUMS]
+    ldmia r2!, {r4-r7}
+    str r6, [sp, #SKIP]
+    str r7, [sp, #ODD]
+    mov r11, r4
+    mov r12, r5
+    ldmia r2!, {r4-r7}
+    str r4, [sp, #COLUMNS]
+    adds r5, r5, r1
+    str r5, [sp, #END]
+    movs r3, r7
+#if !TL_LEAN
+    ldr r5, [r2] // wide
+#endif
+    movs r2, r6
+    movs r4, #0
+    mov r8, r4
+    mov r9, r4
+    mov r10, r4
+    movs r7, #0
+#if !TL_LEAN
+    cmp r5, #0
+    bne wide
+#endif
+    ldr r5, [sp, #ODD]
+    lsrs r5, r5, #2
+    bcs near
+    ROWS ldrsb
+done:
+    ldr r3, [sp, #SUMS]
     mov r0, r8
     mov r1, r9
     mov r2, r10
     stmia r3!, {r0-r2}
+    movs r0, r7
+    add sp, #20
     RESTORE
-
-    .macro PAIR at, sum
-    ldr r6, [r0, #\at]
-    muls r6, r5, r6
-    asrs r6, r6, #16
-    adcs \sum, r6
-    .endm
-
-    .section .text.tl_m0_pair_taps, "ax"
-    .balign 4
-    .global tl_m0_pair_taps
-    .thumb_func
-tl_m0_pair_taps: // r0 x, r1 gradients, r2-r4 sums
-    SAVE
-    push {r3}
-    ldmia r2!, {r3-r6}
-    mov r8, r3
-    mov r9, r4
-    mov r10, r5
-    mov r11, r6
-    ldr r4, [sp]
-    ldmia r4!, {r2, r3}
-    ldr r4, [r4]
-pair_row:
-    mov r7, r8
-    adds r7, r7, r1
-pair_column:
-    ldmia r1!, {r5}
-    PAIR 0, r2
-    PAIR 4, r3
-    PAIR 8, r4
-    add r0, r11
-    cmp r1, r7
-    bne pair_column
-    add r0, r10
-    mov r7, r9
-    subs r7, r7, #1
-    mov r9, r7
-    bne pair_row
-    pop {r7}
-    stmia r7!, {r2-r4}
-    RESTORE
+near: // two gradients meet four x in a row
+    ldr r5, [sp, #COLUMNS]
+    adds r5, r5, r1
+    mov lr, r5
+    ldr r5, [sp, #ODD]
+    lsrs r5, r5, #1
+    bcc 1f
+    movs r2, #4
+    movs r3, #8
+    GRADIENT ldrsb
+    cmp r1, lr
+    beq 2f
+1:  NEXT
+    ldrb r6, [r0]
+    ldrb r2, [r0, #4]
+    ldrb r3, [r0, #8]
+    TIMES r6, r8
+    KEPT r2, r9
+    KEPT r3, r10
+    NEXT
+    ldrb r6, [r0, #12]
+    adds r0, #8
+    TIMES r2, r8
+    TIMES r3, r9
+    TIMES r6, r10
+    cmp r1, lr
+    bne 1b
+2:  ldr r5, [sp, #SKIP]
+    adds r0, r0, r5
+    ldr r5, [sp, #END]
+    cmp r1, r5
+    bne near
+    b done
+#if !TL_LEAN
+wide:
+    ROWS ldrsh
+    b done
+#endif
 #endif
