@@ -121,6 +121,18 @@ typedef struct {
     tl_taps_t rows, columns;
 } inside_t;
 
+// The sum over the line of v * (b - zero)
+static inline __attribute__((always_inline)) int32_t products(const line_t *line, int32_t width, int32_t zero) {
+    const char *v = line->v;
+    const int8_t *b = line->b;
+    const int32_t v_step = line->v_step * (width / 8), b_step = line->b_step;
+    int32_t sum = 0;
+    for (int32_t i = line->n; i > 0; i--, v += v_step, b += b_step) {
+        sum += tl_grad_value(v, width, 0) * (*b - zero);
+    }
+    return sum;
+}
+
 // One tap's sums, of neighbouring channels
 static void weight_tap(const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, const inside_t *of,
     int32_t count, int32_t *sum) {
@@ -135,9 +147,13 @@ static void weight_tap(const tl_window_t *g, const tl_grad_t *dy, const int8_t *
         rows = rows > 0;
     }
     for (; rows > 0 && line.n > 0; rows--, line.b += down) {
-        const char *end = (const char *)line.v + line.n * g->out_c * bytes;
-        add_line(&line, dy->width, count, sum);
-        total += tl_sum_apart(line.v, end, g->out_c * bytes, dy->width);
+        if (count == 1) { // as of a depthwise channel
+            *sum += tl_is_wide(dy->width) ? products(&line, 16, g->x_zero) : products(&line, 8, g->x_zero);
+        } else {
+            const char *end = (const char *)line.v + line.n * g->out_c * bytes;
+            add_line(&line, dy->width, count, sum);
+            total += tl_sum_apart(line.v, end, g->out_c * bytes, dy->width);
+        }
         line.v = (const char *)line.v + g->out_w * g->out_c * bytes;
     }
     for (int32_t k = 0; k < count; k++) {
