@@ -110,18 +110,24 @@ def _least(claim: str, found: list[tuple[str, np.ndarray]], bound: float) -> Cla
 
 def _tinytrain(results: list[dict]) -> Iterator[Claim]:
     claim = "`tinytrain` in int8 is no worse than fine-tuning all layers in float32, on the mean of the tasks"
-    yield _means(claim, results, lambda rows: rows.get(WHOLE, {}).get(FLOAT32))
+    yield _means(claim, results, _whole)
     for name in sorted({name for result in results for name in _plain(result)} - {"tinytrain", "auto"}):
         yield _means(
             f"and than `{name}` in int8, in the same RAM", results, lambda rows, n=name: rows.get(n, {}).get(INT8)
         )
+    claim = "nor is `auto` in int8, which trains by `tinytrain` where that pays, than fine-tuning all layers in float32"
+    yield _means(claim, results, _whole, "auto")
 
 
-def _means(claim: str, results: list[dict], other) -> Claim:
+def _whole(rows: dict[str, dict[str, dict]]) -> dict | None:
+    return rows.get(WHOLE, {}).get(FLOAT32)
+
+
+def _means(claim: str, results: list[dict], other, method: str = "tinytrain") -> Claim:
     differences = {}
     for result in results:
         rows = rows_of(result)
-        one, two = rows.get("tinytrain", {}).get(INT8), other(rows)
+        one, two = rows.get(method, {}).get(INT8), other(rows)
         if one and two:
             differences[task_name(result)] = paired(one, two)
     if not differences:
