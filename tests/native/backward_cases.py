@@ -1,5 +1,5 @@
 """Random operators with weights on the way back, with as much scratch as fast kernels want, or less: golden vectors in
-the manner of tests/golden/backward.bin, made by the plain kernels."""
+the manner of tests/golden/backward.bin, made by the simulator's kernels, which are C."""
 
 from __future__ import annotations
 
