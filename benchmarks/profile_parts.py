@@ -10,11 +10,12 @@ from collections import Counter
 
 PARTS = {
     "products": (
-        *("dot4.lanes_80", "dot4.end", "dot4.raw", "dot4.next_quad", "chain.", "taps.", "slide", "spread.", "ring."),
+        *("dot4.", "chain.", "taps.", "slide", "spread.", "ring."),
         *("dense_grad.", "tapped.", "rows.", "fast_fully", "head.", "channel.", "mean."),
     ),
     "packing": (
         "pack.",
+        "panel.",
         *("chain.tl_m0_chain", "chain.here", "chain.next", "chain.halves", "chain.bytes", "chain.total"),
         "fast_conv2d.",
         "fast_depthwise",
@@ -24,10 +25,10 @@ PARTS = {
     ),
     "requantising the forward": (
         *("requantize.", "fast_conv2d.tl_dot4_beyond", "dot4.checked", "dot4.small", "dot4.beyond"),
-        *("quantize.",),
+        *("quantize.", "micro.tl_requant"),
     ),
     "exponents, masks, narrowing": ("elements.", "gradient."),
-    "update": ("update.", "fully_connected_grad.tl_m0_sixteens"),
+    "update": ("update.",),
     "plans and loss": ("backward.", "operator", "tlm.", "program.", "loss.", "crc32."),
     "MicroPython": ("MicroPython",),
 }

@@ -202,10 +202,7 @@ int32_t tl_m0_depthwise_grad_weight(
     const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
     const tl_window_t *g = of->g;
     const int32_t taps = g->k_h * g->k_w;
-    int32_t rows = tl_grad_taps_rows(g, bytes, LANES);
-    if (rows == 0) {
-        rows = tl_grad_taps_rows(g, bytes, 1);
-    }
+    const int32_t rows = tl_grad_taps_rows(g, bytes, 1); // rather all of one channel than few of four
     if (rows == 0) {
         return 0;
     }
