@@ -216,9 +216,9 @@ SEARCHED = """
 ## Schemes that a search found
 
 `tinylearn search` (`benchmarks/learning.py --search`): points that training brings over prototypes alone, by what is
-trained, in fine-tunes of 10 steps over {episodes} episodes that none of the rows above is of; then, for each budget,
-the scheme that promises most beside the rule of thumb that models come with, on as many other episodes. In per cent of
-queries; a difference of a point or less is chance.
+trained, in fine-tunes of 10 steps over at most {episodes} episodes that none of the rows above is of; then, for each
+budget, the scheme that promises most beside the rule of thumb that models come with, on as many other episodes. In per
+cent of queries. So few episodes tell far from near: a difference of two points or less is chance.
 """
 
 
@@ -226,7 +226,7 @@ def _searches(results: list[dict]) -> str:
     """Contributions of layers, and what schemes were worth, of each model."""
     if not results:
         return ""
-    parts = [SEARCHED.format(episodes=max(result["setting"]["episodes"] for result in results))]
+    parts = [SEARCHED.format(episodes=max(result["setting"]["episodes"] for result in results)).rstrip()]
     for result in results:
         parts.append(f"{task_name(result)}, `{result['setting']['model']}`:")
         parts += [_contributions(result), _budgets(result)]
