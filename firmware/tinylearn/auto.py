@@ -14,18 +14,21 @@ import tl_train
 
 from .model import fail, unload
 from .support import augmentation, room
-from .teaching import collect, fit, held_out, length, possible, rows_of
+from .teaching import Verdict, collect, fit, fit_chosen, held_out, length, possible, rows_of
 
 METHODS = "tinytrain", "full"  # of training: the first that there is room for
 STEPS, SECONDS = 10, 120  # that training may take where nobody says: most of what 40 steps bring
 SURE, SURE_OF_VIEWS = 26870, 19661  # 0.82 and 0.6, mean probabilities from which on nothing is trained
 FEWEST = 3  # samples of each class that can say which head is the best for a network that was trained on them
-FEW = 20  # one wrong of so many samples, or less: too few to say by how much heads have become better
 FROZEN = "closed_form", "prototype"  # heads; where they are equally good, the first
 
 
-def learn(task, samples):
-    """The head that model.adapt is about to have; what of the network changes is in the model. task: teaching.Task"""
+def judge(task, samples):
+    """(the head that model.adapt is about to have, or None where the network is to be trained; support.Inputs or None;
+    the row of each sample). task: teaching.Task, whose verdict says what was found
+
+    Then this module's code can go: training wants the room.
+    """
     model, options = task.model, task.options
     _check(model, options)
     inputs = room(model, length(samples), options) if model.section(b"BWD ")[2] else None
@@ -33,15 +36,23 @@ def learn(task, samples):
         features, classes = collect(model, samples, task.labels, inputs)
         rows = rows_of(task, classes)
         kept = bytes(rows)
-        verdict = Verdict(task, features, rows, inputs)
-        if not verdict.trains:
-            return _frozen(task, verdict, features, rows)
-        features, rows[:] = None, kept  # training wants the room, and the samples as they came
-        head = _trained(task, verdict, inputs, rows)
-        return head or _frozen(task, verdict, _again(model, inputs, len(rows)), rows)
-    finally:
+        task.verdict = _verdict(task, features, rows, inputs)
+        if not task.verdict.methods:
+            return _frozen(task, features, rows), inputs, rows
+        rows[:] = kept  # the samples as they came
+    except BaseException:
         if inputs:
             inputs.close()
+        raise
+    for name, usual in (("steps", STEPS), ("time_budget", SECONDS)):
+        if options[name] is None:
+            options[name] = usual
+    return None, inputs, rows
+
+
+def once_more(task, inputs, rows):
+    """The head for the network as it is, where there was no room or time to train: its features are made again."""
+    return _frozen(task, _again(task.model, inputs, len(rows)), rows)
 
 
 _OF_TRAINING = "steps", "rate", "layers", "views", "width", "augment", "cache", "budget", "time_budget"
@@ -57,9 +68,10 @@ def _check(model, options):
             unload(name)
 
 
-def _frozen(task, verdict, features, rows):
+def _frozen(task, features, rows):
     """The head for the network as it is."""
-    head = fit(task, verdict.head, features, rows)
+    verdict = task.verdict
+    head = fit_chosen(task, verdict.head, features, rows)
     task.model.why, task.model.story = "%s; head: %s" % (verdict.why, verdict.head), None
     return head
 
@@ -74,74 +86,36 @@ def _again(model, inputs, count):
     return memoryview(features)
 
 
-def _trained(task, verdict, inputs, rows):
-    """The head over a network that was trained, or over the same as before where it gained nothing; None where there is
-    no room or time to train."""
-    options = task.options
-    for name, usual in (("steps", STEPS), ("time_budget", SECONDS)):
-        if options[name] is None:
-            options[name] = usual
-    from .teaching import training
-
-    module = training()
-    for method in METHODS:
-        options["method"] = method
-        try:
-            return module.tune(task, None, (inputs, rows, verdict))
-        except (module.Unfit, MemoryError) as e:
-            why = str(e)
-            if inputs.held is None:  # and cannot be asked for their features again
-                raise
-    verdict.why += ", but the network is not trained: " + why
-    return None
-
-
 # ---- Judging ---------------------------------------------------------------------------------------------------------
 
 
-class Verdict:
-    """trains: whether the network is to be trained. head: the best for the network as it is. why: in words.
-
-    right: how many samples that head answers rightly, of `asked` held out in turn, or None: then a view of each watches
-    training
-    """
-
-    def __init__(self, task, features, rows, inputs):
-        self.trains, self.right, heads = False, None, _heads(task, len(rows))
-        asked, right, sure = held_out(task, features, rows, heads + ("prototype",))
-        enough, what = SURE, "samples held out in turn"
-        views = _views(task.model, task.options) if inputs else None
-        if asked:
-            self.head = heads[right.index(max(right[:-1]))]
-            if views is None or len(rows) >= FEWEST * len(set(rows)):
-                self.right, self.asked = max(right[:-1]), asked
-        else:
-            self.head = heads[0] if len(heads) == 1 else _of_one(task.model)
-            if views is None:
-                self.why = "one sample of each class, of which no views are known"
-                return
-            enough, what = SURE_OF_VIEWS, "views of the samples"
-            asked, right, sure = _of_views(task, inputs, features, rows, views)
-        self.why = "%d of %d %s are right, and %.2f sure" % (max(right), asked, what, sure[-1] / (32768 * asked))
-        if sure[-1] >= enough * asked:
-            self.why += ": the features tell the classes apart"
-        elif not inputs:
-            self.why += "; the model's file does not say how to train it"
-        elif len(set(rows)) < len(task.owners) or task.source:
-            self.why += "; but classes without samples here rest on the network as it is"
-        else:
-            self.trains = True
-
-    def gained(self, right):
-        return gained(self.right, right, self.asked)
-
-
-def gained(before, after, asked):
-    """Whether heads over the trained network answer clearly more rightly. It has been trained on what they are asked,
-    which makes some right by itself: a quarter of what was wrong must be, unless few were.
-    """
-    wrong, left = asked - before, asked - after
-    return left <= wrong if FEW * wrong <= asked else 4 * left <= 3 * wrong
+def _verdict(task, features, rows, inputs):
+    """teaching.Verdict"""
+    found, heads = Verdict(), _heads(task, len(rows))
+    asked, right, sure = held_out(task, features, rows, heads + ("prototype",))
+    enough, what = SURE, "samples held out in turn"
+    views = _views(task.model, task.options) if inputs else None
+    if asked:
+        found.head = heads[right.index(max(right[:-1]))]
+        if views is None or len(rows) >= FEWEST * len(set(rows)):
+            found.right, found.asked = max(right[:-1]), asked
+    else:
+        found.head = heads[0] if len(heads) == 1 else _of_one(task.model)
+        if views is None:
+            found.why = "one sample of each class, of which no views are known"
+            return found
+        enough, what = SURE_OF_VIEWS, "views of the samples"
+        asked, right, sure = _of_views(task, inputs, features, rows, views)
+    found.why = "%d of %d %s are right, and %.2f sure" % (max(right), asked, what, sure[-1] / (32768 * asked))
+    if sure[-1] >= enough * asked:
+        found.why += ": the features tell the classes apart"
+    elif not inputs:
+        found.why += "; the model's file does not say how to train it"
+    elif len(set(rows)) < len(task.owners) or task.source:
+        found.why += "; but classes without samples here rest on the network as it is"
+    else:
+        found.methods = METHODS
+    return found
 
 
 def _heads(task, count):

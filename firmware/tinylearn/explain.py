@@ -1,4 +1,4 @@
-"""What training has chosen of the network, why, and what it took: packed when it is planned, told when it is asked for.
+"""What training has chosen of the network, why, and what it took (story.py), told.
 
 >>> model.explain()
 tinytrain by 'fisher': 4 of 6 layers; operators 5 to 11 run for each step
@@ -8,13 +8,11 @@ tinytrain by 'fisher': 4 of 6 layers; operators 5 to 11 run for each step
 """
 
 from collections import namedtuple
-from math import ldexp
-from struct import calcsize, pack, unpack_from
+from struct import calcsize, unpack_from
+
+from .story import OUTPUT, ROW_FORMAT, SCORED, SOME, STORY_FORMAT, TRAINED
 
 _KINDS = "", "conv2d", "depthwise", "dense"
-_STORY = "<fffHHIIHHBBHIIII"
-_ROW = "<HBHIHff"  # then a bit for each channel where some are chosen
-_TRAINED, _OUTPUT, _SCORED, _SOME = 1, 2, 4, 8
 
 # seconds: in all; looking: of them, to find out what to train. steps: made, of at most `most`. ram_bytes, flash_bytes:
 # at the peak. rate: of steps. first .. end: operators that ran in each step. width: bits of gradients. macs_*:
@@ -30,50 +28,6 @@ ROW = "op", "kind", "trained", "axis", "channels", "of", "weights", "biases", "s
 Row = namedtuple("Row", ROW)
 
 
-# ---- While it is planned ---------------------------------------------------------------------------------------------
-
-
-def story_of(fit, method, settings):
-    """(method, criterion or None, cache, bytes) of a Fit, for model.story."""
-    from .tail import backward
-
-    tail, order = fit.tail, fit.order
-    all_back = sum([op.macs_input + op.macs_weight for op in backward(tail.model)])
-    told = (0, 0, settings.rate, 0, fit.steps, fit.bytes, fit.flash, tail.first, tail.end, tail.width, fit.views)
-    parts = [pack(_STORY, *told + (fit.count,) + tail.macs + (all_back,))]
-    best = order[0][0] if order else 0
-    for score, layer in order or ():
-        worth = ldexp(layer.worth, layer.exponent) / (2 * fit.count if settings.looks else 1)
-        share = (score << 24) // best if best else 0  # these integers are more than a board's float can hold
-        parts.append(_row(tail, layer.op, layer.axis, _SCORED, share / (1 << 24), worth))
-    for op in () if order else sorted(tail.choice, reverse=True):
-        parts.append(_row(tail, op, tail.choice[op].axis, 0, 0, 0))
-    return method, settings.criterion if order else None, fit.cache, bytearray(b"".join(parts))
-
-
-def _row(tail, index, axis, flags, score, worth):
-    from .tail import BIAS, WEIGHTS, Operator
-
-    op, part = Operator(tail.model, index), tail.choice.get(index)
-    of, weights, biases, mask = op.channels(axis), 0, 0, b""
-    if axis or op.shape[2] == 1:
-        flags |= _OUTPUT
-    if part:
-        flags |= _TRAINED
-        outputs, inputs = op.chosen(part)
-        weights = op.shape[1] * outputs * inputs if part.flags & WEIGHTS else 0
-        biases = outputs if part.flags & BIAS else 0
-        if part.count:
-            flags |= _SOME
-            mask = bytearray((of + 7) // 8)
-            for c in part.list or range(part.first, part.first + part.count):
-                mask[c >> 3] |= 1 << (c & 7)
-    return pack(_ROW, index, flags, of, weights, biases, score, worth) + mask
-
-
-# ---- When it is asked for --------------------------------------------------------------------------------------------
-
-
 class Explanation:
     """method; criterion and cache, or None; told: Story; layers: a Row of each. Printed, it is a table.
 
@@ -85,18 +39,18 @@ class Explanation:
         if not story:
             return
         self.method, self.criterion, self.cache, data = story
-        self.told, self.layers = Story(*unpack_from(_STORY, data)), []
-        at = calcsize(_STORY)
+        self.told, self.layers = Story(*unpack_from(STORY_FORMAT, data)), []
+        at = calcsize(STORY_FORMAT)
         while at < len(data):
-            op, flags, of, weights, biases, score, worth = unpack_from(_ROW, data, at)
-            at += calcsize(_ROW)
+            op, flags, of, weights, biases, score, worth = unpack_from(ROW_FORMAT, data, at)
+            at += calcsize(ROW_FORMAT)
             channels = None
-            if flags & _SOME:
+            if flags & SOME:
                 channels = [c for c in range(of) if data[at + (c >> 3)] >> (c & 7) & 1]
                 at += (of + 7) // 8
-            kind, axis = _KINDS[model.operator(op, "B", 0)[0]], "output" if flags & _OUTPUT else "input"
-            why = (score, worth) if flags & _SCORED else (None, None)
-            self.layers.append(Row(op, kind, bool(flags & _TRAINED), axis, channels, of, weights, biases, *why))
+            kind, axis = _KINDS[model.operator(op, "B", 0)[0]], "output" if flags & OUTPUT else "input"
+            why = (score, worth) if flags & SCORED else (None, None)
+            self.layers.append(Row(op, kind, bool(flags & TRAINED), axis, channels, of, weights, biases, *why))
 
     def __repr__(self):
         if not self.told:

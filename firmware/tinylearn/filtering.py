@@ -8,7 +8,7 @@ input, the means of its patches wait for the backward; gradients cost as many mu
 
 from array import array
 
-from .tail import WEIGHTS, Tail, _Block
+from .tail import WEIGHTS, Tail, _Block, read_backward
 
 SIZES = 2, 4
 NOTHING = "filter=%d has nothing to do: no gradient goes through a 1x1 convolution of more than 2x2 pixels"
@@ -21,6 +21,9 @@ class Filtered(Tail):
     def __init__(self, model, choice, width, size):
         self.side = size
         super().__init__(model, choice, width)
+
+    def _operators(self, model):
+        return read_backward(model)
 
     def _find_backward(self):
         super()._find_backward()

@@ -309,6 +309,8 @@ class Model:
     def take(self, x):
         """Write one sample to the model's input, raw or as its front end makes it. TypeError or ValueError says what is
         wrong with it."""
+        if self.x is None:
+            raise RuntimeError("the model is being trained, and its arena is in use: it answers when adapt is done")
         code, n = _kind(x)
         if code == "h" or n != len(self.x):
             return self._sense(x, code, n)
@@ -351,11 +353,14 @@ class Model:
 
     def _find_panels(self):
         """Set _unpacked: (operator, scratch) of convolutions whose scratch is theirs alone, where a panel made once
-        stays."""
+        stays. No panel is there."""
         found = []
         for i in range(self.operators):
             if self.operator(i, "B", 0)[0] == 1 and self.operator(i, "<i", 32)[0]:
-                found.append((i, self.operator(i, "<H", 22)[0]))
+                scratch = self.operator(i, "<H", 22)[0]
+                found.append((i, scratch))
+                if self.places:
+                    self.places[scratch] = -1
         if found:  # else the model takes less RAM
             self._unpacked = found
 
@@ -560,6 +565,7 @@ class Model:
             raise ValueError("nothing of the network has been trained: adapt with method='tinytrain', 'scheme' ...")
         explanation = brought("explain").Explanation(self, self.story, self.why)
         unload("explain")
+        unload("story")
         return explanation
 
     def plan(self, method="prototype", ways=10, shots=5, steps=None, head=None, **options):

@@ -72,7 +72,7 @@ def _of_tail(model, method, ways, shots, steps, options, code):
     from .tuning import Settings, find
 
     settings = Settings(model, dict(options, method=method, steps=steps))
-    fit = find(model, method, ways * shots, ways, settings, free(), operator_seconds(model))
+    fit = find(model, method, ways * shots, ways, settings, free(), operator_seconds(model), hz=frequency())
     code += _code((settings.module,))
     features = fit.count * len(model.f)
     return Plan(

@@ -10,6 +10,7 @@ import tl_train
 from .model import allocate, fail, scratch, unload
 
 RAM, FLASH, RECOMPUTE = "ram", "flash", "recompute"
+NOWHERE, HERE, LENT = 0, 1, 2  # features of all samples: in no place, in the arena of training, in the model's own
 TRIAL = 2  # steps at each rate, where one is to be found
 
 
@@ -187,21 +188,28 @@ class Support:
     cache    where they are: "ram" (behind the arena's own `size` bytes, used in place), "flash" (a file, one record of
              which is read at a time), "recompute" (made again from `inputs` each time they are wanted)
     augment  params of tl_train.augment, or None: every view is the sample itself
-    features int8 [count, n] of the clean samples, what `Training.add_up` wrote last
+    features int8 [count, n] of the clean samples, what `Training.all_features` wrote last: in the arena, in the model's
+             own, which is idle from the last sample on, or None, as the layout says
     inputs   Inputs that have the samples already, for "recompute" and fill(); they stay the caller's
     """
 
     def __init__(self, model, layout, seed, inputs=None):
         self.model, self.layout, self.seed = model, layout, seed
         self.count, self.views, self.n = layout.count, layout.views, len(model.f)
-        self.features_at = layout.size
-        self.records_at = (layout.size + self.count * self.n + 3) & ~3
+        bytes_of_all = self.count * self.n
+        self.records_at = layout.size
+        if layout.features == HERE:
+            self.records_at = (layout.size + bytes_of_all + 3) & ~3
         slots = self.count * (1 + self.views) if layout.cache == RAM else 1
         self.arena = allocate(self.records_at + slots * layout.record, "training")
         layout.reserved = None
         view = memoryview(self.arena)
         self.slot = view[self.records_at : self.records_at + layout.record]
-        self.features = view[self.features_at : self.features_at + self.count * self.n]
+        self.features = None
+        if layout.features == HERE:
+            self.features = view[layout.size : layout.size + bytes_of_all]
+        elif layout.features == LENT:
+            self.features = memoryview(model.arena)[:bytes_of_all]
         self.sample = bytearray(len(model.x))
         self.state = array("i", (0,))
         self.sources = [model.tensor(t)[0] for t in layout.boundary]

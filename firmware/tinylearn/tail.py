@@ -67,7 +67,19 @@ class Operator:
 
 
 def backward(model):
-    """The operators that gradients can go through, in their order, as the file has them: last first."""
+    """The operators that gradients can go through, in their order, as the file has them: last first. Made once, as many
+    tails are planned before one is taken: nobody is to change them."""
+    global _read
+    if not _read or _read[0] is not model:
+        _read = model, read_backward(model)
+    return _read[1]
+
+
+_read = None  # (model, operators)
+
+
+def read_backward(model):
+    """The same, as objects of the caller's own."""
     at, size, count = model.section(b"BWD ")
     costs, costs_size, _ = model.section(b"COST")
     if not count or size != 8 * count or costs_size != 40 * count:
@@ -284,7 +296,7 @@ class Tail:
     def __init__(self, model, choice, width=8):
         self.model, self.choice, self.width = model, choice, width
         self.first, self.end = min(choice), model.first_of_head
-        costs = {op.index: op for op in backward(model)}
+        costs = {op.index: op for op in self._operators(model)}
         self.ops = [costs.get(i) or Operator(model, i) for i in range(self.first, self.end)]
         self.features = model.ends[2]
         self._find_backward()
@@ -297,6 +309,9 @@ class Tail:
         self.live = list(shared.values())
         self._keep(place(self.live))
         self.macs = self._macs()
+
+    def _operators(self, model):
+        return backward(model)
 
     def _find_backward(self):
         """Which operators run back, and which of their inputs want a gradient: [(operator, wants x, wants x2)]."""
@@ -516,6 +531,9 @@ class Tail:
             "lists": lists,
             "hold": None,
             "patches": (),
+            "features": 1,  # support.HERE
+            "idle": False,
+            "apart": (),
             "fisher": [
                 (index, t.axis, self.ops[index - self.first].channels(t.axis), self.kept["fisher", index])
                 for index, t in self.choice.items()

@@ -10,7 +10,7 @@ from struct import unpack_from
 import tl_train
 
 from .head import AUTO, FOLDS, HEADS, TAILS, Head, check_method, matrix_bytes, training_bytes
-from .model import allocate, brought, fail, float_parts, unload
+from .model import allocate, brought, fail, float_parts, often, unload
 
 STEPS, RATE = 40, 100
 MAX_CLASSES, MAX_SAMPLES, MAX_FEATURES = 256, 16000, 32768
@@ -29,8 +29,61 @@ class Task:
         self.held = model.held  # what model.adapt is about to hold, see continual.py
         self.renewed = ()  # rows that what was known of them does not count for: the network has changed
         self.story = self.why = None  # of what was trained, and of why: for explain()
-        self.verdict = None  # of "auto": auto.Verdict
-        self.spare = None  # what a head may be made in: of a large arena that lies between it and any room
+        self.verdict = None  # of "auto"
+        self.lent = Lent(model)  # what heads may be made in, where they do not stay
+        self.spare = None  # the same, for scratch: of a large arena that lies between it and any room
+
+
+class Verdict:
+    """Of "auto". methods: by which the network is to be trained, the first that there is room for; none: not at all.
+
+    head: the best for the network as it is. why: in words. right: how many samples that head answers rightly, of `asked`
+    held out in turn, or None: then a view of each watches training
+    """
+
+    methods, right, asked, head, why = (), None, 0, None, None
+
+
+FEW = 20  # one wrong of so many samples, or less: too few to say by how much heads have become better
+
+
+def gained(before, after, asked):
+    """Whether heads over the trained network answer clearly more rightly. It has been trained on what they are asked,
+    which makes some right by itself: a quarter of what was wrong must be, unless few were.
+    """
+    wrong, left = asked - before, asked - after
+    return left <= wrong if FEW * wrong <= asked else 4 * left <= 3 * wrong
+
+
+class Lent:
+    """The model's own arena, while no sample runs through it: room for what is there for a while only.
+
+    first: where what is there for longer ends
+    """
+
+    def __init__(self, model):
+        self.model, self.size = model, unpack_from("<I", model.file, 48)[0]
+        self.first = self.at = 0
+
+    def restart(self):
+        """What has been taken is not wanted any more, and neither are panels of weights that were there."""
+        self.at = self.first
+        self.model._find_panels()
+
+    def take(self, nbytes, what):
+        """As model.allocate; of the heap where the arena is full."""
+        at = self.at
+        if at + nbytes > self.size:
+            return allocate(nbytes, what)
+        self.at = (at + nbytes + 3) & ~3
+        room = memoryview(self.model.arena)[at : at + nbytes]
+        for i in range(0, nbytes, len(_ZEROS)):
+            part = room[i : i + len(_ZEROS)]
+            part[:] = _ZEROS[: len(part)]
+        return room
+
+
+_ZEROS = bytes(256)
 
 
 def teach(model, samples, options):
@@ -43,12 +96,11 @@ def teach(model, samples, options):
         options["method"] = "prototype"  # the only one that has another
     if options["method"] in TAILS or options["method"] == AUTO:
         _check_options(options)
-        if options["method"] == AUTO:
-            try:
-                return brought("auto").learn(task, samples)
-            finally:
-                unload("auto")
-        return training().tune(task, samples)
+        before = often()  # else what lives lies scattered over the heap, and no large piece is left
+        try:
+            return training().tune(task, samples) if options["method"] in TAILS else _as_they_say(task, samples)
+        finally:
+            often(before)
     options["steps"] = STEPS if options["steps"] is None else options["steps"]
     options["rate"] = RATE if options["rate"] is None else options["rate"]
     _check_options(options)
@@ -59,7 +111,21 @@ def teach(model, samples, options):
     return fit(task, method, features, rows, options["on_step"])
 
 
-PLANNING = "tail", "augment", "explain", "plan", "tuning", "selection"
+def _as_they_say(task, samples):
+    """By "auto": a head, or training, as the samples say."""
+    head, inputs, rows = brought("auto").judge(task, samples)
+    unload("auto")
+    try:
+        if not head:
+            head = training().tune_first(task, inputs, rows)
+        return head or brought("auto").once_more(task, inputs, rows)
+    finally:
+        unload("auto")
+        if inputs:
+            inputs.close()
+
+
+PLANNING = "tail", "augment", "story", "plan", "tuning", "selection"
 
 
 def training():
@@ -73,23 +139,50 @@ def training():
     return brought("training")
 
 
-def fit(task, method, features, rows, on_step=None):
-    """A head of the task's classes from features int8 [samples, n] and the rows uint8 [samples] that they belong to."""
+def fit(task, method, features, rows, on_step=None, passing=False):
+    """A head of the task's classes from features int8 [samples, n] and the rows uint8 [samples] that they belong to.
+
+    passing: it lies in the model's arena, until the next is made or a sample runs through the model
+    """
     options = task.options
-    head = _new_head(task, options["metric"] if method == "prototype" else "cosine")
+    task.lent.restart()
+    take = task.lent.take if passing else allocate
+    head = _new_head(task, options["metric"] if method == "prototype" else "cosine", take)
     forget_rows(head, task.renewed)
     _call(tl_train.class_sums, head.params, features, rows, head.sums, head.counts)
     if task.source:
         _add_own_classes(task.model, head, task.source)
     if method == "closed_form":
-        _closed_form(head, features, rows, options["shrinkage"], task.spare)
+        _closed_form(head, features, rows, options["shrinkage"], task)
         return head
     _call(tl_train.class_rows, head.params, head.sums, head.counts, head.w, head.b)
     if method == "last_layer":
         of_head = options["method"] in HEADS  # else steps and rate are of training the network
         steps, rate = (options["steps"], options["rate"]) if of_head else (STEPS, RATE)
-        train(head, *_with_absent(head, features, rows), steps, rate, on_step, options["seed"], task.spare)
+        train(head, *_with_absent(head, features, rows), steps, rate, on_step, task)
     return head
+
+
+def fit_chosen(task, method, features, rows, passing=False):
+    """fit by what was chosen with some of the samples held out; prototypes, where there is no room for it with all of
+    them, and a verdict says so."""
+    try:
+        return fit(task, method, features, rows, passing=passing)
+    except MemoryError:
+        if method in (task.options["method"], task.options["head"], "prototype"):
+            raise
+    if task.verdict:
+        task.verdict.head = "prototype"
+    if task.why:
+        task.why = task.why.replace("head: " + method, "head: prototype")
+    return fit(task, "prototype", features, rows, passing=passing)
+
+
+def moved(head):
+    """The same head in buffers of its own."""
+    sums, w = [allocate(len(buffer), "the new classes") for buffer in (head.sums, head.w)]  # the larger piece first
+    sums[:], w[:] = head.sums, head.w
+    return Head(head.params, head.labels, w, head.b, sums, head.counts, head.owners)
 
 
 def _check_options(options):
@@ -266,18 +359,18 @@ def _rows_of(task, classes):
     return classes
 
 
-def _new_head(task, metric):
-    """A head of the task's classes with what was taught before in it, and no rows yet."""
+def _new_head(task, metric, take=allocate):
+    """A head of the task's classes with what was taught before in it, and no rows yet. take: what gives it memory"""
     model, before, n, k = task.model, task.before, len(task.model.f), len(task.owners)
     mult, shift = (0, 0) if metric == "cosine" else _euclidean_scale(model)
     params = array("i", (n, k, model.f_zero, mult, shift))
-    sums = allocate(4 * k * n, "the sums of %d prototypes" % k)
+    sums = take(4 * k * n, "the sums of %d prototypes" % k)
     counts = array("i", (0 for _ in range(k)))
     if before:
         memoryview(sums)[: len(before.sums)] = before.sums
         for i, count in enumerate(before.counts):
             counts[i] = count
-    w = allocate(2 * k * n, "the rows of %d prototypes" % k)
+    w = take(2 * k * n, "the rows of %d prototypes" % k)
     return Head(params, task.labels, w, bytearray(4 * k), sums, counts, task.owners)
 
 
@@ -347,12 +440,13 @@ def _with_absent(head, features, classes):
 MAX_MATRIX = 512
 
 
-def _scratch(spare, nbytes, what):
-    """Memory to work in: of `spare`, where it has so much."""
-    return spare[:nbytes] if spare and len(spare) >= nbytes else allocate(nbytes, what)
+def _scratch(task, nbytes, what):
+    """Memory to work in."""
+    spare = task.spare
+    return spare[:nbytes] if spare and len(spare) >= nbytes else task.lent.take(nbytes, what)
 
 
-def _closed_form(head, features, rows, shrinkage, spare=None):
+def _closed_form(head, features, rows, shrinkage, task):
     """Rows by linear discriminant analysis (native_modules/kernels/head_closed_form.c)."""
     n, k, samples = head.params[0], head.params[1], len(rows)
     if min(n, samples) > MAX_MATRIX:
@@ -368,7 +462,7 @@ def _closed_form(head, features, rows, shrinkage, spare=None):
     params.append(prior)
     scale = array("i", (0, 0))
     what = "the covariance of %d samples of %d features" % (samples, n)
-    scratch = _scratch(spare, matrix_bytes(n, k, samples), what)
+    scratch = _scratch(task, matrix_bytes(n, k, samples), what)
     _call(tl_train.closed_form, params, features, rows, head.sums, head.counts, head.w, head.b, scale, scratch)
     head.params[3], head.params[4] = scale
 
@@ -396,9 +490,9 @@ def choose(task, features, rows, methods=HEADS):
 
 def held_out(task, features, rows, methods):
     """Hold out the samples in turn: (how many were, how many of them each method answers right, the probabilities that
-    it gives to their classes, 32768 for 1, added up).
+    it gives to their classes, 32768 for 1, added up). Reorders the samples.
 
-    Reorders the samples.
+    A method that there is no room for is none of the best; MemoryError where there is room for none.
     """
     n, folds, asked, count = len(task.model.f), _folds(rows), 0, len(rows)
     right, sure = [0] * len(methods), [0] * len(methods)
@@ -407,7 +501,13 @@ def held_out(task, features, rows, methods):
         asked += len(rows) - count
         for i, method in enumerate(methods if count < len(rows) else ()):
             head = None  # the one before
-            head = fit(task, method, features[: count * n], rows[:count])
+            try:
+                head = fit(task, method, features[: count * n], rows[:count], passing=True)
+            except MemoryError:
+                if i == len(methods) - 1 and max(right) < 0:
+                    raise
+                right[i] = -len(rows) * FOLDS
+                continue
             for j in range(count, len(rows)):
                 best, p = head.belief(features[j * n : (j + 1) * n], head.owners[rows[j]])
                 right[i] += best
@@ -448,12 +548,12 @@ def _hold_out(features, rows, folds, fold):
 # ---- Last layer ------------------------------------------------------------------------------------------------------
 
 
-def train(head, features, classes, steps, rate, on_step, seed, spare=None):
+def train(head, features, classes, steps, rate, on_step, task):
     """Full-batch SGD on the cross-entropy of the head's rows (native_modules/kernels/head_linear.c)."""
     n, k, samples = head.params[0], head.params[1], len(classes)
     params = array("i", head.params)
     params.extend(array("i", (int(rate * 256 + 0.5), 256)))  # with 8 fractional bits: rate, clip
-    scratch = _scratch(spare, training_bytes(n, k, samples), "training the last layer")
+    scratch, seed = _scratch(task, training_bytes(n, k, samples), "training the last layer"), task.options["seed"]
     mean = bytearray(2 * n)
     state = array("i", ((seed * 2654435761 & 0x3FFFFFFF) | 1, 0, 0, 0))
     _call(tl_train.unit_mean, head.params, features, mean, memoryview(scratch)[: 4 * n])

@@ -16,9 +16,10 @@ from struct import pack_into
 import tl_infer
 import tl_train
 
-from .model import allocate, fail, often, scratch, unload
-from .support import ALL, FLASH, RAM, TRIAL, Kept, Layout, Support, free, looks, module, room, settled
-from .teaching import _add_own_classes, _new_head, choose, each, fit, forget_rows, held_out, length, possible, rows_of
+from .model import allocate, fail, scratch, unload
+from .support import ALL, FLASH, LENT, RAM, TRIAL, Kept, Layout, Support, free, looks, module, room, settled
+from .teaching import _add_own_classes, _new_head, choose, each, fit_chosen, gained, held_out, length, moved, possible
+from .teaching import rows_of
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
 
@@ -26,10 +27,10 @@ from .teaching import _add_own_classes, _new_head, choose, each, fit, forget_row
 class Training:
     """head: with rows of all classes, of which those of the samples are made anew in every step.
 
-    rows: uint8 [count], the row of each sample
+    rows: uint8 [count], the row of each sample; take: as model.allocate
     """
 
-    def __init__(self, support, head, rows, seed):
+    def __init__(self, support, head, rows, seed, take=allocate):
         model, layout = support.model, support.layout
         self.model, self.layout, self.support, self.head, self.rows = model, layout, support, head, rows
         self.grad = gradients(layout.module)
@@ -44,9 +45,8 @@ class Training:
         self.own = model.file if model.in_place else None
         self.fill_tables(arena)
         self.dx = arena[layout.gradient : layout.gradient + n * layout.width // 8]
-        self.features = model.ends[2]
-        self.f_at = layout.places[self.features]
-        self.f = arena[self.f_at : self.f_at + n]
+        at = layout.places[model.ends[2]]
+        self.f = arena[at : at + n]
         self.state = array("i", (seed * 2654435761 & 0x3FFFFFFF | 1, layout.exponents, 0, 0, 0, 0, 0, 0))
         self.params = array("i", head.params)
         self.params.append(0)
@@ -54,9 +54,10 @@ class Training:
         self.first_row = min(rows) if layout.hold else 0
         self.params[1] -= self.first_row
         self.w, self.b = memoryview(head.w)[2 * n * self.first_row :], memoryview(head.b)[4 * self.first_row :]
-        self.scratch = allocate(4 * (n + 2 * self.params[1]), "the loss")
+        self.scratch = take(4 * (n + 2 * self.params[1]), "the loss")
+        self.row, self.zeros = bytearray(1), bytes(4 * n)
         self.start_from_head()
-        self.order, self.taught = array("h", range(support.count)), (support.features, rows)
+        self.order = array("h", range(support.count))
         self.views = support.views
         self.chance = seed % 65536
         self.steps = 0
@@ -76,8 +77,15 @@ class Training:
 
     def start_from_head(self):
         """Take the head's rows as they are but for the samples' classes: those were made by other weights."""
-        forget_rows(self.head, set(self.rows))
-        self.sums, self.counts = bytes(self.head.sums), array("i", self.head.counts)
+        sums, size = memoryview(self.head.sums), len(self.zeros)
+        self.renewed = [(row, sums[row * size : row * size + size]) for row in set(self.rows)]
+        self.forget()
+
+    def forget(self):
+        """Take away what the rows of the samples' classes were made of."""
+        for row, sums in self.renewed:
+            self.head.counts[row] = 0
+            sums[ALL] = self.zeros
 
     def keep_view(self):
         """Train without the last of the views: they can watch()."""
@@ -92,34 +100,34 @@ class Training:
             fail(status, "training")
 
     def add_up(self):
-        """Features of the clean samples, and their sums in the head."""
-        self.run_clean()
-        head = self.head
-        head.sums[ALL] = self.sums
-        head.counts[ALL] = self.counts
-        status = tl_train.class_sums(head.params, self.taught[0], self.taught[1], head.sums, head.counts)
-        if status:
-            fail(status, "training")
-
-    def run_clean(self):
-        """Features of the clean samples."""
-        support, layout = self.support, self.layout
-        places, in_place = layout.places, support.n % 4 == 0
-        for i in range(support.count):
-            support.find(i, 0)
-            at = support.features_at + i * support.n
-            if in_place:
-                places[self.features] = at
-            status = tl_infer.run(self.model.file, support.arena, layout.first, layout.end, places)
+        """Sums of the clean samples' features, in the head."""
+        head, row = self.head, self.row
+        self.forget()
+        for i in range(self.support.count):
+            self.run_clean(i)
+            row[0] = self.rows[i]
+            status = tl_train.class_sums(head.params, self.f, row, head.sums, head.counts)
             if status:
-                fail(status, "the model")
-            if not in_place:
-                memoryview(support.arena)[at : at + support.n] = self.f
-        places[self.features] = self.f_at
+                fail(status, "training")
+
+    def run_clean(self, i):
+        """A clean sample's features, in self.f."""
+        support, layout = self.support, self.layout
+        support.find(i, 0)
+        status = tl_infer.run(self.model.file, support.arena, layout.first, layout.end, layout.places)
+        if status:
+            fail(status, "the model")
+
+    def all_features(self):
+        """Features of all clean samples, in the support's."""
+        n = self.support.n
+        for i in range(self.support.count):
+            self.run_clean(i)
+            self.support.features[i * n : (i + 1) * n] = self.f
 
     def let_go(self):
         """Give back the head, whose place the next one may want: no more steps."""
-        self.head = self.sums = self.counts = self.w = self.b = self.scratch = None
+        self.head = self.renewed = self.w = self.b = self.scratch = None
 
     def step(self):
         """(mean loss, share of pseudo-queries that were right) of one step over all samples."""
@@ -213,19 +221,25 @@ class Unfit(Exception):
     """Why what was asked for cannot be trained."""
 
 
+def tune_first(task, inputs, rows):
+    """Of "auto": tune by the first of the methods that fits; None where none does, and the task's verdict says why."""
+    for method in task.verdict.methods:
+        task.options["method"] = method
+        try:
+            return tune(task, None, (inputs, rows))
+        except (Unfit, MemoryError) as e:
+            why = str(e)
+            if inputs.held is None:  # and cannot be asked for their features again
+                raise
+    task.verdict.why += ", but the network is not trained: " + why
+    return None
+
+
 def tune(task, samples, taken=None):
     """The head that model.adapt is about to have, the model's weights changed with it. task: teaching.Task
 
-    taken: of "auto": (Inputs, the row of each sample, auto.Verdict). Then Unfit is raised where it does not fit.
+    taken: of "auto": (Inputs, the row of each sample). Then Unfit is raised where it does not fit.
     """
-    before = often()  # else what lives lies scattered over the heap, and no large piece is left
-    try:
-        return _tune(task, samples, taken)
-    finally:
-        often(before)
-
-
-def _tune(task, samples, taken):
     model, options, start = task.model, task.options, clock()
     inputs, rows, looking = None, None, looks(options["method"], options["criterion"])
     if options["continual"]:  # what was taught stays beside what is new, under the features that it was taught with
@@ -236,7 +250,7 @@ def _tune(task, samples, taken):
         gradients("tl_filter")
     try:
         if taken:
-            inputs, rows, task.verdict = taken
+            inputs, rows = taken
             task.renewed = bytearray(set(rows))
             count, ways = len(rows), len(task.labels)
         else:
@@ -262,19 +276,15 @@ def _tune(task, samples, taken):
         if inputs and not taken:
             inputs.close()
     story = support.layout.story
-    pack_into("<fffH", story[3], 0, seconds_since(start), looked, support.layout.rate, steps)  # explain.Story
+    pack_into("<fffH", story[3], 0, seconds_since(start), looked, support.layout.rate, steps)  # told by explain.py
     model.story, model.why = story, task.why
     return head
 
 
 def _ready(task, count, ways, inputs, rows, looking, start):
     """(room for the samples and for training, seconds that it took to find what to train)."""
-    found = None
     try:
-        if looking:
-            from .selection import look
-
-            found = look(task, inputs, rows, lay_out)
+        found = _looked(task, inputs, rows) if looking else None
         looked = seconds_since(start)
         layout = lay_out(task, count, ways, inputs, found)
         found = None  # and the code that made it
@@ -283,6 +293,13 @@ def _ready(task, count, ways, inputs, rows, looking, start):
         if task.verdict:
             raise Unfit(str(e))
         raise
+
+
+def _looked(*arguments):
+    """What selection.look finds: a function of its own, whose end lets go of that code."""
+    from .selection import look
+
+    return look(*arguments, lay_out)
 
 
 TOLD = 5  # seconds from which on "auto" says so before
@@ -297,7 +314,7 @@ def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
         layout = _laid_out(task, count, ways, inputs, look, inspect, piece)
         if free() is None:
             break
-        layout.reserved = _for_a_head(len(task.model.f), ways)
+        layout.reserved = _reserved(layout.apart)
         piece = largest_piece(layout.arena)
         if piece >= layout.arena:
             break
@@ -305,10 +322,10 @@ def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
     return layout
 
 
-def _for_a_head(n, ways):
+def _reserved(sizes):
     """Pieces of RAM for what training has beside its arena, which is not to take the only one that they fit into."""
     try:
-        return [bytearray(size * ways * n) for size in (4, 4, 2)]
+        return [bytearray(size) for size in sizes]
     except MemoryError:
         return None
 
@@ -323,7 +340,7 @@ def _laid_out(*arguments):
 
 
 def _unload():
-    for name in ("tuning", "holding", "filtering", "tail", "augment", "selection", "explain", "plan"):
+    for name in ("tuning", "holding", "filtering", "tail", "augment", "selection", "story", "plan"):
         unload(name)
     gc.collect()
 
@@ -361,7 +378,8 @@ def _plan(task, count, ways, inputs, look, inspect, piece):
         found = find_inspected(model, count, ways, settings, available)
     else:
         found = find(model, options["method"], count, ways, settings, available, look=look)
-        from .explain import story_of
+        unload("selection")
+        from .story import story_of
 
         story = story_of(found, options["method"], settings)
         if task.verdict and found.seconds and found.seconds >= TOLD:
@@ -443,7 +461,12 @@ def renewed(task, classes):
 
 def started(task, support, rows):
     """Training with a head of all classes, before its first step."""
-    training = Training(support, _new_head(task, "cosine"), rows, task.options["seed"])
+    take, layout = allocate, support.layout
+    task.lent.first = len(support.features) if layout.features == LENT else 0
+    if layout.idle:
+        task.lent.restart()
+        take = task.lent.take
+    training = Training(support, _new_head(task, "cosine", take), rows, task.options["seed"], take)
     if task.source:
         training.add_up()
         _add_own_classes(task.model, training.head, task.source)
@@ -463,17 +486,20 @@ def _train(task, support, rows):
         training = started(task, support, rows)
         if layout.rates:
             _find_rate(training, before, changed)
-        method = _taught(training, task, rows)
+        method, now = _taught(training, task, rows), None
         if not method:
             _undo(training, before)
             task.renewed = ()
-            return fit(task, task.verdict.head, support.features, rows), training.steps
-        now = None if model.in_place else [(t, bytes(training.weights[i])) for i, (t, _) in enumerate(layout.trained)]
+        elif not model.in_place:
+            now = [(t, bytes(training.weights[i])) for i, (t, _) in enumerate(layout.trained)]
         steps, training = training.steps, None  # and its head: room for the one that is to be
-        head = fit(task, method, support.features, rows)
+        head = fit_chosen(task, method or task.verdict.head, support.features, rows, passing=True)
         task.spare = None
         support.close()
-        if not model.in_place:
+        head = moved(head)  # to where the arena was
+        if not method:
+            return head, steps
+        if now:
             model.change(changed)
             before.put()
             for t, content in now:
@@ -490,20 +516,28 @@ def _train(task, support, rows):
 
 def _taught(training, task, rows):
     """Train; then: the head to make of the features, or None where "auto" finds that nothing is gained."""
-    verdict, support, heads = task.verdict, training.support, possible(task, len(rows))
+    verdict, support, model, heads = task.verdict, training.support, task.model, possible(task, len(rows))
     features, watched = support.features, verdict and verdict.right is None
-    gained = _watched(training, task) if watched else _steps(training, task)
+    x = model.x
+    if support.layout.idle:
+        model.x = None  # the model's arena is lent
+    try:
+        fell = _watched(training, task) if watched else _steps(training, task)
+    finally:
+        model.x = x
+    if fell or not watched:
+        training.all_features()
     training.let_go()
-    task.spare = memoryview(support.arena)[: support.layout.exponents]
+    task.spare = memoryview(support.arena)[: support.layout.size if model.in_place else support.layout.exponents]
     if watched:
-        return verdict.head if gained else None
+        return verdict.head if fell else None
     if not verdict:
         return heads[0] if len(heads) == 1 else choose(task, features, rows, heads)
     order = bytes(rows)
     _, right, _ = held_out(task, features, rows, heads)
     best = max(right)
     task.why = "%s, so the network is trained: %d are right then" % (verdict.why, best)
-    if verdict.gained(best):
+    if gained(verdict.right, best, verdict.asked):
         method = heads[right.index(best)]
         task.why += "; head: " + method
         return method
@@ -525,7 +559,7 @@ def _bring_back(model, before):
 def _undo(training, before):
     """Weights and features as they were before."""
     _weights_back(training, before)
-    training.run_clean()
+    training.all_features()
 
 
 def _weights_back(training, before):
@@ -569,7 +603,7 @@ def _best_weights(training):
 
 
 def _steps(training, task):
-    """Train until the loss has not fallen for a while. Leaves the weights of the lowest, and their features."""
+    """Train until the loss has not fallen for a while. Leaves the weights of the lowest."""
     best, since, layout = None, 0, training.layout
     weights = _best_weights(training)
     if layout.hold and layout.samples:
@@ -590,7 +624,6 @@ def _steps(training, task):
                 break
     if since and weights:
         training.copy(weights, False)
-    training.add_up()
     if layout.hold:
         from .continual import held_after
 
@@ -598,8 +631,8 @@ def _steps(training, task):
 
 
 def _watched(training, task):
-    """Train as long as those who watch gain from it. Leaves the weights of their lowest loss and all features; whether
-    it has become lower at all."""
+    """Train as long as those who watch gain from it. Leaves the weights of their lowest loss; whether it has become
+    lower at all."""
     layout, verdict, best, at = training.layout, task.verdict, None, 0
     weights = _best_weights(training)
     training.keep_view()
@@ -622,7 +655,6 @@ def _watched(training, task):
         at, best = (step, loss) if loss < first else (0, first)
     elif 0 < at < step:
         training.copy(weights, False)
-        training.add_up()
     count = 4096 * training.support.count
     task.why = "%s, so the network is trained; what watches goes from a loss of %.2f to one of %.2f in %d steps" % (
         verdict.why,

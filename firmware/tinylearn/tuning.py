@@ -4,8 +4,11 @@ Methods: "bias" (biases of the last layers), "scheme" (a sparse update that the 
 parts of their channels), "full" (all weights and biases of the last layers), "tinytrain" (what selection.py finds).
 """
 
+from struct import unpack_from
+
 from .head import matrix_bytes, training_bytes
-from .support import FLASH, RAM, RECOMPUTE, TRIAL, augmentation, looks, module, scarce
+from .model import unload
+from .support import FLASH, HERE, LENT, NOWHERE, RAM, RECOMPUTE, TRIAL, augmentation, looks, module, scarce
 from .tail import BIAS, FISHER, INPUT, WEIGHTS, Tail, Trained, schemes, trainable, usual, whole
 
 STEPS, VIEWS, WIDTH = 40, 4, 8
@@ -161,14 +164,15 @@ def _most_bytes(scheme):
 class Fit:
     """A tail with the way its samples are kept, and what that takes.
 
-    bytes: of RAM beyond what is loaded, all of adapt but code: the arena, samples, head. flash: bytes of a file
+    bytes: of RAM, all of adapt but code: the arena, samples, head. heap: what of it is beyond what is loaded, for the
+    model's own arena is idle while nothing runs there. flash: bytes of a file
     best: bytes of a copy of the best weights, where there is room for it; choosing: of what choosing a head takes,
     where something is trained and not only inspected
     times: seconds of each operator's forward, or None; first, step, seconds: what samples, a step, the whole run take
     order: of "tinytrain": [(score, layer)]
     """
 
-    def __init__(self, model, tail, count, ways, cache, settings, keep_best, times=None):
+    def __init__(self, model, tail, count, ways, cache, settings, keep_best, times=None, hz=None):
         n, record = len(model.f), tail.record
         self.tail, self.count, self.cache, self.settings, self.steps = tail, count, cache, settings, settings.steps
         self.views = settings.views
@@ -176,7 +180,7 @@ class Fit:
         trained = sum([(model.nbytes(t) + 3) & ~3 for t in tail.trained])
         self.best = trained if keep_best else 0
         again = sum([model.nbytes(t) for t in model.changed]) if trained else 0  # as they are, if anything goes wrong
-        self.arena = ((tail.size + count * n + 3) & ~3) + record * (slots if cache == RAM else 1)
+        self.records = record * (slots if cache == RAM else 1)
         held = settings.held or (RAM if cache == RECOMPUTE else None)
         self.inputs = len(model.x) * (1 + (count if held == RAM else 0))
         self.flash = (slots * record if cache == FLASH else 0) + (count * len(model.x) if held == FLASH else 0)
@@ -187,7 +191,12 @@ class Fit:
         if not trained:
             self.choosing = 0
         moved = 0 if model.in_place else trained
-        self.bytes = self.arena + self.inputs + again + max(self.head + self.best, self.choosing + moved)
+        all_features = (tail.size + count * n + 3) & ~3
+        beside = self.records + self.inputs + again
+        self.bytes = all_features + beside + max(self.head + self.best, self.choosing + moved)
+        self._lend(trained, unpack_from("<I", model.file, 48)[0], ways, count * n)
+        self.arena = (all_features if self.features == HERE else tail.size) + self.records
+        self.heap = self.arena + self.inputs + again + max(sum(self.apart) + self.best, moved) + 20 * ways
         frozen, forward, back = tail.macs
         self.first_macs = frozen * slots + settings.before[0]
         self.step_macs = count * (2 * forward + back)
@@ -197,13 +206,29 @@ class Fit:
             self.first_macs += len(FACTORS) * (TRIAL * self.step_macs + 2 * count * (frozen + forward))
         self.first = self.step = self.order = None
         if times:
-            self.forecast(times)
+            self.forecast(times, hz)
 
-    def forecast(self, times, hz=None):
-        """Reckon the seconds. hz: of the core, None: of this one."""
+    def _lend(self, trained, room, ways, all_features):
+        """Find what lies in the model's own arena, of `room` bytes: a head, and the features of all samples. idle:
+        whether it is idle in each step; apart: buffers of the head that lie on the heap."""
+        n = self.tail.model.nbytes(self.tail.features)
+        buffers = 4 * ways * n, 2 * ways * n, 4 * (n + 2 * ways)
+        self.idle, self.features, self.apart = trained and self.cache != RECOMPUTE, NOWHERE, []
+        if trained:
+            lent = self.idle and all_features + sum(buffers) <= room
+            self.features = LENT if lent else HERE
+        room -= all_features if self.features == LENT else 0
+        for size in buffers:
+            if self.idle and size <= room:
+                room -= size
+            else:
+                self.apart.append(size)
+
+    def forecast(self, times, hz):
+        """Reckon the seconds. hz: of the core."""
         frozen, forward, back = _seconds(self.tail, times)
         records = self.count * (1 + self.views)
-        python = (PLANNING + VIEW * self.count * self.views * len(self.tail.model.x)) / (hz or frequency())
+        python = (PLANNING + VIEW * self.count * self.views * len(self.tail.model.x)) / hz
         self.first = self.settings.before[1] + python + frozen * records + forward * self.count
         if self.cache == FLASH:
             self.first += records * (RECORD + RECORD_BYTE * self.tail.record)
@@ -217,14 +242,14 @@ class Fit:
     def seconds(self):
         return None if self.step is None else self.first + self.steps * self.step
 
-    def widen(self, more, times):
+    def widen(self, more, times, hz):
         """Let kernels in little scratch have up to so many bytes more."""
         before = self.tail.size
         self.tail.widen(before + more)
-        self.arena += self.tail.size - before
-        self.bytes += self.tail.size - before
+        more = self.tail.size - before
+        self.arena, self.bytes, self.heap = self.arena + more, self.bytes + more, self.heap + more
         if times:
-            self.forecast(times)
+            self.forecast(times, hz)
 
     def layout(self):
         """The fields of a support.Layout."""
@@ -242,6 +267,7 @@ class Fit:
         if settings.find:
             fields["rates"] = [factor * settings.rate for factor in FACTORS]
         fields["macs"], fields["arena"] = self.macs(), self.arena
+        fields["features"], fields["idle"], fields["apart"] = self.features, self.idle, self.apart
         return fields
 
     def _module(self):
@@ -287,16 +313,18 @@ FAST, NARROW, PLAIN = 0, 1, 2  # kernels: in all the scratch they can use, in wh
 class Budgets:
     """What fits into RAM, flash and time. Where nothing did: what the least would have taken.
 
+    bytes: that may be worked in, or None; free: that may be taken of the heap, or None, where nobody names a budget
     slowest: how slow kernels may become, so that there is room for what is trained
     """
 
-    def __init__(self, model, count, ways, settings, available=None, times=None):
-        self.model, self.count, self.ways, self.settings, self.times = model, count, ways, settings, times
-        self.bytes, self.flash = settings.budget, None
+    def __init__(self, model, count, ways, settings, available=None, times=None, hz=None):
+        self.model, self.count, self.ways, self.settings = model, count, ways, settings
+        self.times, self.hz = times, hz
+        self.bytes, self.flash, self.free = settings.budget, None, None
         if self.bytes is None and available is not None:
-            self.bytes = available - SPARE
+            self.free = available - SPARE
         if times is None and settings.time_budget is not None:
-            self.times = operator_seconds(model)
+            self.times, self.hz = clocked(model)
         self.least = self.arena = self.quickest = None
         self.slowest = FAST
 
@@ -323,11 +351,12 @@ class Budgets:
                 tail.narrow(speed == PLAIN)
             room = False
             for cache, keep_best in ways():
-                fit = Fit(self.model, tail, self.count, self.ways, cache, self.settings, keep_best, self.times)
+                given = self.count, self.ways, cache, self.settings, keep_best, self.times, self.hz
+                fit = Fit(self.model, tail, *given)
                 if self.in_memory(fit):
                     if in_time(fit):
                         if speed:
-                            fit.widen(self._left_over(fit), self.times)
+                            fit.widen(self._left_over(fit), self.times, self.hz)
                         return fit
                     room = True
             if room:
@@ -335,15 +364,18 @@ class Budgets:
         return None
 
     def _left_over(self, fit):
-        limits = (self.bytes, fit.bytes), (self.settings.piece, fit.arena)
+        limits = (self.bytes, fit.bytes), (self.free, fit.heap), (self.settings.piece, fit.arena)
         return min([limit - taken for limit, taken in limits if limit is not None])
 
     def in_memory(self, fit):
-        if self.least is None or fit.bytes < self.least:
-            self.least = fit.bytes
+        taken = fit.bytes if self.free is None else fit.heap
+        if self.least is None or taken < self.least:
+            self.least = taken
         if self.arena is None or fit.arena < self.arena:
             self.arena = fit.arena
         if self.bytes is not None and fit.bytes > self.bytes:
+            return False
+        if self.free is not None and fit.heap > self.free:
             return False
         if self.settings.piece is not None and fit.arena > self.settings.piece:
             return False
@@ -382,29 +414,30 @@ class Budgets:
                 method,
                 self.least,
                 self.count,
-                ("%d are free" if self.settings.budget is None else "budget is %d") % self.bytes,
+                "budget is %d" % self.settings.budget if self.settings.budget else "%d are free" % (self.free or 0),
             )
         )
 
 
-def find(model, method, count, ways, settings, available=None, times=None, look=None):
+def find(model, method, count, ways, settings, available=None, times=None, look=None, hz=None):
     """The Fit of the most that a method can train within the budgets. MemoryError or ValueError with the numbers.
 
-    available: bytes of RAM, or None; times: seconds of each operator's forward, None: measured where there is a time
-    budget; look: what selection.look has found, or None
+    available: bytes of RAM, or None; times, hz: seconds of each operator's forward and the core's clock, or None:
+    measured where there is a time budget; look: what selection.look has found, or None
     """
-    budgets = Budgets(model, count, ways, settings, available, times)
+    budgets = Budgets(model, count, ways, settings, available, times, hz)
     if method == "tinytrain":
         from .selection import select, stand_in
 
         first = None
         if not look and settings.looks:  # a forecast
-            settings.held = FLASH if settings.cache is None and scarce(model, count, budgets.bytes) else RAM
-            first = find_inspected(model, count, ways, settings, available, budgets.times)
+            limit = budgets.free if budgets.bytes is None else budgets.bytes
+            settings.held = FLASH if settings.cache is None and scarce(model, count, limit) else RAM
+            first = find_inspected(model, count, ways, settings, available, budgets.times, budgets.hz)
         look = look or stand_in(model, settings, first)
         found = budgets.search(lambda: select(budgets, look), NARROW)
         if found and first:
-            found.bytes = max(found.bytes, first.bytes)
+            found.bytes, found.heap = max(found.bytes, first.bytes), max(found.heap, first.heap)
     else:
         found = budgets.search(lambda: _most(budgets, method), FAST)
     if found and settings.filter and not found.tail.filtered:
@@ -416,19 +449,18 @@ def find(model, method, count, ways, settings, available=None, times=None, look=
 
 def _most(budgets, method):
     """The Fit of the first choice that fits into the usual budget; else of the last that fits at all; or None."""
-    model, settings, limit, last = budgets.model, budgets.settings, budgets.bytes, None
-    if settings.usual and (limit is None or settings.usual < limit):
-        budgets.bytes = settings.usual
+    model, settings, last = budgets.model, budgets.settings, None
+    budgets.bytes = settings.usual or settings.budget
     for choice, width in choices(model, method, settings):
         last = choice, width
         found = budgets.fit(choice, width)
         if found:
             return found
-    budgets.bytes, narrow = limit, budgets.bytes
-    return budgets.fit(*last) if narrow != limit else None
+    budgets.bytes = settings.budget
+    return budgets.fit(*last) if settings.usual else None
 
 
-def find_inspected(model, count, ways, settings, available=None, times=None):
+def find_inspected(model, count, ways, settings, available=None, times=None, hz=None):
     """The Fit of one pass over the samples that inspects as many of the last layers as there is room for."""
     budgets, layers = Budgets(model, count, ways, settings, available), inspected(model, settings)
 
@@ -443,7 +475,7 @@ def find_inspected(model, count, ways, settings, available=None, times=None):
     found = budgets.search(most, NARROW) or budgets.refuse("tinytrain")
     found.steps = 1
     if times:
-        found.forecast(times)
+        found.forecast(times, hz)
     return found
 
 
@@ -496,13 +528,9 @@ def _free_flash(model):
     return block * blocks - 16 * 1024
 
 
-def operator_seconds(model):
-    from .plan import operator_seconds
+def clocked(model):
+    """(seconds of each operator's forward, hz), measured."""
+    from .plan import frequency, operator_seconds
 
-    return operator_seconds(model)
-
-
-def frequency():
-    from .plan import frequency
-
-    return frequency()
+    unload("plan")  # RAM is short until something is chosen
+    return operator_seconds(model), frequency()

@@ -41,6 +41,7 @@ PASSING = (
     FILTER,
     "selection",
     "explain",
+    "story",
     "filtering",
     "holding",
 )  # in the place of others, or for a moment: heap is not kept for them

@@ -166,7 +166,7 @@ def memory(training: Training) -> dict[str, int]:
         "weights": weights,
         "best weights": fit.best,
         "features": fit.count * n,
-        "samples": fit.arena - tail.size - fit.count * n + fit.inputs,
+        "samples": fit.records + fit.inputs,
     }
     return {**kept, "heads": fit.bytes - sum(kept.values())}
 
@@ -195,9 +195,7 @@ def blocks(training: Training) -> list[dict]:
         holds = f"trained copy of tensor {index}" if kind in COPIES else kind
         found.append({"kind": kept, "holds": holds, "first": 0, "last": last, "at": at, "bytes": size})
     extra = training.fit.arena - tail.size
-    found.append(
-        {"kind": "cache", "holds": "features and samples", "first": 0, "last": last, "at": tail.size, "bytes": extra}
-    )
+    found.append({"kind": "cache", "holds": "samples", "first": 0, "last": last, "at": tail.size, "bytes": extra})
     return found
 
 

@@ -101,5 +101,6 @@ def test_what_adapting_takes_is_what_the_board_says(name):
     for scheme in model(name).schemes:
         found = training_report.find(model(name), "scheme", task, scheme=scheme.name, cache="flash")
         fit = found.fit
-        without_best = fit.arena + fit.inputs + max(fit.head, fit.choosing)
+        features = fit.count * fit.tail.model.nbytes(fit.tail.features)
+        without_best = fit.tail.size + features + fit.records + fit.inputs + max(fit.head, fit.choosing)
         assert without_best == pytest.approx(partition.adapting_bytes(model(name), scheme.entries), rel=0.05)

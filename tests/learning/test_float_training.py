@@ -1,5 +1,7 @@
 """float32 against the board's integers: the same network, the same views, the same order, the same direction."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -173,9 +175,8 @@ def test_heads_are_chosen_as_on_the_board():
     for noise in (5, 30, 60):
         classes = np.tile(np.arange(4), 6)
         x = np.clip(centres[classes] + random.normal(0, noise, (24, 32)), -128, 127).astype(np.int8)
-        board = teaching.Task(
-            type("M", (), {"f": bytes(32), "f_zero": 0, "head": None, "held": None}), {"steps": 40, "rate": 100.0}
-        )
+        model = SimpleNamespace(f=bytes(32), f_zero=0, head=None, held=None, file=bytes(64), _find_panels=lambda: None)
+        board = teaching.Task(model, {"steps": 40, "rate": 100.0})
         board.options.update(method="full", metric="cosine", seed=1, shrinkage=None, more="refine")
         board.labels = [0, 1, 2, 3]
         rows = teaching._rows_of(board, bytearray(classes.astype(np.uint8)))
@@ -289,18 +290,19 @@ def test_the_board_and_real_numbers_judge_alike(shots, invert, monkeypatch):
     board = Model(np.frombuffer(GLYPH.raw, np.uint8).copy())
     verdicts = []
 
-    def stop(task, verdict, inputs, of):
-        verdicts.append(verdict)
+    def stop(task, *_):
+        verdicts.append(task.verdict)
+        return "what would be made"
 
-    monkeypatch.setattr(auto, "_trained", stop)
-    monkeypatch.setattr(auto, "_frozen", lambda task, verdict, features, of: verdicts.append(verdict))
+    monkeypatch.setattr(teaching, "training", lambda: SimpleNamespace(tune_first=stop))
+    monkeypatch.setattr(auto, "_frozen", stop)
     board.in_place = True
     board.adapt(arithmetic.pairs(x, y), seed=9, keep=False)
     frozen = FloatTraining(FloatNet(GLYPH), {}, [Lesson(x, y, x, 9)], 0, None, 0.0)
     settings = tuning.Settings(board, {"method": "full"})
     views = float_auto.asked_views(x, settings.augment, 9)
     found = float_auto.judge(frozen.known()[:, 0], y, frozen.features_of(views), auto._of_one(board))
-    assert found.trains == verdicts[0].trains == invert
+    assert found.trains == bool(verdicts[0].methods) == invert
     assert found.head == verdicts[0].head
     assert (found.right is None) == (verdicts[0].right is None) == (shots == 1)
     if shots > 1:
@@ -344,5 +346,5 @@ def test_updates_are_what_they_say(lesson, kind):
 )
 def test_what_was_trained_on_must_be_clearly_better(before, after, gained):
     """Of 50 samples: a quarter of what was wrong, or, where two at most were, none more."""
-    assert auto.gained(before, after, 50) is gained
+    assert teaching.gained(before, after, 50) is gained
     assert float_auto.Verdict(True, "prototype", before, 50).gained(after) is gained

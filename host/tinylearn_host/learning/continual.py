@@ -164,6 +164,7 @@ class Memory:
         )
         replaying.rows = rows + bytearray(row for _, row in self.kept)
         training._steps(replaying, task)
+        replaying.all_features()
         n = len(model.f)
         model.head = teaching.fit(task, "prototype", support.features[: len(samples) * n], rows)
         record = layout.record
@@ -215,7 +216,6 @@ def _with_old(training: type, fresh: int) -> type:
         def add_up(self):
             support = self.support
             count, support.count = support.count, fresh
-            self.taught = support.features[: fresh * support.n], memoryview(self.rows)[:fresh]
             try:
                 super().add_up()
             finally:

@@ -25,7 +25,7 @@ class Verdict:
     asked: int = 0
 
     def gained(self, right: int) -> bool:
-        return _board("auto").gained(self.right, right, self.asked)
+        return _board("teaching").gained(self.right, right, self.asked)
 
 
 def judge(x: np.ndarray, y: np.ndarray, views: np.ndarray | None, of_one: str, asked: str | None = None) -> Verdict:
