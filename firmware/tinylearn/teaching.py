@@ -37,7 +37,7 @@ class Task:
 class Verdict:
     """Of "auto". methods: by which the network is to be trained, the first that there is room for; none: not at all.
 
-    head: the best for the network as it is. why: in words. right: how many samples that head answers rightly, of `asked`
+    head: the best for the network as it is. why: in words. right: how many samples that head answers right, of `asked`
     held out in turn, or None: then a view of each watches training
     """
 

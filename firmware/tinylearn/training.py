@@ -18,8 +18,19 @@ import tl_train
 
 from .model import allocate, fail, scratch, unload
 from .support import ALL, FLASH, LENT, RAM, TRIAL, Kept, Layout, Support, free, looks, module, room, settled
-from .teaching import _add_own_classes, _new_head, choose, each, fit_chosen, gained, held_out, length, moved, possible
-from .teaching import rows_of
+from .teaching import (
+    _add_own_classes,
+    _new_head,
+    choose,
+    each,
+    fit_chosen,
+    gained,
+    held_out,
+    length,
+    moved,
+    possible,
+    rows_of,
+)
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
 
