@@ -36,7 +36,9 @@ it again.
 {shown}
 
 What `replay` keeps are samples, for ever; `lightcl` keeps a bit for each channel between tasks, and as many bytes as
-replay only while it trains. Where replay is more accurate with them, that is the price of keeping no sample.
+replay only while it trains. Where replay is more accurate with them, that is the price of keeping no sample. `replay`
+is a baseline of the simulator alone, on the board's own code and to its bits: a board that did it would have to keep
+samples through power cuts, some 3 KB of activations for each of glyph's, and its file of what was learned has none.
 
 {tables}
 {freezing}"""
