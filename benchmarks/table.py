@@ -99,9 +99,9 @@ functions; `benchmarks/profile_parts.py` says which is which). Rounding is all t
 requantising, exponents, masks, narrowing, and the update. Loops of products take 2.5 cycles per multiply-accumulate in
 pointwise layers where two int8 gradients share a multiplication, and 4.0 where an int16 has one to itself. In a step, a
 fifth of the rounding is the forward's requantising: where weights change nobody has proved that the short
-multiplications do, so four sums at once are looked at. The rest is passes over the sums of weights (how many bits they
-have, the steps) and over gradients. It weighs most where few pixels share a weight: `step scheme` trains the last layer
-alone, which has 16.
+multiplications do, so four sums at once are looked at. The other parts are passes over the sums of weights (how many
+bits they have, the steps) and over gradients. They weigh most where few pixels share a weight: `step scheme` trains the
+last layer alone, which has 16.
 
 {profile}
 
