@@ -1,5 +1,4 @@
-"""What the functions of the native modules do, in a step of training and in one layer: parts of a profile
-(bench/profile.py).
+"""What the functions of the native modules do in a step of training: parts of a profile (bench/profile.py).
 
 A pattern is how "object.function" begins; the longest that fits counts.
 """
@@ -11,7 +10,7 @@ from collections import Counter
 PARTS = {
     "products": (
         *("dot4.", "chain.", "taps.", "slide", "spread.", "ring."),
-        *("dense_grad.", "tapped.", "rows.", "fast_fully", "head.", "channel.", "mean."),
+        *("dense_grad.", "depthwise.", "rows.", "fast_fully", "head.", "channel.", "mean."),
     ),
     "packing": (
         "pack.",
@@ -32,39 +31,14 @@ PARTS = {
     "plans and loss": ("backward.", "operator", "tlm.", "program.", "loss.", "crc32."),
     "MicroPython": ("MicroPython",),
 }
-LAYER = {
-    "products": (
-        *(
-            "dot4.lanes_80",
-            "dot4.end",
-            "dot4.raw",
-            "dot4.next_quad",
-            "dot4.quad",
-            "rows.row",
-            "rows.minus_80",
-            "rows.end",
-        ),
-        *("tapped.tap", "tapped.two", "slide.", "head."),
-    ),
-    "requantising": (
-        *("requantize.", "fast_conv2d.tl_dot4_beyond", "dot4.checked", "dot4.small", "dot4.beyond", "dot4.stored"),
-        *("tapped.finish", "tapped.store", "tapped.saturate", "fully_connected.", "micro.tl_requant"),
-    ),
-    "weights prepared": ("panel.", "fast_conv2d.pack", "fast_conv2d.rescale", "tapped.region", "tapped.row"),
-    "windows and inputs": (
-        *("fast_conv2d.", "window.", "dot4.", "rows.", "fast_depthwise", "depthwise_conv2d.", "conv2d.", "tapped."),
-        "add_rows",
-    ),
-    "record, and the call": ("tlm.", "operator", "program.", "crc32.", "MicroPython", "modtl_infer.", "other code"),
-}
 ROUNDING = ("requantising the forward", "exponents, masks, narrowing", "update")  # what has no products
 REST = "rest"
 
 
-def parts(functions: Counter, of: dict[str, tuple[str, ...]] = PARTS) -> dict[str, int]:
-    """{part: cycles}, in the order of `of`"""
-    known = sorted(((p, part) for part, patterns in of.items() for p in patterns), key=lambda pair: -len(pair[0]))
+def parts(functions: Counter) -> dict[str, int]:
+    """{part: cycles}, in the order of PARTS"""
+    known = sorted(((p, part) for part, patterns in PARTS.items() for p in patterns), key=lambda pair: -len(pair[0]))
     found = Counter()
     for name, cycles in functions.items():
         found[next((part for pattern, part in known if name.startswith(pattern)), REST)] += cycles
-    return {part: found[part] for part in (*of, REST) if found[part]}
+    return {part: found[part] for part in (*PARTS, REST) if found[part]}

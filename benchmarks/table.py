@@ -50,10 +50,10 @@ layer is one of one pixel and one channel: its record is read and checked and it
 small layers consist of that. "Beyond" is the same ratio without it. {steep}
 
 What stays above, forward: where a map has one pixel, a weight is packed for one product, and an output's requantisation
-is prepared for it alone. Requantising and storing an output of a depthwise layer takes some 34 cycles, by the
-instructions of `kernels/armv6m/tapped.S`, of the 76 that one of three taps takes on a row. On a map of 2x2 each output
-sees other taps, so each has a list of its own, made for one output. A dense layer of one row unpacks each input for one
-product. Back, it is above all `grad_weight` where few pixels share a weight.
+is prepared for it alone. Requantising and storing an output of a depthwise layer takes some 30 cycles, by the
+instructions of `kernels/armv6m/depthwise.S`: of one of three taps, on a row, more than half. On a map of 2x2 each
+output sees other taps, so each has a list of its own, made for one output. A dense layer of one row unpacks each input
+for one product. Back, it is above all `grad_weight` where few pixels share a weight.
 
 {shapes}
 

@@ -28,7 +28,7 @@ endif
 ifneq ($(filter tl_infer-armv6m tl_grad-armv6m tl_channels-armv6m tl_filter-armv6m,$(MOD)-$(ARCH)),)
 SMALL = $(basename $(SOURCES))
 LESS = -fno-ipa-sra -fno-code-hoisting
-LESS_tl_infer = -fno-tree-ter -fno-ssa-phiopt # of this one alone
+LESS_tl_infer = -fno-tree-ter -fno-ssa-phiopt -fweb -fno-forward-propagate -flive-range-shrinkage # of this one alone
 CFLAGS_EXTRA += $(LESS) $(LESS_$(MOD)) -fno-tree-loop-optimize -fno-inline-small-functions -fno-move-loop-invariants -fno-tree-dominator-opts -fno-tree-loop-im -fno-tree-ch # another 700 bytes
 CFLAGS_EXTRA += -flto -ffat-lto-objects -fvisibility=hidden # fat: a profile tells from them whose a function is
 TOGETHER = -Os $(LESS) -flto -flinker-output=nolto-rel

@@ -1,8 +1,9 @@
-// Depthwise convolutions. 3x3 with stride 1 slides down the columns of the image as it lies. All others: on the
-// Cortex-M0+ a list of taps, else a ring of rows of one channel, padded, each word of it a pixel and the one that the
-// next tap meets.
+// Depthwise convolutions. 3x3 with stride 1 slides down the columns of the image as it lies. All others: a ring of rows
+// of one channel, padded, each word of it a pixel and the one that the next tap meets. The Cortex-M0+ has armv6m/'s.
 
 #include "fast.h"
+
+#ifndef __ARM_ARCH_6M__
 #include "micro.h"
 #include "window.h"
 #include "work.h"
@@ -96,68 +97,6 @@ ALONE void slide(const channel_t *c, const void *how) {
 
 // ---- Any window -----------------------------------------------------------------------------------------------------
 
-#ifdef __ARM_ARCH_6M__
-enum { MAX_TAPS = 25, MAX_REGIONS = 9 };
-
-static void all_channels(const layer_t *l, tl_tap_t *list, const tl_region_t *regions, const tl_region_t *end) {
-    const tl_window_t *g = l->g;
-    tl_tapped_t d;
-    d.list = list;
-    d.regions = regions;
-    d.regions_end = end;
-    d.of = l->of;
-    d.channels = d.out_c = g->out_c;
-    d.part = 0;
-    d.in_c = g->in_c;
-    d.x_zero = g->x_zero;
-    d.y_zero = g->y_zero;
-    tl_tapped(&d);
-}
-
-// The taps of output `at` along an axis, and how many outputs from there on see the same: those whose windows lie
-// inside, or one. in: of tl_window_t, the axis' fields being every other
-ALONE int32_t alike(const int32_t *in, int32_t at, tl_taps_t *taps) {
-    const int32_t out = in[3], k = in[6], stride = in[8], start = at * stride - in[12];
-    int32_t n = 1;
-    *taps = tl_taps(start, in[0], k, 1);
-    while (taps->all && at + n < out && start + n * stride <= in[0] - k) {
-        n++;
-    }
-    return n;
-}
-
-// A run is as long as the region's longer side.
-ALONE void any_window(const layer_t *l, tl_tap_t *list) {
-    const tl_window_t *g = l->g;
-    tl_region_t regions[MAX_REGIONS], *r = regions;
-    tl_taps_t columns, rows;
-    for (int32_t ox = 0, n; ox < g->out_w; ox += n) {
-        n = alike(&g->in_w, ox, &columns);
-        for (int32_t oy = 0, m; oy < g->out_h; oy += m) {
-            m = alike(&g->in_h, oy, &rows);
-            r->columns = columns.last - columns.first;
-            int32_t over = (rows.last - rows.first) * r->columns;
-            r->end = list + over;
-            while (over > 0) {
-                over -= 3;
-            }
-            r->skip = -14 * over;
-            r->w = (rows.first * g->k_w + columns.first) * g->out_c;
-            r->w_gap = (g->k_w - r->columns) * g->out_c;
-            r->x_gap = (g->in_w - r->columns) * g->in_c;
-            r->x = (rows.start * g->in_w + columns.start) * g->in_c;
-            r->y = (oy * g->out_w + ox) * g->out_c;
-            *(n < m ? &r->runs : &r->run) = (tl_walk_t){n, g->stride_w * g->in_c, g->out_c};
-            *(n < m ? &r->run : &r->runs) = (tl_walk_t){m, g->stride_h * g->in_w * g->in_c, g->out_w * g->out_c};
-            r++;
-            if (r == regions + MAX_REGIONS || (ox + n == g->out_w && oy + m == g->out_h)) {
-                all_channels(l, list, regions, r);
-                r = regions;
-            }
-        }
-    }
-}
-#else
 // n words: a pixel and the one `other` bytes on
 ALONE uint32_t *fill_pairs(uint32_t *row, const int8_t *x, int32_t n, int32_t step, int32_t other) {
     for (; n > 0; n--, x += step) {
@@ -235,34 +174,19 @@ ALONE void ring(const channel_t *c, const void *how) {
         at -= at >= d.end ? height * width : 0;
     }
 }
-#endif
-
 bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
     const int32_t *mult, const int8_t *shift, int8_t *y, const tl_work_t *work) {
     bool small = work->variant == TL_FAST_SMALL, slides = small && tl_depthwise_slides(g);
-#ifdef __ARM_ARCH_6M__
-    // As good as all are small: no sum of 32 taps leaves what they may reach.
-    tl_tap_t few[MAX_TAPS], *list = g->k_h * g->k_w <= MAX_TAPS ? few : work->at;
-    const bool fits = list == few || work->bytes >= (uint32_t)(g->k_h * g->k_w) * sizeof(tl_tap_t);
-    const bool dilated = g->dilation_h * g->dilation_w > 1; // may fall between the pixels, and see none
-    if (!slides && (dilated || !fits || !small)) {
-        return false;
-    }
-#else
     if (!slides && work->bytes < tl_depthwise_scratch(g)) {
         return false;
     }
-#endif
     const layer_t l = {g, {x, w, y, b, mult, shift}};
     if (slides) {
         each_channel(&l, slide, NULL);
     } else {
-#ifdef __ARM_ARCH_6M__
-        any_window(&l, list);
-#else
         each_channel(&l, ring, work);
-#endif
     }
     tl_fast_clamp(g, y);
     return true;
 }
+#endif

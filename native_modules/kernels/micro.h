@@ -197,8 +197,13 @@ typedef struct {
     tl_walk_t run, runs;
 } tl_region_t;
 
+// Columns that slide: `out`, `out_last` and `columns` of tl_slide_t, and bytes to the leftmost pixel
 typedef struct {
-    tl_requant_t requant; // here and below: of a channel, by tl_tapped
+    int32_t out, out_last, n, x;
+} tl_columns_t;
+
+typedef struct {
+    tl_requant_t requant; // here and below: of a channel, by tl_depthwise
     tl_tap_t *list;
     int32_t start, x_step, y_bytes, bias;
     const tl_region_t *regions, *regions_end;
@@ -207,9 +212,18 @@ typedef struct {
     int32_t part;     // of the output channels that read the same x, times in_c
     int32_t out_c, in_c;
     int32_t x_zero, y_zero;
-} tl_tapped_t;
+    uint32_t how;            // below
+    tl_columns_t columns[3]; // left edge, all between, right edge
+    tl_slide_t slide;        // height, next, warm, pad_bottom, step, channels
+} tl_depthwise_t;
 
-void tl_tapped(tl_tapped_t *d);
+enum {
+    TL_REGIONS,
+    TL_COLUMNS, // of a 3x3 kernel with stride 1
+    TL_LINE,    // a row of y_bytes meets three taps, with stride 1 and padding on either side
+};
+
+void tl_depthwise(tl_depthwise_t *d);
 #else
 // Depthwise with any window: one row of outputs of one channel, from a ring of rows of pixel pairs.
 typedef struct {

@@ -19,13 +19,17 @@ static inline int32_t tl_conv2d_quads(const tl_window_t *g, uint32_t bytes) {
     return (int32_t)(bytes > column ? (bytes - column) / quad : 0);
 }
 
-// Whether a depthwise convolution is of the kind that slides down the columns, without scratch: 3x3, stride 1, and one
-// pixel of padding left and right.
+// Three taps in a row, stride 1, and one pixel of padding left and right
+static inline bool tl_depthwise_threes(const tl_window_t *g) {
+    return g->k_w == 3 && g->stride_h == 1 && g->stride_w == 1 && g->dilation_h == 1 && g->dilation_w == 1 &&
+           g->out_c == g->in_c && g->out_w == g->in_w && g->pad_left == 1 && g->in_w >= 3;
+}
+
+// Whether a depthwise convolution of those is of the kind that slides down the columns, without scratch: 3x3.
 static inline bool tl_depthwise_slides(const tl_window_t *g) {
     int32_t below = g->out_h + 2 - g->pad_top - g->in_h;
-    return g->k_h == 3 && g->k_w == 3 && g->stride_h == 1 && g->stride_w == 1 && g->dilation_h == 1 &&
-           g->dilation_w == 1 && g->out_c == g->in_c && g->out_w == g->in_w && g->pad_left == 1 && g->in_w >= 3 &&
-           g->pad_top <= 1 && g->in_h + g->pad_top >= 3 && below >= 0 && below <= 1;
+    return tl_depthwise_threes(g) && g->k_h == 3 && g->pad_top <= 1 && g->in_h + g->pad_top >= 3 && below >= 0 &&
+           below <= 1;
 }
 
 // Scratch of any other: words for two weights each, for the pixels of as many padded rows as the window is high, and

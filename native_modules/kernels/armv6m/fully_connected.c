@@ -44,14 +44,6 @@ static void add_rows(const tl_dense_t *g, const int8_t *x, const int8_t *w, int3
     }
 }
 
-int32_t tl_m0_dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero) {
-    int32_t acc = 0;
-    for (; n > 0; n--) {
-        acc += *w++ * (*x++ - zero);
-    }
-    return acc;
-}
-
 // All of it with a panel of 16 bits per weight; beyond the last of x and of the rows, it has zeros
 static void chain(const tl_dense_t *g, const int8_t *x, const tl_work_t *work) {
     const uint32_t *panel = work->panel;
@@ -79,12 +71,12 @@ int32_t tl_fast_fully_connected(
     b = work->start ? work->start : b;
     for (int32_t i = 0; i < step && i < g->n_out; i++) {
         const int32_t rows = (g->n_out - i + step - 1) >> (step / 2);
+        memset(sums, 0, 4 * (size_t)rows);
         if (zero) {
-            memset(sums, 0, 4 * (size_t)rows);
             add_rows(g, NULL, w + i * n, step, rows, sums);
         }
         for (int32_t j = 0; j < rows; j++) {
-            sums[j] = (b ? b[i + j * step] : 0) - (zero ? zero * sums[j] : 0);
+            sums[j] = (b ? b[i + j * step] : 0) - zero * sums[j];
         }
         add_rows(g, x, w + i * n, step, rows, sums);
         sums += rows;

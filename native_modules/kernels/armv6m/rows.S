@@ -90,4 +90,22 @@ end:
     RESTORE
 row_again:
     b row
+
+    .section .text.tl_m0_dot, "ax"
+    .balign 4
+    .global tl_m0_dot
+    .thumb_func
+tl_m0_dot: // w . (x - zero) as it is; r0 x, r1 w, r2 n, r3 zero
+    push {r4-r6, lr}
+    movs r4, #0
+    b 2f
+1:  ldrsb r5, [r0, r2]
+    ldrsb r6, [r1, r2]
+    subs r5, r5, r3
+    muls r5, r6, r5
+    adds r4, r4, r5
+2:  subs r2, r2, #1
+    bpl 1b
+    movs r0, r4
+    pop {r4-r6, pc}
 #endif
