@@ -282,28 +282,27 @@ static tl_status_t find(record_t *r, int32_t *exponents, size_t exponents_bytes,
 
 // ---- Running --------------------------------------------------------------------------------------------------------
 
-// dw of output channel o. Filtered: that of one pixel a patch, the same for every tap
-static void weight_grad(record_t *r, const int8_t *x, int32_t o) {
-    const tl_window_t *g = &r->window;
-    if (filtered(r)) {
-        const int32_t h = r->filter.h, w = r->filter.w, n = r->in.count;
-        const tl_window_t patches = {h, w, g->in_c, h, w, g->out_c, 1, 1, 1, 1, 1, 1, 0, 0, g->x_zero, 0, 0, 0};
-        tl_fast_grad_weight(&patches, &r->dy, r->patches, o, &r->in, r->scratch);
-        for (int32_t tap = 1; tap < g->k_h * g->k_w; tap++) {
-            memcpy(r->scratch + tap * n, r->scratch, 4 * (size_t)n);
-        }
-    } else {
-        tl_fast_grad_weight(g, &r->dy, x, o, &r->in, r->scratch);
+// A filtered kernel's taps all have what the patches' one has.
+static void repeat_taps(const record_t *r) {
+    const int32_t n = r->in.count;
+    for (int32_t tap = 1; tap < r->window.k_h * r->window.k_w; tap++) {
+        memcpy(r->scratch + tap * n, r->scratch, 4 * (size_t)n);
     }
 }
 
 // The sums of weights of output channel i, and of as many behind it as fast kernels give at once: how many, and int32
-// from one channel's to the next.
+// from one channel's to the next. Filtered: of a pointwise kernel on the patches
 static int32_t weight_sums(record_t *r, int32_t i, int32_t *row) {
-    const tl_weights_t of = {&r->window, &r->dy, r->call.span[TL_X].at, &r->in, &r->out};
+    tl_weights_t of = {&r->window, &r->dy, r->call.span[TL_X].at, &r->in, &r->out};
     const bool depthwise = r->call.code == TL_DEPTHWISE_CONV2D;
+    tl_window_t reduced;
+    if (filtered(r)) {
+        reduced = tl_filter_reduced(&r->filter);
+        of.g = &reduced;
+        of.x = r->patches;
+    }
     int32_t n = 0;
-    if (!filtered(r)) {
+    if (!filtered(r) || (!depthwise && r->window.k_h * r->window.k_w == 1)) {
         n = (depthwise ? tl_fast_depthwise_grad_weight : tl_fast_conv2d_grad_weight)(
             &of, i, r->scratch, r->plan.scratch_bytes, row);
     }
@@ -312,7 +311,10 @@ static int32_t weight_sums(record_t *r, int32_t i, int32_t *row) {
         if (depthwise) {
             r->in.first = (int32_t)((uint32_t)o / ((uint32_t)r->window.out_c / (uint32_t)r->window.in_c));
         }
-        weight_grad(r, of.x, o);
+        tl_fast_grad_weight(of.g, of.dy, of.x, o, of.in, r->scratch);
+        if (filtered(r)) {
+            repeat_taps(r);
+        }
         n = 1;
     }
     return n;
@@ -395,7 +397,8 @@ static void update(record_t *r, tl_update_t *u) {
 static void window_grad(record_t *r, tl_rows_t *dx) {
     const tl_span_t *span = r->call.span;
     if (filtered(r)) {
-        tl_filter_input(&r->filter, &r->dy, span[TL_W].at, r->call.code == TL_DEPTHWISE_CONV2D, dx, r->scratch);
+        tl_filter_input(&r->filter, &r->dy, span[TL_W].at, r->call.code == TL_DEPTHWISE_CONV2D, dx, r->scratch,
+            r->plan.scratch_bytes);
         return;
     }
     const tl_back_t back = {&r->window, &r->dy, span[TL_W].at, span[TL_X].at, span[TL_Y].at};

@@ -8,12 +8,14 @@
 #include "armv6m/m0_grad.h"
 
 #define tl_fast_conv2d_grad_input tl_m0_conv2d_grad_input
+#define tl_fast_conv2d_grad_sums tl_m0_conv2d_grad_sums
 #define tl_fast_depthwise_grad_input tl_m0_depthwise_grad_input
 #define tl_fast_conv2d_grad_weight tl_m0_conv2d_grad_weight
 #define tl_fast_depthwise_grad_weight tl_m0_depthwise_grad_weight
 #define tl_fast_grad_weight tl_grad_weight
 #define tl_fast_update tl_m0_update
 #else
+#include "elements.h"
 #include "update.h"
 
 // block_grad.c: what gradient.h has under these names, faster
@@ -38,6 +40,13 @@ static inline bool tl_fast_depthwise_grad_input(
     const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
     (void)bytes;
     tl_grad_input(back, tl_block_depthwise_scatter, dx, scratch, exponent);
+    return true;
+}
+
+static inline bool tl_fast_conv2d_grad_sums(const tl_back_t *back, int32_t *scratch, int32_t bytes) {
+    (void)bytes;
+    tl_clear(scratch, back->g->in_w * back->g->in_c);
+    tl_block_conv2d_scatter(back, 0, 0, 0, scratch);
     return true;
 }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "fast_grad.h"
 #include "tlm.h"
 
 tl_filter_t tl_filter(const tl_window_t *g, int32_t r) {
@@ -33,6 +34,15 @@ static int32_t middle(int32_t k, int32_t dilation, int32_t stride, int32_t pad) 
     return (more > 0 ? more / 2 : 0) - pad;
 }
 
+// How far to shift where n is a power of two, for dividing takes long, or else -1
+static int32_t shift_of(uint32_t n) {
+    return n & (n - 1) ? -1 : tl_bits(n) - 1;
+}
+
+static uint32_t divided(uint32_t v, uint32_t n, int32_t shift) {
+    return shift < 0 ? v / n : v >> shift;
+}
+
 static range_t rows_of(const tl_filter_t *f, int32_t p) {
     const tl_window_t *g = f->g;
     return inputs(p, f->h, f->r * g->stride_h, middle(g->k_h, g->dilation_h, g->stride_h, g->pad_top), g->in_h);
@@ -41,6 +51,11 @@ static range_t rows_of(const tl_filter_t *f, int32_t p) {
 static range_t columns_of(const tl_filter_t *f, int32_t p) {
     const tl_window_t *g = f->g;
     return inputs(p, f->w, f->r * g->stride_w, middle(g->k_w, g->dilation_w, g->stride_w, g->pad_left), g->in_w);
+}
+
+tl_window_t tl_filter_reduced(const tl_filter_t *f) {
+    const tl_window_t *g = f->g;
+    return (tl_window_t){1, f->h * f->w, g->in_c, 1, f->h * f->w, g->out_c, 1, 1, 1, 1, 1, 1, 0, 0, g->x_zero, 0, 0, 0};
 }
 
 void tl_filter_sums(const tl_filter_t *f, tl_grad_t *dy, int32_t *row) {
@@ -92,35 +107,53 @@ static void share(const tl_filter_t *f, int32_t *of) {
     for (int32_t p = 0; p < f->h * f->w; p++) {
         const range_t rows = rows_of(f, p / f->w), columns = columns_of(f, p % f->w);
         const uint32_t n = (uint32_t)((rows.last - rows.first) * (columns.last - columns.first));
+        const int32_t shift = shift_of(n);
         for (int32_t i = 0; i < f->g->in_c; i++, of++) {
-            const int32_t v = n ? (int32_t)((tl_size(*of) + n / 2) / n) : 0;
+            const int32_t v = n ? (int32_t)divided(tl_size(*of) + n / 2, n, shift) : 0;
             *of = *of < 0 ? -v : v;
         }
     }
 }
 
-// One row of dx, where every pixel has what its patch gives
-static void spread(const tl_filter_t *f, const int32_t *of, int32_t *row) {
-    const size_t pixel = 4 * (size_t)f->g->in_c;
-    for (int32_t p = 0; p < f->w; p++, of += f->g->in_c) {
+// One row where every pixel has what its patch gives. `from` may lie where `to` lies if every patch has pixels, or no
+// padding leaves it without.
+static void spread(const tl_filter_t *f, const void *from, void *to, int32_t bytes) {
+    const int32_t pixel = f->g->in_c * bytes;
+    for (int32_t p = f->w - 1; p >= 0; p--) {
         const range_t columns = columns_of(f, p);
-        for (int32_t x = columns.first; x < columns.last; x++, row += f->g->in_c) {
-            memcpy(row, of, pixel);
+        for (int32_t x = columns.last - 1; x >= columns.first; x--) {
+            memmove((char *)to + x * pixel, (const char *)from + p * pixel, (size_t)pixel);
         }
     }
 }
 
-void tl_filter_input(
-    const tl_filter_t *f, const tl_grad_t *sums, const int8_t *w, bool depthwise, tl_rows_t *dx, int32_t *scratch) {
-    const tl_window_t *g = f->g;
-    int32_t *of = scratch, *row = of + f->h * f->w * g->in_c, n = g->in_w * g->in_c;
-    through_weights(f, sums, w, depthwise, of, row + n);
+void tl_filter_input(const tl_filter_t *f, const tl_grad_t *sums, const int8_t *w, bool depthwise, tl_rows_t *dx,
+    int32_t *scratch, int32_t bytes) {
+    const tl_window_t *g = f->g, reduced = tl_filter_reduced(f);
+    const tl_back_t back = {&reduced, sums, w, NULL, NULL};
+    const bool pointwise = !depthwise && g->k_h * g->k_w == 1;
+    const int32_t n = g->in_w * g->in_c, width = sums->width / 8;
+    int32_t *of = scratch, *row = of + f->h * f->w * g->in_c;
+    if (!pointwise || !tl_fast_conv2d_grad_sums(&back, scratch, bytes)) {
+        through_weights(f, sums, w, depthwise, of, row + n);
+    }
     share(f, of);
+    const bool once = pointwise && !dx->add && g->pad_left == 0 && g->out_w <= g->in_w;
     for (int32_t p = 0; p < f->h; p++, of += f->w * g->in_c) {
         const range_t rows = rows_of(f, p);
+        char *first = (char *)dx->g->at + rows.first * n * width;
+        if (once && rows.first < rows.last) { // all pixels of a patch are narrowed alike
+            tl_rows_put(dx, rows.first * n, of, f->w * g->in_c, sums->exponent);
+            spread(f, first, first, width);
+        }
         for (int32_t y = rows.first; y < rows.last; y++) {
-            spread(f, of, row);
-            tl_rows_put(dx, y * n, row, n, sums->exponent);
+            if (once) {
+                memmove((char *)dx->g->at + y * n * width, first, (size_t)(n * width));
+                dx->filled = (y + 1) * n;
+            } else {
+                spread(f, of, row, 4);
+                tl_rows_put(dx, y * n, row, n, sums->exponent);
+            }
         }
     }
 }
@@ -131,6 +164,7 @@ static void means(const tl_filter_t *f, const int8_t *x, int8_t *to) {
     for (int32_t p = 0; p < f->h * f->w; p++) {
         const range_t rows = rows_of(f, p / f->w), columns = columns_of(f, p % f->w);
         const uint32_t n = (uint32_t)((rows.last - rows.first) * (columns.last - columns.first));
+        const int32_t shift = shift_of(n);
         for (int32_t i = 0; i < g->in_c; i++) {
             uint32_t sum = n / 2;
             for (int32_t row = rows.first; row < rows.last; row++) {
@@ -138,7 +172,7 @@ static void means(const tl_filter_t *f, const int8_t *x, int8_t *to) {
                     sum += (uint32_t)(x[(row * g->in_w + column) * g->in_c + i] + 128);
                 }
             }
-            *to++ = (int8_t)(n ? (int32_t)(sum / n) - 128 : g->x_zero);
+            *to++ = (int8_t)(n ? (int32_t)divided(sum, n, shift) - 128 : g->x_zero);
         }
     }
 }

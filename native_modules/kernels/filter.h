@@ -27,6 +27,9 @@ typedef struct {
 
 tl_filter_t tl_filter(const tl_window_t *g, int32_t r);
 
+// Patches as the pixels of one row: what a 1 x 1 kernel's gradients are on them
+tl_window_t tl_filter_reduced(const tl_filter_t *f);
+
 // Bytes of scratch to reduce dy, and where dx is wanted
 uint64_t tl_filter_scratch(const tl_filter_t *f, bool input);
 
@@ -34,9 +37,10 @@ uint64_t tl_filter_scratch(const tl_filter_t *f, bool input);
 // unit of the exponent that it ends with.
 void tl_filter_sums(const tl_filter_t *f, tl_grad_t *dy, int32_t *row);
 
-// dx from S, after tl_grad_scale. Error: half a unit of S, besides tl_rows_put's.
-void tl_filter_input(
-    const tl_filter_t *f, const tl_grad_t *sums, const int8_t *w, bool depthwise, tl_rows_t *dx, int32_t *scratch);
+// dx from S, after tl_grad_scale. Of more scratch than that a 1 x 1 kernel's fast variant has the use. Error: half a
+// unit of S, besides tl_rows_put's.
+void tl_filter_input(const tl_filter_t *f, const tl_grad_t *sums, const int8_t *w, bool depthwise, tl_rows_t *dx,
+    int32_t *scratch, int32_t bytes);
 
 // What a filtered record needs of its operator's x. params int32 [3]: operator, r (2 or 4), offset in the arena of int8
 // [patches, in_c], which takes the means of x, to nearest. Once x is there, and before it is overwritten.

@@ -157,6 +157,18 @@ static bool lay_out(input_t *c, int32_t *scratch, int32_t bytes) {
     return c->quads > 0;
 }
 
+#if !TL_LEAN // filtered gradients
+bool tl_m0_conv2d_grad_sums(const tl_back_t *back, int32_t *scratch, int32_t bytes) {
+    input_t c = {.back = back};
+    if (!lay_out(&c, scratch, bytes)) {
+        return false;
+    }
+    tl_clear(c.sums, c.row);
+    add_parts(&c);
+    return true;
+}
+#endif
+
 bool tl_m0_conv2d_grad_input(const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
     const tl_window_t *g = back->g;
     const int32_t n = g->in_w * g->in_c;

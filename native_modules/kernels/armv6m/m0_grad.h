@@ -138,6 +138,9 @@ bool tl_m0_depthwise_grad_input(
 bool tl_m0_fully_connected_grad_input(
     const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent);
 
+// All sums of dx, into the begin of the scratch, of an image of one row under a 1 x 1 kernel. false: likewise.
+bool tl_m0_conv2d_grad_sums(const tl_back_t *back, int32_t *scratch, int32_t bytes);
+
 // tl_grad_weight of depthwise convolutions, for up to four output channels, otherwise as of convolutions:
 int32_t tl_m0_depthwise_grad_weight(
     const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row);
