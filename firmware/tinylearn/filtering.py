@@ -8,11 +8,11 @@ input, the means of its patches wait for the backward; gradients cost as many mu
 
 from array import array
 
-from .tail import WEIGHTS, Tail, _Block, read_backward
+from .tail import _PANEL, WEIGHTS, Tail, _Block, read_backward
 
 SIZES = 2, 4
 NOTHING = "filter=%d has nothing to do: no gradient goes through a 1x1 convolution of more than 2x2 pixels"
-_CONV2D = 1
+_CONV2D, _ROOM = 1, 8704  # bytes beyond which no panel grows, native_modules/kernels/work.h
 
 
 class Filtered(Tail):
@@ -36,28 +36,32 @@ class Filtered(Tail):
             patches = -(-h // self.side) * -(-w // self.side)
             op.share = patches / (h * w)
             op.macs_input, op.macs_weight = [macs * patches // (h * w) for macs in (op.macs_input, op.macs_weight)]
-            needs = 4 * max((patches + in_w + 1) * inputs if wants_x else 0, outputs)
-            op.scratch_input = needs
-            op.scratch_weight = max(needs, 4 * inputs)
+            op.plain = 4 * max((patches + in_w + 1) * inputs if wants_x else 0, outputs, inputs)
             self.filtered.append((op, patches * inputs))
 
     def _keeps_input(self, op):
         return super()._keeps_input(op) and not any(op is known for known, _ in self.filtered)
 
     def _scratch(self, op, wants_x):
-        if not any(op is known for known, _ in self.filtered):
+        """As without a filter, of the patches as one row of pixels."""
+        sums = [size for known, size in self.filtered if op is known]
+        if not sums:
             return super()._scratch(op, wants_x)
-        return [max(op.scratch_input if wants_x else 0, op.scratch_weight if self._trains(op, WEIGHTS) else 0)] * 3
+        outputs, _, inputs = op.shape
+        fast = some = op.plain
+        if wants_x:
+            panel = 4 * ((inputs + 3) & ~3) * ((outputs + 1) // 2 if self.width == 8 else outputs)
+            fast, some = [max(op.plain, 4 * (sums[0] + 3) + min(panel, most)) for most in (_ROOM, _PANEL)]
+        if self._trains(op, WEIGHTS) and sums[0] > inputs:  # of one patch there are plain kernels alone
+            weights = self._scratch_of_weights(op)
+            fast, some = max(fast, weights[0]), max(some, weights[1])
+        return [(size + 3) & ~3 for size in (fast, some, op.plain)]
 
     def _read_later(self, reads):
         super()._read_later(reads)
         for op, size in self.filtered:
             if self._trains(op, WEIGHTS):
                 self.blocks["patches", op.index] = _Block(size, op.index - self.first, self._time_back(op))
-
-    def speed(self, op):
-        """Filtered gradients have plain kernels alone."""
-        return 2 if op.share < 1 else super().speed(op)
 
     def layout(self):
         """And: patches, what tl_filter.patches takes before each of these operators runs."""

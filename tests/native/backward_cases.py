@@ -22,6 +22,7 @@ import tl_grad  # noqa: E402
 import tl_infer  # noqa: E402
 
 FORMS = (ir.CONV2D, ir.CONV2D, ir.DEPTHWISE_CONV2D, ir.DEPTHWISE_CONV2D, ir.FULLY_CONNECTED, "pointwise")
+FILTERED = {"pointwise": 0.5, ir.CONV2D: 0.1, ir.DEPTHWISE_CONV2D: 0.1}  # how often
 STEPS = range(-36, -17)  # exponents of rates: from steps that are next to nothing to some of many units
 
 
@@ -96,10 +97,13 @@ def records(seed: int, count: int) -> list[bytes]:
         wanted = max(
             variants.grad_input_scratch(g, width, depthwise), variants.grad_weight_scratch(g, width, depthwise)
         )
+        filters = {0: int(rng.choice([2, 4]))} if form in FILTERED and rng.random() < FILTERED[form] else {}
+        wanted += bool(filters) * 4 * int(np.prod(g.x))
         scratch = int(rng.choice([wanted, wanted, wanted * rng.uniform(0.2, 1.5)])) // 4 * 4
         mode = int(rng.choice([0, 0, 0, 1, 2, 3]))
         train = {0: chosen(rng, g, depthwise)}
-        found.append(back(model, width, train, seed * count + i, mode=mode, momentum=200, scratch_least=scratch))
+        options = {"mode": mode, "momentum": 200, "scratch_least": scratch, "filters": filters}
+        found.append(back(model, width, train, seed * count + i, **options))
     return found
 
 
