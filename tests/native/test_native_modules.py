@@ -19,7 +19,7 @@ LARGEST = {
     "tl_train": 14,
     "tl_grad": 20,
     "tl_channels": 24.25,
-    "tl_filter": 25,
+    "tl_filter": 25.5,
 }
 
 
