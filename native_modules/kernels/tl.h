@@ -93,10 +93,9 @@ typedef struct {
     int32_t variant;
     void *at; // scratch, `bytes` long
     uint32_t bytes;
-    bool packed;          // it has the panel of a convolution already, of all its weights
-    const int32_t *start; // NULL, or what the sums of a dense layer begin with: b - x_zero * sum of the row's weights
-    const uint32_t
-        *panel; // NULL, or its weights as armv6m's tl_dot4 (micro.h) reads them, with zeros up to multiples of 4
+    bool packed;           // it has the panel of a convolution already, of all its weights
+    const int32_t *start;  // NULL, or what the sums of a dense layer begin with: b - x_zero * sum of the row's weights
+    const uint32_t *panel; // NULL, or its weights as armv6m's tl_dot4 (micro.h) reads them, zeros up to multiples of 4
 } tl_work_t;
 
 // ---- Forward --------------------------------------------------------------------------------------------------------
