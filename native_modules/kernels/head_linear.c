@@ -100,6 +100,13 @@ static int64_t errors(step_t *s, int32_t *right) {
     return loss;
 }
 
+static void coarser(step_t *s, int32_t by) {
+    for (int32_t i = 0; i < s->samples * s->h.k; i++) {
+        s->error[i] = (int32_t)shift_right(s->error[i], by);
+    }
+    s->exponent -= by;
+}
+
 // One exponent for all errors: that of the shortest feature vector, or 12 bits above the longest's. Then as many bits
 // as the sums in row can hold.
 static void align(step_t *s) {
@@ -124,10 +131,8 @@ static void align(step_t *s) {
     while (top >> shift >= (uint32_t)1 << (22 - guard)) { // 22 bits of errors and guard, 8 of features
         shift++;
     }
-    for (int32_t i = 0; i < s->samples * s->h.k; i++) {
-        s->error[i] = (int32_t)shift_right(s->error[i], shift);
-    }
-    s->exponent = 45 - e - shift; // 15 of p - y, 30 of inv / 2
+    s->exponent = 45 - e; // 15 of p - y, 30 of inv / 2
+    coarser(s, shift);
 }
 
 // sums[0..3] = sum_i error_i x_i of four features: the sums stay in registers
@@ -146,8 +151,8 @@ static void four_columns(const step_t *s, const int32_t *error, const int8_t *x,
     sums[3] = d;
 }
 
-// row = sum_i error_ik (x_i - zero) - pull_k m
-static void gradient(step_t *s, int32_t k) {
+// row = sum_i error_ik (x_i - zero) - pull_k m; whether it holds that
+static bool gradient(step_t *s, int32_t k) {
     const int32_t n = s->h.n, left = s->exponent - 15 - UNIT_BITS;
     int32_t zero = 0, j = 0;
     for (; j + 4 <= n; j += 4) {
@@ -160,24 +165,31 @@ static void gradient(step_t *s, int32_t k) {
             s->row[rest] = (i ? s->row[rest] : 0) + e * s->x[i * n + rest];
         }
     }
+    bool fits = true;
     for (j = 0; j < n; j++) {
         int64_t pull = (int64_t)s->pull[k] * s->mean[j];
         pull = left >= 0 ? pull * ((int64_t)1 << left) : shift_right(pull, -left);
-        s->row[j] = clamp_int32((int64_t)s->row[j] - zero - pull);
+        pull = (int64_t)s->row[j] - zero - pull;
+        s->row[j] = (int32_t)pull;
+        fits &= s->row[j] == pull;
     }
+    return fits;
 }
 
-// |gradient| over all classes, in the unit of row
-static uint64_t norm(step_t *s) {
+// |gradient| over all classes, in the unit of row; false where row is too short for a class's
+static bool norm(step_t *s, uint64_t *length) {
     uint64_t square = 0;
     for (int32_t k = 0; k < s->h.k; k++) {
-        gradient(s, k);
+        if (!gradient(s, k)) {
+            return false;
+        }
         for (int32_t j = 0; j < s->h.n; j++) {
             int64_t v = s->row[j] >> 8;
             square += (uint64_t)(v * v);
         }
     }
-    return (uint64_t)tl_isqrt(square) << 8;
+    *length = (uint64_t)tl_isqrt(square) << 8;
+    return true;
 }
 
 // rate * min(1, clip / |gradient|) / samples as factor * 2^-shift, factor of 15 bits, from the unit of row to w's
@@ -270,7 +282,11 @@ tl_status_t tl_head_step(const tl_span_t *params, const tl_span_t spans[7]) {
     uint32_t random = state[0] ? (uint32_t)state[0] : 1;
     state[1] = clamp_int32(errors(&s, &state[2]) / s.samples);
     align(&s);
-    const uint64_t length = norm(&s);
+    uint64_t length;
+    // Samples that are blank, or much longer than those that made the mean, may pull on it more than the errors do.
+    while (!norm(&s, &length)) {
+        coarser(&s, 1);
+    }
     if (length) {
         const int64_t factor = step_factor(&s, length, &shift);
         update(&s, factor, shift, &random);

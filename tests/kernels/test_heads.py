@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tinylearn_host import simulator
 
@@ -162,6 +162,7 @@ def test_mean_of_unit_features(task):
 
 @settings(deadline=None)
 @given(TASKS, st.sampled_from([1.0, 10.0, 100.0]), st.sampled_from([0.25, 1.0]))
+@example(Task(413484169, n=1, k=2, shots=2), 1.0, 0.25)  # only the blank samples are wrong: all of it is pull
 def test_one_step_is_sgd_in_float(task, rate, clip):
     """Each weight within a step of its rounding and 2^-9 of the largest move; the bias follows what the weights did."""
     trainer = Trainer(task, rate=rate, clip=clip)
@@ -175,6 +176,19 @@ def test_one_step_is_sgd_in_float(task, rate, clip):
     assert (error <= 1.01 / ROW + rate * 2**-12 + np.abs(new_w - w).max() * 2**-9).all()
     moved = (trainer.w / ROW - w) @ mean
     assert np.abs(trainer.b / ONE - (b - moved)).max() <= 2 / ONE
+
+
+def test_a_step_for_long_samples_beside_short_ones():
+    """The short samples make the mean, and are right; the gradient is the long ones' pull on it."""
+    task = Task(0, n=8192, k=2, shots=2)
+    task.x = np.repeat(np.stack([np.eye(8192)[0], np.full(8192, 255.0)]), 2, axis=0)
+    task.features = (task.x - 128).astype(np.int8)
+    trainer = Trainer(task, rate=1.0, clip=16.0)
+    trainer.w[1] = 0
+    w, b, mean = trainer.w / ROW, trainer.b / ONE, trainer.mean / 16384
+    new_w, _, _, size = reference_step(task.x, task.labels, w, b, mean, 1.0, 16.0)
+    assert abs(trainer.step()[2] - size) <= size * 2**-8
+    assert np.abs(trainer.w / ROW - new_w).max() <= 1.01 / ROW + 2**-12
 
 
 @pytest.mark.parametrize("seed", range(4))
