@@ -35,6 +35,21 @@ def training_bytes(n, k, samples):
     return 4 * (samples * k + samples + n + 2 * k)
 
 
+def work_bytes(method, n, k, samples):
+    """What a head of k rows is made in, beside itself and the features; head="auto": what the largest takes, and one
+    more head."""
+    if method == AUTO:
+        return max([work_bytes(name, n, k, samples) for name in HEADS]) + head_bytes(n, k)
+    if method == "closed_form":
+        return matrix_bytes(n, k, samples)
+    return training_bytes(n, k, samples) + 2 * n if method == "last_layer" else 0
+
+
+def head_bytes(n, k):
+    """Sums, counts, rows, biases, and whose they are."""
+    return k * (6 * n + 17)
+
+
 class Head:
     """params: array('i') n, k, zero point, mult, shift. w: int16 [k, n]. b: int32 [k].
     sums: int32 [k, n] and counts: array('i') [k], from which more examples go on; a negative count is a class that only

@@ -160,7 +160,7 @@ class Model:
     in_place: weights change in `file` where it lies, since path has what they came with.
     held: {tensor: a bit for each channel}, the feature maps that continual learning holds, see continual.py.
     head: what was taught; None: the model answers with the classifier that it came with.
-    story, why: what of the network was trained last, and what "auto" made of the samples, for explain().
+    story, why: what was taught last and what it took, and what "auto" made of the samples, for explain().
     operators, tensors: how many; ends: the tensors that are input, output and features.
     """
 
@@ -556,16 +556,16 @@ class Model:
         self.change(())
 
     def explain(self):
-        """What "auto" made of the samples, what training chose of the network last, why, and what it took: prints as a
-        table, see explain.py.
+        """What was taught last, what that took, what was chosen of the network and why; and what is known now, also
+        after load(): prints as sentences and a table, see explain.py.
 
-        ValueError where there was neither since load().
+        ValueError where nothing has been taught.
         """
-        if not self.story and not self.why:
-            raise ValueError("nothing of the network has been trained: adapt with method='tinytrain', 'scheme' ...")
+        if not self.story and not self.head and not self.changed:
+            raise ValueError("nothing has been taught, so there is nothing to explain: model.adapt(samples)")
         explanation = brought("explain").Explanation(self, self.story, self.why)
-        unload("explain")
-        unload("story")
+        for name in ("explain", "story", "plan"):
+            unload(name)
         return explanation
 
     def plan(self, method="prototype", ways=10, shots=5, steps=None, head=None, **options):

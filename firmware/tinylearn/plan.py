@@ -27,7 +27,7 @@ _TAIL_MODULES = ("tuning", "training", "support", "tail", "augment")
 
 def plan(model, method, ways, shots, steps, head=None, options=None):
     code = _code(_MODULES)
-    from .head import AUTO, FOLDS, HEADS, TAILS, check_method
+    from .head import AUTO, FOLDS, HEADS, TAILS, check_method, head_bytes, work_bytes
 
     check_method(method, head)
     if method == AUTO:  # what it takes where it trains
@@ -41,12 +41,9 @@ def plan(model, method, ways, shots, steps, head=None, options=None):
         return _of_tail(model, method, ways, shots, steps, options or {}, code)
     n, samples = len(model.f), ways * shots
     features = samples * (n + 1)
-    taught = ways * (6 * n + 17)
-    costs = {name: _cost(name, n, ways, samples, 40 if steps is None else steps) for name in HEADS}
-    training, cycles = costs[method]
-    if head == "auto":
-        training = max(space for space, _ in costs.values()) + taught
-        cycles = max(c for _, c in costs.values()) + FOLDS * sum(c for _, c in costs.values())
+    taught, training = head_bytes(n, ways), work_bytes(AUTO if head == AUTO else method, n, ways, samples)
+    costs = {name: _cycles(name, n, ways, samples, 40 if steps is None else steps) for name in HEADS}
+    cycles = max(costs.values()) + FOLDS * sum(costs.values()) if head == AUTO else costs[method]
     return Plan(
         method,
         features + taught + training + code,
@@ -92,17 +89,15 @@ def _of_tail(model, method, ways, shots, steps, options, code):
     )
 
 
-def _cost(method, n, k, samples, steps):
-    """(bytes of work space, cycles on a Cortex-M0+) of one head from cached features."""
-    from .head import matrix_bytes, training_bytes
-
+def _cycles(method, n, k, samples, steps):
+    """Cycles on a Cortex-M0+ for one head from cached features."""
     if method == "last_layer":
-        return training_bytes(n, k, samples) + 2 * n, 3 * steps * samples * k * n * _CYCLES_PER_MAC
+        return 3 * steps * samples * k * n * _CYCLES_PER_MAC
     if method == "closed_form":  # measured, too: products of differences from a mean, 64-bit sums, divisions
         m = min(n, samples)
         products = m * m * max(n, samples) // 2 + (2 * k * samples * n if samples < n else 0)
-        return matrix_bytes(n, k, samples), 125 * products + 160 * (m * m * m // 6 + k * m * m) + 2500 * k * n
-    return 0, samples * n * _CYCLES_PER_MAC
+        return 125 * products + 160 * (m * m * m // 6 + k * m * m) + 2500 * k * n
+    return samples * n * _CYCLES_PER_MAC
 
 
 def forward_seconds(model):
@@ -131,7 +126,7 @@ def _clock():
     return (lambda: time.perf_counter() * 1000000), (lambda end, start: end - start)
 
 
-def frequency():
+def frequency(guess=10000000000):
     """The core's clock in Hz; on a computer a guess."""
     try:
         from machine import freq
@@ -139,7 +134,7 @@ def frequency():
         f = freq()
         return f[0] if isinstance(f, tuple) else f
     except (ImportError, AttributeError):
-        return 10000000000
+        return guess
 
 
 def _in_ram(model):

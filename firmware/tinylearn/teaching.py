@@ -4,12 +4,13 @@ Nothing of the model changes until the new head is ready: whatever is raised her
 """
 
 import sys
+import time
 from array import array
 from struct import unpack_from
 
 import tl_train
 
-from .head import AUTO, FOLDS, HEADS, TAILS, Head, check_method, matrix_bytes, training_bytes
+from .head import AUTO, FOLDS, HEADS, TAILS, Head, check_method, head_bytes, matrix_bytes, training_bytes, work_bytes
 from .model import allocate, brought, fail, float_parts, often, unload
 
 STEPS, RATE = 40, 100
@@ -22,7 +23,7 @@ class Task:
 
     def __init__(self, model, options):
         before = model.head
-        self.model, self.before, self.options = model, before, options
+        self.model, self.before, self.options, self.start = model, before, options, clock()
         self.labels = list(before.labels) if before else []
         self.owners = bytearray(before.owners) if before else bytearray()
         self.source = None  # rows of the model's own classifier that stay, see _own_rows
@@ -108,7 +109,17 @@ def teach(model, samples, options):
     features, classes = collect(model, samples, task.labels)
     rows = rows_of(task, classes)
     method = choose(task, features, rows, possible(task, len(rows))) if options["head"] == "auto" else options["method"]
-    return fit(task, method, features, rows, options["on_step"])
+    head = fit(task, method, features, rows, options["on_step"])
+    model.story = story_of(task, method, len(rows))
+    return head
+
+
+def story_of(task, method, count):
+    """What explain.py tells where a head is all that was made: (its method, samples, seconds, bytes of RAM)."""
+    n, k = len(task.model.f), len(task.owners)
+    made = AUTO if AUTO in (task.options["head"], task.options["method"]) else method
+    ram = count * (n + 1) + head_bytes(n, k) + work_bytes(made, n, k, count)
+    return method, count, seconds_since(task.start), ram
 
 
 def _as_they_say(task, samples):
@@ -221,6 +232,14 @@ def _call(function, *arguments):
     status = function(*arguments)
     if status:
         fail(status, "teaching")
+
+
+def clock():
+    return time.ticks_ms() if hasattr(time, "ticks_ms") else time.perf_counter()
+
+
+def seconds_since(start):
+    return time.ticks_diff(time.ticks_ms(), start) / 1000 if hasattr(time, "ticks_ms") else time.perf_counter() - start
 
 
 _TOO_MANY = "more than %d samples: adapt in several calls" % MAX_SAMPLES

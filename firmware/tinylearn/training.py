@@ -8,7 +8,6 @@ read from the flash again if anything is raised before the head is ready: then i
 
 import gc
 import sys
-import time
 from array import array
 from math import frexp
 from struct import pack_into
@@ -22,6 +21,7 @@ from .teaching import (
     _add_own_classes,
     _new_head,
     choose,
+    clock,
     each,
     fit_chosen,
     gained,
@@ -30,6 +30,7 @@ from .teaching import (
     moved,
     possible,
     rows_of,
+    seconds_since,
 )
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
@@ -412,14 +413,6 @@ def gradients(name):
         return __import__(name)
     except ImportError:
         raise ValueError("this takes the native module %s, and it is not there: flash the package again" % name)
-
-
-def clock():
-    return time.ticks_ms() if hasattr(time, "ticks_ms") else time.perf_counter()
-
-
-def seconds_since(start):
-    return time.ticks_diff(time.ticks_ms(), start) / 1000 if hasattr(time, "ticks_ms") else time.perf_counter() - start
 
 
 def _ways(samples, known):

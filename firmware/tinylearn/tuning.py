@@ -6,7 +6,7 @@ parts of their channels), "full" (all weights and biases of the last layers), "t
 
 from struct import unpack_from
 
-from .head import matrix_bytes, training_bytes
+from .head import head_bytes, work_bytes
 from .model import unload
 from .support import FLASH, HERE, LENT, NOWHERE, RAM, RECOMPUTE, TRIAL, augmentation, looks, module, scarce
 from .tail import BIAS, FISHER, INPUT, WEIGHTS, Tail, Trained, schemes, trainable, usual, whole
@@ -186,10 +186,8 @@ class Fit:
         self.flash = (slots * record if cache == FLASH else 0) + (count * len(model.x) if held == FLASH else 0)
         if cache == FLASH:
             self.flash, again = self.flash + again, 0
-        self.head = ways * (6 * n + 17) + 4 * (n + 2 * ways) + 4 * ways * n  # and the sums that each step starts from
-        self.choosing = ways * (6 * n + 17) + max(matrix_bytes(n, ways, count), training_bytes(n, ways, count) + 2 * n)
-        if not trained:
-            self.choosing = 0
+        self.head = head_bytes(n, ways) + 4 * (n + 2 * ways) + 4 * ways * n  # and the sums that each step starts from
+        self.choosing = work_bytes("auto", n, ways, count) if trained else 0
         moved = 0 if model.in_place else trained
         all_features = (tail.size + count * n + 3) & ~3
         beside = self.records + self.inputs + again

@@ -1,4 +1,4 @@
-"""What a board chose to train of a network, why, and what it took, as a page: `tinylearn adapt --report`."""
+"""What a board was taught, what it trained of its network, why, and what that took: `tinylearn adapt --report`."""
 
 from __future__ import annotations
 
@@ -11,21 +11,28 @@ WIDTH, HEIGHT = 700, 200
 
 
 def save_html(path: Path, outcome: streaming.Outcome, model: str, board: str) -> None:
-    """The outcome of an adaptation that has trained the network, as one page without links to anywhere."""
+    """The outcome of an adaptation as one page without links to anywhere."""
     facts = {"trained": outcome.trained, "layers": outcome.layers, "model": model, "board": board}
     facts.update(before=outcome.accuracy_before, after=outcome.accuracy_after, queries=len(outcome.after))
-    facts.update(ways=len(outcome.query.classes), took=took(outcome), curve=curve(outcome.steps))
+    facts.update(ways=len(outcome.query.classes), took=took(outcome), curve=curve(outcome.steps), why=outcome.why)
     pages.save("adapt.html", path, facts)
 
 
 def took(outcome: streaming.Outcome) -> list[tuple[str, str]]:
     """Costs, in words and numbers."""
     t = outcome.trained
+    cycles = f", {t['seconds'] * t['hz'] / 1e6:,.1f} M cycles" if t["hz"] else ""
+    if not outcome.layers:
+        return [
+            ("time", f"{t['seconds']:.1f} s{cycles}"),
+            ("RAM that it took", kb(t["ram_bytes"])),
+            ("multiply-accumulates, once for each example", f"{t['macs_frozen']:,}"),
+        ]
     share = t["macs_back"] / max(t["macs_all_back"], 1)
     slow = f", of which {t['looking']:.1f} s to choose" if t["criterion"] else ""
     return [
         ("steps", f"{t['steps']} of at most {t['most']}"),
-        ("time", f"{t['seconds']:.1f} s{slow}"),
+        ("time", f"{t['seconds']:.1f} s{cycles}{slow}"),
         ("RAM that training took", kb(t["ram_bytes"])),
         ("flash that it took meanwhile", kb(t["flash_bytes"])),
         ("frozen operators", f"0 to {t['first'] - 1}" if t["first"] else "none"),

@@ -35,7 +35,8 @@ class Outcome:
     confidence:        0..1 per query, after
     steps:             of training: {"step", "loss", "accuracy"} of each; accuracy is that on what is being taught
     why:               what method "auto" decided, in words
-    trained, layers:   of the network: what was chosen and what it took (firmware/tinylearn/explain.py: Story, Rows)
+    trained, layers:   what was taught and what it took, what was chosen of the network: no layers where a head is all
+                       (firmware/tinylearn/explain.py: Story, Rows)
     chance:            accuracy of guessing: what `accuracy_before` is then
     peak_heap_bytes:   most of the board's heap in use at a time, by everything; None in the simulator
     code_heap_bytes:   what of it was in use before the model was loaded: tinylearn itself, as native code and bytecode

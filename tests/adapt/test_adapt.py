@@ -376,5 +376,42 @@ def test_a_page_tells_what_was_trained_and_why(backbone, tmp_path):
     assert text.count('width="3"') == sum(
         len(row["channels"] or range(row["of"])) for row in said["layers"] if row["trained"]
     )
-    refused = CliRunner().invoke(cli.main, [str(a) for a in (*arguments, "--method", "prototype")])
-    assert refused.exit_code == errors.USAGE and "--report" in refused.output
+
+
+HEADS, TAILS = ("prototype", "closed_form", "last_layer"), ("bias", "scheme", "tinytrain", "full", "lightcl")
+
+
+@pytest.mark.parametrize("method", [*HEADS, *TAILS, "auto"])
+def test_every_method_says_what_it_did_and_took(backbone, tmp_path, method):
+    """As sentences of model.explain(), on the command's page and in its answer."""
+    for name, (x, y) in zip(("few", "many"), task(), strict=True):
+        np.savez(tmp_path / f"{name}.npz", x=x, y=y)
+    page, files = tmp_path / "page.html", ["--support", tmp_path / "few.npz", "--query", tmp_path / "many.npz"]
+    options = ["--method", "full", "--continual"] if method == "lightcl" else ["--method", method]
+    arguments = ["adapt", backbone, "--board", "sim", *files, "--steps", 2, *options, "--report", page]
+    result = CliRunner().invoke(cli.main, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "knows 3 classes: 3 rows over 32 features, of 12 samples; " in result.output
+    text = page.read_text()
+    for sentence in ("12 examples of 3 classes", "It knows 3 classes", "multiply-accumulates, once for each"):
+        assert sentence in text
+    assert ("holds on to" in text) == (method == "lightcl")
+
+    simulator.on_path()
+    from tinylearn.model import load
+
+    model = load(str(backbone), recall=False)
+    x, y = task()[0]
+    given = {"method": "full", "continual": "lightcl"} if method == "lightcl" else {"method": method}
+    said = model.adapt(list(zip((bytes(v) for v in x), map(str, y), strict=True)), steps=2, **given).explain()
+    assert said.told.samples == 12 and said.told.ram_bytes > 0 and said.told.seconds > 0
+    assert said.told.macs_frozen + said.told.macs_forward > 0
+    assert bool(said.layers) == bool(said.changed) == ("as it came" not in repr(said))
+    if method in HEADS:
+        assert said.method == method and not said.layers and model.plan(method, 3, 4).bytes >= said.told.ram_bytes
+    if method in TAILS:
+        trained = [row for row in said.layers if row.trained]
+        assert {row.op for row in trained} == set(said.changed)
+        assert said.told.macs_back and said.told.steps == 2
+    model.story = model.why = None  # as after load()
+    assert repr(model.explain()) == "\n".join(said.known())

@@ -44,7 +44,8 @@ def known(model):
     held = [(t, bytes(model.held[t])) for t in sorted(model.held)]
     weights = [(t, bits(model.tensor(t)[0])) for t in model.changed]
     patterns = [bits(model.features(x)) for x, _ in samples(0)]
-    return h.labels, list(h.counts), list(h.owners), bits(h.w), bits(h.sums), held, weights, patterns
+    said = model.explain().known()
+    return h.labels, list(h.counts), list(h.owners), bits(h.w), bits(h.sums), held, weights, patterns, said
 """
 TOLD = "continual.Hold, maps = Telling, []\n"
 DAY = PROGRAM + TOLD + "m = tinylearn.load()\nprint(repr(known(m)))\nlearn(m, {day})\nprint(repr((maps, known(m))))\n"

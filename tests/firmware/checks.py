@@ -595,6 +595,7 @@ def check_continual(model):
         model.change(())
         gc.collect()
         again = tinylearn.load(model.path)  # as after a power cut behind the first task
+        print(again.explain())
         for samples in tasks[1:]:
             again.adapt(samples, **options)
         assert remembered(again) == last

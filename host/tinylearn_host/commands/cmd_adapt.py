@@ -134,7 +134,7 @@ def _number(ctx, param, value: str | None) -> int | None:
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
-    help="Draw what was chosen of the network, and why: an .html of its own.",
+    help="Tell what was learned, draw what was chosen of the network, and why: an .html.",
 )
 @json_option
 def command(model, board, port, transport, support, query, method, save, plot, report, as_json, **options) -> None:
@@ -151,11 +151,6 @@ def command(model, board, port, transport, support, query, method, save, plot, r
         if method not in STEPWISE:
             raise TinylearnError(f"--plot shows steps, and method {method} has none: {', '.join(STEPWISE)} do", USAGE)
         curves.check(plot)
-    if report and method not in TAILS:
-        raise TinylearnError(
-            f"--report shows what is trained of the network, and method {method} trains a head: {', '.join(TAILS)} do",
-            USAGE,
-        )
     if options["continual"] and method not in TAILS:
         raise TinylearnError(
             f"--continual is for {', '.join(TAILS)}, which train the network: with {method} nothing is forgotten",
@@ -202,6 +197,8 @@ def _tell(outcome: streaming.Outcome, simulated: bool, taught: int, method: str)
         print(
             f"loss              {losses[0]:7.3f} to {losses[-1]:.3f} in {len(losses)} steps  {curves.sparkline(losses)}"
         )
+    for i, sentence in enumerate(outcome.trained["known"]):
+        print(f"{'' if i else 'now':18}{sentence}")
     print(f"one query         {outcome.predict_seconds / queries * 1000:7.1f} ms")
     print(f"arena             {kb(outcome.arena_bytes):>10}")
     if outcome.peak_heap_bytes is not None:

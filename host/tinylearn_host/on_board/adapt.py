@@ -2,8 +2,8 @@
 
 `read(buffer)` fills a bytearray with the next sample, `say(event, **values)` tells the host something: lines.py.
 Events: taught (n), step (step, steps, loss, accuracy), before and after (label, confidence, us), adapted (us, arena,
-why: what method "auto" decided, or None), heap (peak, code); where the network was trained also trained (method,
-criterion, cache, what explain.py calls a Story) and layer (a Row) for each of them. us: microseconds.
+why: what method "auto" decided, or None), trained (method, criterion, cache, known, hz, and what explain.py calls a
+Story), layer (a Row) for each that was looked at, heap (peak, code). us: microseconds.
 """
 
 import gc
@@ -56,16 +56,17 @@ class Session:
         self.say("adapted", us=microseconds, arena=len(self.model.arena), why=self.model.why)
 
     def explain(self):
-        """What was trained, and why."""
-        if not self.model.story:
-            return
+        """What was taught and trained, why, what that took, and what is known now."""
         from tinylearn.explain import ROW, STORY
 
         said = self.model.explain()
         values = {name: said.told[i] for i, name in enumerate(STORY)}
-        self.say("trained", method=said.method, criterion=said.criterion, cache=said.cache, **values)
+        values.update(method=said.method, criterion=said.criterion, cache=said.cache, known=said.known(), hz=said.hz)
+        self.say("trained", **values)
         for row in said.layers:
             self.say("layer", **{name: row[i] for i, name in enumerate(ROW)})
+        said = values = row = None
+        gc.collect()  # what telling takes is no part of the peak
 
     def on_step(self, step, loss, accuracy):
         before = now_us()
