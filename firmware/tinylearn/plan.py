@@ -19,6 +19,9 @@ Plan = namedtuple(
     + ("operators", "steps", "cache", "flash"),
 )
 
+# How fast a board is: seconds of each of the frozen network's operators, the core's clock in Hz.
+Pace = namedtuple("Pace", ("times", "hz"))
+
 _CYCLES_PER_MAC = 16  # of the heads on a Cortex-M0+, measured
 _LOADING = 36e6  # cycles in which code is loaded
 _MODULES = ("teaching", "head", "auto", "tl_train")
@@ -69,7 +72,7 @@ def _of_tail(model, method, ways, shots, steps, options, code):
     from .tuning import Settings, find
 
     settings = Settings(model, dict(options, method=method, steps=steps))
-    fit = find(model, method, ways * shots, ways, settings, free(), operator_seconds(model), hz=frequency())
+    fit = find(model, method, ways * shots, ways, settings, free(), measured(model))
     code += _code((settings.module,))
     features = fit.count * len(model.f)
     return Plan(
@@ -98,6 +101,11 @@ def _cycles(method, n, k, samples, steps):
         products = m * m * max(n, samples) // 2 + (2 * k * samples * n if samples < n else 0)
         return 125 * products + 160 * (m * m * m // 6 + k * m * m) + 2500 * k * n
     return samples * n * _CYCLES_PER_MAC
+
+
+def measured(model):
+    """Pace, here and now."""
+    return Pace(operator_seconds(model), frequency())
 
 
 def forward_seconds(model):

@@ -168,11 +168,11 @@ class Fit:
     model's own arena is idle while nothing runs there. flash: bytes of a file
     best: bytes of a copy of the best weights, where there is room for it; choosing: of what choosing a head takes,
     where something is trained and not only inspected
-    times: seconds of each operator's forward, or None; first, step, seconds: what samples, a step, the whole run take
+    pace: plan.Pace, or None; first, step, seconds: what samples, a step, the whole run take at it
     order: of "tinytrain": [(score, layer)]
     """
 
-    def __init__(self, model, tail, count, ways, cache, settings, keep_best, times=None, hz=None):
+    def __init__(self, model, tail, count, ways, cache, settings, keep_best, pace=None):
         n, record = len(model.f), tail.record
         self.tail, self.count, self.cache, self.settings, self.steps = tail, count, cache, settings, settings.steps
         self.views = settings.views
@@ -203,8 +203,8 @@ class Fit:
         if settings.find and trained:  # steps, and what watches them
             self.first_macs += len(FACTORS) * (TRIAL * self.step_macs + 2 * count * (frozen + forward))
         self.first = self.step = self.order = None
-        if times:
-            self.forecast(times, hz)
+        if pace:
+            self.forecast(pace)
 
     def _lend(self, trained, room, ways, all_features):
         """Find what lies in the model's own arena, of `room` bytes: a head, and the features of all samples. idle:
@@ -222,11 +222,11 @@ class Fit:
             else:
                 self.apart.append(size)
 
-    def forecast(self, times, hz):
-        """Reckon the seconds. hz: of the core."""
-        frozen, forward, back = _seconds(self.tail, times)
+    def forecast(self, pace):
+        """Reckon the seconds."""
+        frozen, forward, back = _seconds(self.tail, pace.times)
         records = self.count * (1 + self.views)
-        python = (PLANNING + VIEW * self.count * self.views * len(self.tail.model.x)) / hz
+        python = (PLANNING + VIEW * self.count * self.views * len(self.tail.model.x)) / pace.hz
         self.first = self.settings.before[1] + python + frozen * records + forward * self.count
         if self.cache == FLASH:
             self.first += records * (RECORD + RECORD_BYTE * self.tail.record)
@@ -240,14 +240,14 @@ class Fit:
     def seconds(self):
         return None if self.step is None else self.first + self.steps * self.step
 
-    def widen(self, more, times, hz):
+    def widen(self, more, pace):
         """Let kernels in little scratch have up to so many bytes more."""
         before = self.tail.size
         self.tail.widen(before + more)
         more = self.tail.size - before
         self.arena, self.bytes, self.heap = self.arena + more, self.bytes + more, self.heap + more
-        if times:
-            self.forecast(times, hz)
+        if pace:
+            self.forecast(pace)
 
     def layout(self):
         """The fields of a support.Layout."""
@@ -315,14 +315,14 @@ class Budgets:
     slowest: how slow kernels may become, so that there is room for what is trained
     """
 
-    def __init__(self, model, count, ways, settings, available=None, times=None, hz=None):
+    def __init__(self, model, count, ways, settings, available=None, pace=None):
         self.model, self.count, self.ways, self.settings = model, count, ways, settings
-        self.times, self.hz = times, hz
+        self.pace = pace
         self.bytes, self.flash, self.free = settings.budget, None, None
         if self.bytes is None and available is not None:
             self.free = available - SPARE
-        if times is None and settings.time_budget is not None:
-            self.times, self.hz = clocked(model)
+        if pace is None and settings.time_budget is not None:
+            self.pace = clocked(model)
         self.least = self.arena = self.quickest = None
         self.slowest = FAST
 
@@ -349,12 +349,11 @@ class Budgets:
                 tail.narrow(speed == PLAIN)
             room = False
             for cache, keep_best in ways():
-                given = self.count, self.ways, cache, self.settings, keep_best, self.times, self.hz
-                fit = Fit(self.model, tail, *given)
+                fit = Fit(self.model, tail, self.count, self.ways, cache, self.settings, keep_best, self.pace)
                 if self.in_memory(fit):
                     if in_time(fit):
                         if speed:
-                            fit.widen(self._left_over(fit), self.times, self.hz)
+                            fit.widen(self._left_over(fit), self.pace)
                         return fit
                     room = True
             if room:
@@ -417,13 +416,13 @@ class Budgets:
         )
 
 
-def find(model, method, count, ways, settings, available=None, times=None, look=None, hz=None):
+def find(model, method, count, ways, settings, available=None, pace=None, look=None):
     """The Fit of the most that a method can train within the budgets. MemoryError or ValueError with the numbers.
 
-    available: bytes of RAM, or None; times, hz: seconds of each operator's forward and the core's clock, or None:
-    measured where there is a time budget; look: what selection.look has found, or None
+    available: bytes of RAM, or None; pace: plan.Pace, or None: measured where there is a time budget; look: what
+    selection.look has found, or None
     """
-    budgets = Budgets(model, count, ways, settings, available, times, hz)
+    budgets = Budgets(model, count, ways, settings, available, pace)
     if method == "tinytrain":
         from .selection import select, stand_in
 
@@ -431,7 +430,7 @@ def find(model, method, count, ways, settings, available=None, times=None, look=
         if not look and settings.looks:  # a forecast
             limit = budgets.free if budgets.bytes is None else budgets.bytes
             settings.held = FLASH if settings.cache is None and scarce(model, count, limit) else RAM
-            first = find_inspected(model, count, ways, settings, available, budgets.times, budgets.hz)
+            first = find_inspected(model, count, ways, settings, available, budgets.pace)
         look = look or stand_in(model, settings, first)
         found = budgets.search(lambda: select(budgets, look), NARROW)
         if found and first:
@@ -458,7 +457,7 @@ def _most(budgets, method):
     return budgets.fit(*last) if settings.usual else None
 
 
-def find_inspected(model, count, ways, settings, available=None, times=None, hz=None):
+def find_inspected(model, count, ways, settings, available=None, pace=None):
     """The Fit of one pass over the samples that inspects as many of the last layers as there is room for."""
     budgets, layers = Budgets(model, count, ways, settings, available), inspected(model, settings)
 
@@ -472,8 +471,8 @@ def find_inspected(model, count, ways, settings, available=None, times=None, hz=
 
     found = budgets.search(most, NARROW) or budgets.refuse("tinytrain")
     found.steps = 1
-    if times:
-        found.forecast(times, hz)
+    if pace:
+        found.forecast(pace)
     return found
 
 
@@ -527,8 +526,8 @@ def _free_flash(model):
 
 
 def clocked(model):
-    """(seconds of each operator's forward, hz), measured."""
-    from .plan import frequency, operator_seconds
+    """plan.Pace, measured."""
+    from .plan import measured
 
     unload("plan")  # RAM is short until something is chosen
-    return operator_seconds(model), frequency()
+    return measured(model)

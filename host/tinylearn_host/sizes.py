@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from tinylearn_host import flash, ir, paths, tlm
 from tinylearn_host.boards import Board
@@ -124,18 +125,25 @@ def package_bytes() -> dict[str, int]:
     return {PurePosixPath(file.path).stem: len(file.data) for file in flash.package()}
 
 
+class Pace(NamedTuple):
+    """How fast a board is, as firmware/tinylearn/plan.py has it: seconds of each operator, the core's clock in Hz."""
+
+    times: list[float]
+    hz: float
+
+
 def seconds(board: Board, model: tlm.Model) -> float | None:
-    """Of one forward, from the board's cycles per multiply-accumulate; other operators are not counted."""
-    times = operator_seconds(board, model)
-    return sum(times) if times else None
+    """Of one forward."""
+    found = pace(board, model)
+    return sum(found.times) if found else None
 
 
-def operator_seconds(board: Board, model: tlm.Model) -> list[float] | None:
-    """The same for each operator."""
+def pace(board: Board, model: tlm.Model) -> Pace | None:
+    """From the board's cycles per multiply-accumulate; other operators are not counted. None where it has none."""
     if not (board.cycles_per_mac and board.clock_hz):
         return None
     per_mac = {name: board.cycles_per_mac[kind] / board.clock_hz for name, kind in CYCLES.items()}
-    return [op.macs * per_mac.get(op.name, 0) for op in model.ops]
+    return Pace([op.macs * per_mac.get(op.name, 0) for op in model.ops], board.clock_hz)
 
 
 def macs(model: tlm.Model) -> int:

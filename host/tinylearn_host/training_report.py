@@ -52,21 +52,24 @@ class Training:
         return max(block.at + block.size for block in self.tail.live)
 
 
-def find(model: tlm.Model, method: str, task: Task, **options) -> Training:
-    """The most that a method can train. Raises exit code 7 with the numbers where not even the least fits."""
+def find(model: tlm.Model, method: str, task: Task, board: Board | None = None, **options) -> Training:
+    """The most that a method can train, and the seconds that it takes on a board whose file has cycles. Raises exit
+    code 7 with the numbers where not even the least fits."""
     simulator.module()
     tuning = import_module("tinylearn.tuning")
     asked = {"method": method, "budget": task.budget, **options}
     on_board = import_module("tinylearn.model").Model(bytearray(model.raw))
     on_board.in_place = True  # as if it had come from the board's flash
+    pace = board and sizes.pace(board, model)
     try:
-        fit = tuning.find(on_board, method, task.samples, task.ways, tuning.Settings(on_board, asked))
+        settings = tuning.Settings(on_board, asked)
+        fit = tuning.find(on_board, method, task.samples, task.ways, settings, pace=pace)
     except MemoryError as error:
         raise TinylearnError(f"{model.name}: {error}", NOT_ENOUGH_RAM) from None
     except ValueError as error:
         raise TinylearnError(f"{model.name}: {error}", USAGE) from None
     if task.flash is not None and fit.flash > task.flash and "cache" not in options:
-        return find(model, method, task, cache="recompute", **options)
+        return find(model, method, task, board, cache="recompute", **options)
     return Training(method, model, fit)
 
 
@@ -137,18 +140,6 @@ def _saved(training: Training, op: tlm.OperatorRecord, index: int, back: dict) -
     if ("patches", index) in training.tail.blocks:
         return training.tail.blocks["patches", index].size
     return tensors[op.x].bytes if chosen and chosen.flags & WEIGHTS else 0
-
-
-# ---- Time ------------------------------------------------------------------------------------------------------------
-
-
-def step_seconds(training: Training, board: Board) -> float | None:
-    """Of one step over all samples, by the board's own reckoning from the cycles of the forward that its file has."""
-    times = sizes.operator_seconds(board, training.model)
-    if times is None:
-        return None
-    training.fit.forecast(times, board.clock_hz)
-    return training.fit.step
 
 
 # ---- Bytes -----------------------------------------------------------------------------------------------------------
@@ -246,7 +237,7 @@ def as_json(chosen: Training, trainings: list[Training], board: Board | None, ta
         "ram_bytes": fit.bytes,
         "memory": memory(chosen),
         "layout": layout(chosen),
-        "methods": [_in_short(training, board) for training in trainings],
+        "methods": [_in_short(training) for training in trainings],
         "layers": layers(chosen),
         "panels": panels.trade(chosen.model, board),
         "steps": steps(chosen),
@@ -254,9 +245,8 @@ def as_json(chosen: Training, trainings: list[Training], board: Board | None, ta
     }
 
 
-def _in_short(training: Training, board: Board | None) -> dict:
-    rows = layers(training)
-    seconds = board and step_seconds(training, board)
+def _in_short(training: Training) -> dict:
+    rows, seconds = layers(training), training.fit.step
     return {
         "method": training.method,
         "operators": sorted(training.tail.choice),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mistakes
 import pytest
 import tinylearn
-from tinylearn import training, tuning
+from tinylearn import plan, training, tuning
 
 SHARED = {"method": "full", "layers": 2, "steps": 3, "augment": {"shift": 1}, "head": "prototype"}
 
@@ -43,12 +43,12 @@ def test_the_rate_with_the_lowest_loss(model, monkeypatch, card, in_place, views
 def test_what_it_costs(model):
     """The forecast counts the trials, and a time budget leaves fewer steps for them."""
     settings = [tuning.Settings(model, {"method": "full", "layers": 2, "rate": rate}) for rate in (None, "find")]
-    times = [0.001] * model.operators
-    plain, finding = [tuning.find(model, "full", 9, 3, each, None, times, hz=1e9) for each in settings]
+    pace = plan.Pace([0.001] * model.operators, 1e9)
+    plain, finding = [tuning.find(model, "full", 9, 3, each, None, pace) for each in settings]
     assert finding.seconds == pytest.approx(plain.seconds + 9 * plain.step)
     assert finding.macs() > plain.macs()
     settings[1].time_budget = plain.first + 20 * plain.step
-    assert tuning.find(model, "full", 9, 3, settings[1], None, times, hz=1e9).steps == 11
+    assert tuning.find(model, "full", 9, 3, settings[1], None, pace).steps == 11
 
 
 def test_it_is_for_training_the_network(model):

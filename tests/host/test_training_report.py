@@ -69,13 +69,14 @@ def test_a_step_takes_two_forwards_and_a_backward_of_every_sample():
     """From the forward's cycles: what each operator's backward takes beside it is in tuning.py, measured."""
     tuning = import_module("tinylearn.tuning")
     board = replace(boards.find("pico"), cycles_per_mac={"conv": 5, "depthwise": 9, "dense": 7})
-    kinds, chosen, cycles = {"conv2d": 5, "depthwise_conv2d": 9, "mean": 0}, training("full"), 0.0
+    chosen = training_report.find(tlm.read(GLYPH), "full", TASK, board)
+    kinds, cycles = {"conv2d": 5, "depthwise_conv2d": 9, "mean": 0}, 0.0
     for row in training_report.layers(chosen):
         runs = 0 if row["state"] == "frozen" else 2
         back = tuning.BACK * (row["state"] in ("trained", "passes"))
         back += tuning.BACK_INPUT * (row["macs_grad_input"] > 0) + tuning.BACK_WEIGHTS * (row["macs_grad_weight"] > 0)
         cycles += (runs + back) * kinds[row["operator"]] * row["macs_forward"]
-    assert training_report.step_seconds(chosen, board) == pytest.approx(tuning.AROUND * 25 * cycles / 125e6)
+    assert chosen.fit.step == pytest.approx(tuning.AROUND * 25 * cycles / 125e6)
 
 
 def test_the_report_of_a_budget():

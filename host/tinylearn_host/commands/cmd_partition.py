@@ -54,11 +54,11 @@ def command(path, board, ram, method, scheme, tail, width, ways, shots, room, re
     if scheme is None and task.budget:
         model, scheme = with_scheme(model, task)
     options = {"width": int(width), "layers": tail, "scheme": scheme}
-    trainings = _fitting(model, task, options)
+    trainings = _fitting(model, task, target, options)
     chosen = next((t for t in trainings if t.method == method), None)
     if chosen is None:
         least = "bias" if method == "scheme" and not model.schemes else method  # of which no scheme could be made
-        chosen = training_report.find(model, least, task, **options)  # says why not
+        chosen = training_report.find(model, least, task, target, **options)  # says why not
     if output:
         tlm.save(model, output)
     if report:
@@ -110,12 +110,12 @@ def with_scheme(model: tlm.Model, task: Task) -> tuple[tlm.Model, str | None]:
     return partition.with_schemes(model, sorted([*others, made], key=lambda scheme: -scheme.ram_bytes)), name
 
 
-def _fitting(model: tlm.Model, task: Task, options: dict) -> list[Training]:
+def _fitting(model: tlm.Model, task: Task, board: Board | None, options: dict) -> list[Training]:
     """What each method would train, as far as it fits."""
     found = []
     for method in METHODS:
         try:
-            found.append(training_report.find(model, method, task, **options))
+            found.append(training_report.find(model, method, task, board, **options))
         except TinylearnError as error:
             if error.exit_code != NOT_ENOUGH_RAM and method != "scheme":
                 raise
@@ -131,7 +131,7 @@ def _tell(console: Console, path: Path, chosen: Training, trainings: list[Traini
     console.print(
         f"[bold]{model.name or path.name}[/bold]  {path}: {task.ways} classes x {task.shots} examples, {room}"
     )
-    console.print(_methods(trainings, board))
+    console.print(_methods(trainings))
     console.print(f"[bold]{chosen.method}[/bold]: {_cut(chosen)}")
     console.print(_layers(training_report.layers(chosen)))
     parts = ", ".join(f"{what} {kb(size)}" for what, size in training_report.memory(chosen).items() if size)
@@ -158,15 +158,14 @@ def _cut(training: Training) -> str:
     )
 
 
-def _methods(trainings: list[Training], board: Board | None) -> Table:
+def _methods(trainings: list[Training]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold underline")
     for heading in ("method", "trains"):
         table.add_column(heading)
     for heading in ("weights", "biases", "arena", "RAM", "time per step"):
         table.add_column(heading, justify="right")
     for training in trainings:
-        rows = training_report.layers(training)
-        seconds = board and training_report.step_seconds(training, board)
+        rows, seconds = training_report.layers(training), training.fit.step
         table.add_row(
             training.method,
             f"{len(training.tail.choice)} layers from {training.tail.first} on",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinylearn_host import simulator, tlm
+from tinylearn_host import simulator, sizes, tlm
 from tinylearn_host.errors import USAGE, TinylearnError
 from tinylearn_host.learning import datasets, float_heads
 from tinylearn_host.learning.tasks import Episode, Task
@@ -177,10 +177,17 @@ class Untaught(Runner):
 
 
 def fit(
-    model: tlm.Model, job: Job, count: int, ways: int, seed: int = 1, look: object = None, inspect: bool = False
+    model: tlm.Model,
+    job: Job,
+    count: int,
+    ways: int,
+    seed: int = 1,
+    look: object = None,
+    inspect: bool = False,
+    pace: sizes.Pace | None = None,
 ) -> tuple:
     """(settings, Fit) of firmware/tinylearn/tuning.py; of "auto" where it trains. inspect: that of TinyTrain's pass
-    over the samples."""
+    over the samples. pace: of the board whose seconds are wanted."""
     tuning, support = firmware("tuning"), firmware("support")
     job = as_trained(model, job, count, ways)
     board = in_place(model)
@@ -191,7 +198,7 @@ def fit(
         settings.held = support.FLASH if scarce else support.RAM
     if inspect:
         return settings, tuning.find_inspected(board, count, ways, settings)
-    return settings, tuning.find(board, job.method, count, ways, settings, look=look)
+    return settings, tuning.find(board, job.method, count, ways, settings, pace=pace, look=look)
 
 
 def as_trained(model: tlm.Model, job: Job, count: int, ways: int) -> Job:

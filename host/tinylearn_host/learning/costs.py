@@ -31,10 +31,9 @@ def of(job: Job, task: Task, model: tlm.Model) -> dict:
     runner = Integers(job, task, model)
     episode = task.episode(job.seed, 0)
     board, count = boards.find(PICO), len(episode.support)
-    times = sizes.operator_seconds(board, model)
-    fit = _fit(job, model, count, task.way)
+    pace = sizes.pace(board, model)
+    fit = _fit(job, model, count, task.way, pace)
     if fit:
-        fit.forecast(times, board.clock_hz)
         found = {"ram": fit.bytes, "saved": saved(fit.tail), "macs": fit.first_macs + fit.steps * fit.step_macs}
         found.update(backward_macs=fit.tail.macs[2], cache=fit.cache, seconds=round(fit.seconds, 1))
         found.update(backward_bytes=fit.tail.size, whole=whole(job, model, count, task.way))
@@ -45,17 +44,17 @@ def of(job: Job, task: Task, model: tlm.Model) -> dict:
         plan = import_module("tinylearn.model").load(str(runner.path), recall=False).plan(method, task.way, task.shot)
         forward = sum(op.macs for op in model.ops[: model.head])
         found = {"ram": plan.features + plan.head + plan.training, "saved": 0, "macs": forward * count}
-        found["seconds"] = round(count * sum(times[: model.head]), 1)
+        found["seconds"] = round(count * sum(pace.times[: model.head]), 1)
     found["delta"] = delta(runner, task)
     return found
 
 
-def _fit(job: Job, model: tlm.Model, count: int, way: int):
+def _fit(job: Job, model: tlm.Model, count: int, way: int, pace: sizes.Pace):
     """firmware/tinylearn/tuning.Fit of what is trained; None where nothing is, or, by "auto", where nothing fits."""
     if not arithmetic.trains(job.method):
         return None
     try:
-        return arithmetic.fit(model, job, count, way)[1]
+        return arithmetic.fit(model, job, count, way, pace=pace)[1]
     except MemoryError:
         if job.method == arithmetic.AUTO:
             return None
