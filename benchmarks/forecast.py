@@ -27,8 +27,6 @@ from tinylearn_host.bench.workloads import METHODS, TAIL_BUDGET, TAIL_METHODS, T
 from tinylearn_host.transport import connect
 
 BOARD = "pico-emulated"  # its clock counts cycles, at the Pico's 125 MHz
-# Of how many classes an iterator has, plan() knows more than adapt, which would train fewer layers than was forecast.
-LAYERS = {"bias": 5, "full": 2, "full:filter=2": 2}
 LOAD = """
 import time
 import tinylearn
@@ -66,7 +64,7 @@ def main(steps: int, shots: int, method: str, save: bool) -> None:
             options = {"method": name}
             if name in TAIL_METHODS:
                 options = {"method": name.split(":")[0], "budget": TAIL_BUDGET, **TAIL_METHODS[name], "steps": steps}
-                options.update(head="prototype", layers=LAYERS.get(name))
+                options.update(head="prototype")
             row = {"name": name, "board": BOARD, "samples": len(chosen), "steps": options.get("steps", 0)}
             row["host"] = on_host(name, options, len(chosen))
             given = f"LABELS, WAYS, OPTIONS = {[int(support.y[i]) for i in chosen]}, {TAIL_WAYS}, {options}\n"

@@ -24,6 +24,11 @@ _PANEL, _ROWS = 1024, 4  # of a convolution's gradients: bytes of weights, and o
 _CONV2D, _DEPTHWISE, _DENSE, _MAX_POOL, _ADDITION, _CLAMP, _RESHAPE = 1, 2, 3, 5, 7, 9, 11
 _IN_PLACE = _ADDITION, _CLAMP, _RESHAPE
 _NOBODY = 65535
+FAST, NARROW, PLAIN = (
+    0,
+    1,
+    2,
+)  # kernels: in all the scratch they can use, in the least that is still fast, in hardly any
 CHANGED = -2  # model.CHANGED; the host's partition imports this file alone
 _PARTITION = "this model says nothing of how to train it: run `tinylearn partition` on it and flash it again"
 
@@ -169,8 +174,8 @@ class _Scratch(_Block):
         super().__init__(sizes[0], step)
         self.sizes = sizes
 
-    def shrink(self, plain):
-        self.size = self.sizes[1 + plain]
+    def resize(self, speed):
+        self.size = self.sizes[speed]
 
     def grow(self, room):
         self.size = min(room, self.sizes[0])
@@ -187,8 +192,8 @@ class _Work(_Block):
     def _take(self, shift):
         self.shift, self.size = shift, ((self.all >> shift) + 3) & ~3
 
-    def shrink(self, _):
-        self._take(self.most)
+    def resize(self, speed):
+        self._take(self.most if speed else 0)
 
     def grow(self, room):
         while self.shift and ((self.all >> (self.shift - 1)) + 3) & ~3 <= room:
@@ -306,8 +311,8 @@ class Tail:
         self._forward_blocks()
         self._backward_blocks()
         shared = {id(block): block for block in self.blocks.values()}
-        self.live = list(shared.values())
-        self._keep(place(self.live))
+        self.live, self._places = list(shared.values()), {}
+        self.lay(FAST)
         self.macs = self._macs()
 
     def _operators(self, model):
@@ -437,12 +442,18 @@ class Tail:
         rows = max(_ROWS, (op.scratch_weight - all_panel) // all_rows)
         return min(op.scratch_weight, panel + rows * row), min(op.scratch_weight, panel + _ROWS * row), 4 * taps * count
 
-    def narrow(self, plain=False):
-        """Lay out for kernels in little scratch, or for the plain ones."""
+    def lay(self, speed):
+        """Lay out for kernels of a speed, FAST, NARROW or PLAIN; what was found for it once is found again."""
         for block in self.live:
             if block.sizes:
-                block.shrink(plain)
-        self._keep(place(self.live))
+                block.resize(speed)
+        if speed not in self._places:
+            total = place(self.live)
+            self._places[speed] = total, array("i", [block.at for block in self.live])
+        total, places = self._places[speed]
+        for block, at in zip(self.live, places):  # noqa: B905 (MicroPython)
+            block.at = at
+        self._keep(total)
 
     def widen(self, size):
         """Then: let kernels have of the scratch that is fast what is left over where self.size may be `size`."""
@@ -454,7 +465,7 @@ class Tail:
         self._keep(max([block.at + block.size for block in self.live]))
 
     def speed(self, op):
-        """How an operator's kernels run: 0 fast, 1 in less scratch, 2 plain."""
+        """How an operator's kernels run."""
         block = self.blocks.get(("scratch", op.index))
         return (block.size < block.sizes[0]) + (block.size < block.sizes[1]) if block else 0
 

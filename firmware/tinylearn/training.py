@@ -384,6 +384,7 @@ def _plan(task, count, ways, inputs, look, inspect, piece):
     settings.piece = piece
     if inputs:
         settings.held = FLASH if inputs.file else RAM
+        settings.written = count * inputs.size if inputs.file else 0
         available = available and available + len(inputs.held)
     story = None
     if inspect:

@@ -9,7 +9,7 @@ from struct import unpack_from
 from .head import head_bytes, work_bytes
 from .model import unload
 from .support import FLASH, HERE, LENT, NOWHERE, RAM, RECOMPUTE, TRIAL, augmentation, looks, module, scarce
-from .tail import BIAS, FISHER, INPUT, WEIGHTS, Tail, Trained, schemes, trainable, usual, whole
+from .tail import BIAS, FAST, FISHER, INPUT, NARROW, PLAIN, WEIGHTS, Tail, Trained, schemes, trainable, usual, whole
 
 STEPS, VIEWS, WIDTH = 40, 4, 8
 RATE, RATES = 0.01, {"bias": 0.1}  # biases alone want larger steps: docs/training.md
@@ -35,7 +35,8 @@ class Settings:
     of "tinytrain": ratio, compute, axis (0 input, 1 output channels), criterion
     usual: bytes of RAM that the method keeps to, as long as it can, where there is no budget
     module: the native one. looks: whether channels are looked at first. held: where the samples themselves are kept
-    besides, RAM, FLASH or None. before: multiply-accumulates that are made already, and their seconds
+    besides, RAM, FLASH or None. written: bytes of them that are in a file already. before: multiply-accumulates that
+    are made already, and their seconds
     """
 
     def __init__(self, model, options):
@@ -54,7 +55,7 @@ class Settings:
         self.budget, self.time_budget = options.get("budget"), options.get("time_budget")
         self.usual = USUAL.get(options.get("method")) if self.budget is None else None
         self.module, self.looks = module(model, options), looks(options.get("method"), options.get("criterion"))
-        self.held, self.before, self.seed = None, (0, 0), options.get("seed", 1)
+        self.held, self.written, self.before, self.seed = None, 0, (0, 0), options.get("seed", 1)
         self._set_selection(options)
         self.filter, self.piece = options.get("filter") or None, None
         self._check()
@@ -305,14 +306,14 @@ def _seconds(tail, times):
     return sum(times[: tail.first]), sum(times[tail.first : tail.end]), back
 
 
-FAST, NARROW, PLAIN = 0, 1, 2  # kernels: in all the scratch they can use, in what is left over, or in hardly any
-
-
 class Budgets:
     """What fits into RAM, flash and time. Where nothing did: what the least would have taken.
 
     bytes: that may be worked in, or None; free: that may be taken of the heap, or None, where nobody names a budget
-    slowest: how slow kernels may become, so that there is room for what is trained
+    speed: of the slowest kernels that will do, so that there is room for what is trained
+    closest: of what there was no RAM for, that which takes the least: ((whether its file has no room, what counts of
+    its RAM), choice, the Fit's bytes, heap, arena). least_flash: bytes of a file, where RAM would do; quickest: seconds
+    where room would
     """
 
     def __init__(self, model, count, ways, settings, available=None, pace=None):
@@ -323,62 +324,75 @@ class Budgets:
             self.free = available - SPARE
         if pace is None and settings.time_budget is not None:
             self.pace = clocked(model)
-        self.least = self.arena = self.quickest = None
-        self.slowest = FAST
+        self.speed = NARROW
+        self.closest = self.least_flash = self.quickest = None
 
-    def search(self, look, slowest):
-        """What look() finds with the fastest kernels for which it finds something, from `slowest` on; or None."""
-        for self.slowest in range(slowest, PLAIN + 1):
-            found = look()
-            if found or self.quickest is not None:
-                return found
-        return None
+    def search(self, look):
+        """What look() finds, or None. What is trained comes before fast kernels, so a larger budget trains no less; but
+        by plain ones, which take eight times as long, only what was closest to fitting where nothing else did."""
+        found = look()
+        if found or self.quickest is not None:
+            return found
+        self.speed = PLAIN
+        return look()
 
     def fit(self, choice, width, hurry=True):
-        """The Fit of a choice, kept in the best way that there is room for, or None. hurry: in fewer steps, if need
-        be."""
+        """The Fit of a choice, kept in the best way that there is room and time for, or None. hurry: in fewer steps, if
+        need be."""
+        if not self._allows(choice):
+            return None
         tail = _tail(self.model, choice, width, self.settings)
-        return self.first(
-            tail, lambda: _ways_to_keep(self.settings, tail, self.count), lambda fit: self._in_time(fit, hurry)
-        )
+        ways = _ways_to_keep(self.settings, tail, self.count)
+        return self._first(tail, ways, (True, False), lambda fit: self._in_time(fit, hurry))
 
-    def first(self, tail, ways, in_time):
-        """The Fit of the first of the ways to keep samples that there is room and time for, or None."""
-        for speed in range(self.slowest + 1):
-            if speed:
-                tail.narrow(speed == PLAIN)
-            room = False
-            for cache, keep_best in ways():
+    def fit_inspecting(self, choice):
+        """The same of a pass over the samples, however long that takes."""
+        if not self._allows(choice):
+            return None
+        return self._first(Tail(self.model, choice, self.settings.width), (RECOMPUTE,), (False,), lambda fit: True)
+
+    def _allows(self, choice):
+        return self.speed < PLAIN or (self.closest and choice == self.closest[1])
+
+    def _first(self, tail, ways, keeping, in_time):
+        for cache in ways:
+            fit = self._laid_out(tail, cache, keeping)
+            if fit and in_time(fit):
+                return fit
+        return None
+
+    def _laid_out(self, tail, cache, keeping):
+        """The Fit of one way to keep samples, for kernels as fast as there is room for, or None. keeping: whether the
+        best weights are kept, what is best first."""
+        for speed in (FAST, self.speed):
+            tail.lay(speed)
+            for keep_best in keeping:
                 fit = Fit(self.model, tail, self.count, self.ways, cache, self.settings, keep_best, self.pace)
                 if self.in_memory(fit):
-                    if in_time(fit):
-                        if speed:
-                            fit.widen(self._left_over(fit), self.pace)
-                        return fit
-                    room = True
-            if room:
-                break
+                    if speed:
+                        fit.widen(self._left_over(fit), self.pace)
+                    return fit
         return None
 
     def _left_over(self, fit):
+        """Bytes of RAM, below 0 where there is no room."""
         limits = (self.bytes, fit.bytes), (self.free, fit.heap), (self.settings.piece, fit.arena)
-        return min([limit - taken for limit, taken in limits if limit is not None])
+        return min([limit - taken for limit, taken in limits if limit is not None] or [0])
 
     def in_memory(self, fit):
-        taken = fit.bytes if self.free is None else fit.heap
-        if self.least is None or taken < self.least:
-            self.least = taken
-        if self.arena is None or fit.arena < self.arena:
-            self.arena = fit.arena
-        if self.bytes is not None and fit.bytes > self.bytes:
-            return False
-        if self.free is not None and fit.heap > self.free:
-            return False
-        if self.settings.piece is not None and fit.arena > self.settings.piece:
-            return False
+        """Whether there is room for it. Notes what it would have taken."""
         if fit.flash and self.flash is None:
             self.flash = _free_flash(self.model)
-        return fit.flash <= (self.flash or 0)
+        written = fit.flash - self.settings.written
+        enough = written <= (self.flash or 0)
+        if self._left_over(fit) < 0:
+            key = not enough, fit.bytes if self.free is None else fit.heap
+            if self.closest is None or key < self.closest[0]:
+                self.closest = key, fit.tail.choice, fit.bytes, fit.heap, fit.arena
+            return False
+        if not enough and (self.least_flash is None or written < self.least_flash):
+            self.least_flash = written
+        return enough
 
     def _in_time(self, fit, hurry):
         limit = self.settings.time_budget
@@ -399,20 +413,26 @@ class Budgets:
                 "samples, or take 'prototype'"
                 % (method, self.quickest, self.count, LEAST_STEPS, self.settings.time_budget)
             )
-        if self.settings.piece is not None and self.arena > self.settings.piece:
+        if not self.closest:
+            raise MemoryError(
+                "method %r takes at least %d bytes of flash for %d samples, and %d are free: give fewer samples, or "
+                "take 'prototype'" % (method, self.least_flash, self.count, self.flash)
+            )
+        _, _, least, heap, arena = self.closest
+        piece = self.settings.piece
+        if piece is not None and arena > piece:
             raise MemoryError(
                 "method %r needs %d bytes of RAM in one piece for %d samples, and the largest there is has %d: give "
-                "fewer samples, layers=2, or load the model first in main.py"
-                % (method, self.arena, self.count, self.settings.piece)
+                "fewer samples, layers=2, or load the model first in main.py" % (method, arena, self.count, piece)
             )
+        room = "budget is %d" % self.settings.budget
+        if self.free is not None:
+            least, room = heap, "%d are free beside %d for Python" % (max(0, self.free), SPARE)
+        if self.least_flash is not None:
+            room += ", or %d of flash, of which %d are free" % (self.least_flash, self.flash)
         raise MemoryError(
-            "method %r takes at least %d bytes of RAM for %d samples and %s: give fewer samples, or take 'prototype'"
-            % (
-                method,
-                self.least,
-                self.count,
-                "budget is %d" % self.settings.budget if self.settings.budget else "%d are free" % (self.free or 0),
-            )
+            "method %r takes at least %d bytes of RAM for %d samples, and %s: give fewer samples, or take 'prototype'"
+            % (method, least, self.count, room)
         )
 
 
@@ -432,11 +452,11 @@ def find(model, method, count, ways, settings, available=None, pace=None, look=N
             settings.held = FLASH if settings.cache is None and scarce(model, count, limit) else RAM
             first = find_inspected(model, count, ways, settings, available, budgets.pace)
         look = look or stand_in(model, settings, first)
-        found = budgets.search(lambda: select(budgets, look), NARROW)
+        found = budgets.search(lambda: select(budgets, look))
         if found and first:
             found.bytes, found.heap = max(found.bytes, first.bytes), max(found.heap, first.heap)
     else:
-        found = budgets.search(lambda: _most(budgets, method), FAST)
+        found = budgets.search(lambda: _most(budgets, method))
     if found and settings.filter and not found.tail.filtered:
         from .filtering import NOTHING
 
@@ -464,12 +484,12 @@ def find_inspected(model, count, ways, settings, available=None, pace=None):
     def most():
         for k in range(len(layers), 0, -1):
             choice = {op.index: Trained(FISHER, axis_of(op, settings), 0, 0, None) for op in layers[:k]}
-            found = budgets.first(Tail(model, choice, settings.width), lambda: ((RECOMPUTE, False),), lambda fit: True)
+            found = budgets.fit_inspecting(choice)
             if found:
                 return found
         return None
 
-    found = budgets.search(most, NARROW) or budgets.refuse("tinytrain")
+    found = budgets.search(most) or budgets.refuse("tinytrain")
     found.steps = 1
     if pace:
         found.forecast(pace)
@@ -500,17 +520,14 @@ def _tail(model, choice, width, settings):
 
 
 def _ways_to_keep(settings, tail, count):
-    """(cache, whether the best weights are kept), what is best first.
-
-    References of what is held are kept for fewer samples, where there is no room for as many as there should be.
-    """
+    """Where samples are kept, what is best first. References of what is held are kept for fewer of them, where there is
+    no room for as many as there should be."""
     held = min(settings.hold[0], count) if settings.hold else 1
     while held:
         if settings.hold:
             tail.keep(held)
         for cache in (RAM, FLASH, RECOMPUTE) if settings.cache is None else (settings.cache,):
-            yield cache, True
-            yield cache, False
+            yield cache
         held = held // 2 if settings.hold and tail.reference else 0
 
 
@@ -522,7 +539,7 @@ def _free_flash(model):
         _, block, _, blocks = os.statvfs((model.path or "").rpartition("/")[0] or ("/" if model.path else "."))[:4]
     except (OSError, AttributeError):
         return 0
-    return block * blocks - 16 * 1024
+    return max(0, block * blocks - 16 * 1024)
 
 
 def clocked(model):

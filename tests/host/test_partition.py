@@ -60,23 +60,24 @@ def test_blocks_that_live_at_once_are_apart(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_kernels_have_of_the_scratch_what_is_left_over(name):
     """In any arena between the least, for plain kernels, and what fast ones want; nothing else gets smaller."""
+    tail = partition.tail()
     for entries, width in choices(name):
         plan = partition.plan(model(name), entries, width)
         wanted, fixed = plan.size, {key: b.size for key, b in plan.blocks.items() if not b.sizes}
-        for plain in (False, True):
-            plan.narrow(plain)
+        for speed in (tail.NARROW, tail.PLAIN):
+            plan.lay(speed)
             least = plan.size
             assert least <= 1.06 * wanted  # a placement may be less lucky
             for share in (0.1, 0.5, 1):
                 size = least + int(share * max(0, wanted - least)) | 1
-                plan.narrow(plain)
+                plan.lay(speed)
                 plan.widen(size)
                 assert least <= plan.size <= size
                 assert fixed == {key: b.size for key, b in plan.blocks.items() if not b.sizes}
                 for (kind, index), block in plan.blocks.items():
                     assert block.at % 4 == 0
                     if kind == "scratch":
-                        assert block.sizes[1 + plain] <= block.size <= block.sizes[0]
+                        assert block.sizes[speed] <= block.size <= block.sizes[0]
                     if kind == "work":
                         assert block.size == -(-(plan.model.nbytes(index) >> block.shift) // 4) * 4
                 for a, b in combinations(plan.live, 2):

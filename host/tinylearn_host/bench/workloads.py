@@ -22,12 +22,13 @@ FRONT = "speech, log-mel of a second"
 METHODS = ("prototype", "closed_form", "last_layer")  # those of Model.adapt
 LAST_LAYER_STEPS = 40  # and its default
 # Those that train the network, with their options as `tinylearn benchmark` writes them. Where a budget is named, it is
-# what every board has in one piece beside the larger module that the method takes, so that all choose the same.
+# what every board has in one piece beside the larger module that the method takes, so that all choose the same. Layers
+# and the scheme are what fast kernels have room for: with more to train they would get less scratch.
 TAIL_METHODS = {
-    "bias": {},
-    "scheme": {},
-    "full": {},
-    "full:filter=2": {"filter": 2, "budget": 42_000},
+    "bias": {"layers": 5},
+    "scheme": {"scheme": "48K"},
+    "full": {"layers": 2},
+    "full:filter=2": {"filter": 2, "layers": 2, "budget": 42_000},
     "tinytrain": {"budget": 30_000},
 }
 TAIL_STEPS, TAIL_BUDGET, TAIL_WAYS = 5, 48_000, 5  # bytes: what a Pico has left beside the model
