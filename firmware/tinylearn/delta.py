@@ -27,6 +27,9 @@ _READ_ONLY = (30, 13, 1)  # EROFS, EACCES, EPERM
 NOTHING, OTHERS, OWN = 0, 1, 2  # what a slot is worth
 
 
+_OTHERS = "another model has learned this"
+
+
 class Refused(ValueError):
     """Why a delta is not loaded."""
 
@@ -118,7 +121,7 @@ class _Found:
                 return
         self.worth = OWN if identity == bytes(model.file[16:48]) else OTHERS
         if self.worth == OTHERS:
-            self.refusal = "another model has learned this"
+            self.refusal = _OTHERS + "; what this one learns will take its place"
 
     def key(self):
         return self.worth, self.sequence
@@ -190,7 +193,7 @@ def check(model, f):
     """
     _, identity, count, length = _intact(f)
     if identity != bytes(model.file[16:48]):
-        raise Refused("another model has learned this")
+        raise Refused(_OTHERS)
     parts, tensors, held = {}, [], {}
     for kind, tensor, offset, size, at in _records(f, count, length):
         if kind == _TENSOR:

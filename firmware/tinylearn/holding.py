@@ -16,6 +16,8 @@ _DEPTHWISE = 2
 def options(asked):
     """(samples, share, most, strength) of adapt's `hold`; ValueError says what is wrong with it."""
     found = {"samples": SAMPLES, "share": SHARE, "most": MOST, "strength": STRENGTH}
+    if asked is not None and not isinstance(asked, dict):
+        raise ValueError("hold is a dict of 'samples', 'share', 'most' and 'strength', not %r" % (asked,))
     for name in asked or ():
         if name not in found:
             raise ValueError("hold has 'samples', 'share', 'most' and 'strength', not %r" % (name,))

@@ -216,8 +216,7 @@ def _check_continual(options):
         raise ValueError("continual is 'lightcl', which hold belongs to, or None, not %r" % (continual,))
     if continual and method not in TAILS:
         raise ValueError(
-            "continual is for methods that train the network, '%s': with %r nothing is forgotten"
-            % ("', '".join(TAILS), method)
+            "continual is for methods that train the network: name one, '%s', not %r" % ("', '".join(TAILS), method)
         )
 
 

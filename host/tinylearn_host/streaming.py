@@ -6,6 +6,7 @@ time, so it needs room for one sample only, and answers with one JSON object per
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tinylearn_host import simulator, tlm
-from tinylearn_host.errors import BAD_DATA, BOARD_ERROR, NOT_ENOUGH_RAM, TinylearnError
+from tinylearn_host.errors import BAD_DATA, BOARD_ERROR, NOT_ENOUGH_FLASH, NOT_ENOUGH_RAM, TinylearnError
 from tinylearn_host.on_board import source
 from tinylearn_host.samples import Samples
 from tinylearn_host.transport import BoardError, Transport
@@ -23,6 +24,8 @@ PATIENCE = 600  # seconds that a board may be silent over one sample or one step
 
 Watch = Callable[[dict], None]  # called with every event: on_board/adapt.py
 REFUSALS = ("MemoryError", "TypeError", "ValueError")  # what the board's own checks raise, with a sentence
+NOT_KEPT = re.compile(r"OSError: \((\d+), ['\"](.+ .+)['\"]\)")  # number and sentence of a save that failed
+FULL = "28"  # ENOSPC
 STEPS = 40  # of training, where neither options nor the model's file say
 AUTO, AUTO_STEPS = "auto", 10  # the board's default method, and its steps at most
 
@@ -112,8 +115,9 @@ def check(model: tlm.Model, support: Samples, query: Samples, more: bool = False
             )
     if support.x.dtype != query.x.dtype:
         raise TinylearnError(f"support is {support.x.dtype}, query {query.x.dtype}: both must be of one type", BAD_DATA)
-    if not 2 <= len(support.classes) <= 256:
-        raise TinylearnError(f"support has {len(support.classes)} classes; 2 to 256 can be taught", BAD_DATA)
+    if not (1 if more else 2) <= len(support.classes) <= 256:
+        count = len(support.classes)
+        raise TinylearnError(f"support has {count} class{'es' * (count > 1)}; 2 to 256 can be taught", BAD_DATA)
     strangers = sorted({str(y) for y in query.y} - {str(y) for y in support.y})
     if strangers and not more:
         raise TinylearnError(f"query has classes that support does not teach: {', '.join(strangers[:8])}", BAD_DATA)
@@ -143,7 +147,7 @@ def adapt(
     classes = support.classes
     options = {name: value for name, value in options.items() if value is not None}
     check(model, support, query, "continual" in options)
-    before = knows(model, classes) and "continual" not in options
+    before = knows(model, classes) or "continual" in options
     labels = bytes(classes.index(y) for y in support.y)
     steps = options.get("steps") or _steps(model, options.get("method", AUTO))
     arguments = (support.typecode, support.x[0].nbytes, before, classes, labels, len(query), options, steps)
@@ -177,7 +181,7 @@ def _rows(support: Samples, query: Samples, before: bool) -> Iterator[bytes]:
 
 def _note(outcome: Outcome, said: dict) -> None:
     event = said["event"]
-    if event == "before":
+    if event == "before" and said["label"] is not None:
         outcome.before.append(said["label"])
     elif event == "step":
         outcome.steps.append({key: said[key] for key in ("step", "loss", "accuracy")})
@@ -206,6 +210,9 @@ def _stream(board: Transport, on_board: str, arguments: tuple, rows: Iterator[by
         kind, _, sentence = error.exception.partition(": ")
         if kind in REFUSALS:
             raise _refusal("the board", kind, sentence) from None
+        if failed := NOT_KEPT.match(error.exception):
+            code = NOT_ENOUGH_FLASH if failed[1] == FULL else BOARD_ERROR
+            raise TinylearnError(f"the board has learned it and cannot keep it: {failed[2]}", code) from None
         raise
 
 

@@ -239,13 +239,41 @@ def test_task_after_task(board_name, board_port, backbone, tmp_path):
             np.concatenate([q.x for q in known]).reshape(-1, 8, 8), np.concatenate([q.y for q in known])
         )
         there = on_board(board_port, trainable, support, asked, **given, save=True)
+        assert there.before == [here.predict(bytes(x))[0] for x in asked.x if here.head]
         here.adapt([(bytes(x), y) for x, y in zip(support.x, support.y, strict=True)], **given)
         wanted = [here.predict(bytes(x)) for x in asked.x]
         assert there.after == [label for label, _ in wanted]
         assert [round(32768 * p) for p in there.confidence] == [round(32768 * p) for _, p in wanted]
     assert set(here.labels) == {"cat", "dog", "owl", "fox"}
     result = adapt_command(trainable, tmp_path, "--method", "prototype", "--continual")
-    assert result.exit_code == errors.USAGE and "with prototype nothing is forgotten" in result.stderr
+    assert (
+        result.exit_code == errors.USAGE
+        and "say --method bias, scheme, tinytrain, full, not prototype" in result.stderr
+    )
+
+
+@pytest.mark.boards("unix")
+def test_a_task_of_one_class(board_port, backbone):
+    """Beside others that were saved it is one; as the first there is nothing to tell it from."""
+    (one, query), (two, _) = sets(names=("emu",)), sets(names=("cat", "dog"), seed=1)
+    given = {"method": "full", "layers": 2, "steps": 2, "continual": "lightcl", "save": True}
+    with pytest.raises(TinylearnError, match="the board refuses: one class only, 'emu'"):
+        on_board(board_port, backbone, one, query, **given)
+    on_board(board_port, backbone, two, query, **given)
+    outcome = on_board(board_port, backbone, one, query, **given)
+    assert set(outcome.before) == {"cat", "dog"} and outcome.after == ["emu"] * len(query)
+    assert outcome.trained["known"][0].startswith("knows 3 classes: 3 rows")
+
+
+@pytest.mark.boards("unix")
+def test_a_full_flash_is_a_sentence(board_port, board_name, backbone):
+    """What was learned cannot be kept: the command says so, and what was kept before counts."""
+    support, query = sets()
+    with connect(board_port) as board:
+        board.exec("import os\nfor slot in '01':\n    os.system('ln -sf /dev/full model.tld.' + slot)")
+    with pytest.raises(TinylearnError, match="learned it and cannot keep it: what was learned could not be") as error:
+        on_board(board_port, backbone, support, query, method="prototype", save=True)
+    assert error.value.exit_code == errors.NOT_ENOUGH_FLASH
 
 
 def tinylearn_of(path):
@@ -305,7 +333,7 @@ BAD_SETS = {
     "labels that are reals": ({"x": GOOD_X, "y": np.arange(len(GOOD_X)) / 2}, "labels are whole numbers or strings"),
     "not a number": ({"x": np.full(GOOD_X.shape, np.nan, np.float32), "y": GOOD_Y}, "not finite, first in example 0"),
     "another size": ({"x": GOOD_X[:, 1:], "y": GOOD_Y}, "has 56 values (uint8), the model takes 64"),
-    "one class": ({"x": GOOD_X[:2], "y": GOOD_Y[:2]}, "has 1 classes"),
+    "one class": ({"x": GOOD_X[:2], "y": GOOD_Y[:2]}, "has 1 class;"),
     "another type than the queries": ({"x": GOOD_X.astype(np.float32), "y": GOOD_Y}, "both must be of one type"),
     "classes that are not asked about": ({"x": GOOD_X[:8], "y": GOOD_Y[:8]}, "does not teach: owl"),
 }

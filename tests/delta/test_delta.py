@@ -97,7 +97,10 @@ def test_another_model_s_delta_is_not_loaded_and_said_so(flash, models, capsys):
     taught(save=True)
     flash.files[PATH] = bytearray(models[1])
     assert labels() == own
-    assert capsys.readouterr().out == "tinylearn: model.tld.0 is not loaded: another model has learned this\n"
+    said = (
+        "tinylearn: model.tld.0 is not loaded: another model has learned this; what this one learns will take its place"
+    )
+    assert capsys.readouterr().out == said + "\n"
     taught(2, save=True)  # in the free slot
     flash.files[PATH] = bytearray(models[0])
     assert labels() == ["class 0", "class 1", "class 2"]

@@ -142,8 +142,8 @@ def command(model, board, port, transport, support, query, method, save, plot, r
 
     Flashes if needed, streams the support examples over serial, adapts on the board, then asks it about every query.
     x: uint8 pixels, int8 as the model takes it, or float32. "Before" is the model as it came where it has those
-    classes, else chance; what was saved on the board plays no part, but for --continual. Seconds are the board's own,
-    the serial link not counted. --board sim needs no board.
+    classes, else chance; what was saved on the board plays no part, but with --continual, which goes on from there.
+    Seconds are the board's own, the serial link not counted. --board sim needs no board.
     """
     if save and board == SIMULATOR:
         raise TinylearnError("the simulator runs in this process and keeps nothing: --save needs a board", USAGE)
@@ -153,7 +153,7 @@ def command(model, board, port, transport, support, query, method, save, plot, r
         curves.check(plot)
     if options["continual"] and method not in TAILS:
         raise TinylearnError(
-            f"--continual is for {', '.join(TAILS)}, which train the network: with {method} nothing is forgotten",
+            f"--continual is for methods that train the network: say --method {', '.join(TAILS)}, not {method}",
             USAGE,
         )
     taught, asked = samples.load(support), samples.load(query)

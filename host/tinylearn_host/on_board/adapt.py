@@ -1,9 +1,9 @@
 """Teach a model with samples from the host, then answer queries. Also runs on CPython, over the simulator.
 
 `read(buffer)` fills a bytearray with the next sample, `say(event, **values)` tells the host something: lines.py.
-Events: taught (n), step (step, steps, loss, accuracy), before and after (label, confidence, us), adapted (us, arena,
-why: what method "auto" decided, or None), trained (method, criterion, cache, known, hz, and what explain.py calls a
-Story), layer (a Row) for each that was looked at, heap (peak, code). us: microseconds.
+Events: taught (n), step (step, steps, loss, accuracy), before and after (label or None, confidence, us), adapted (us,
+arena, why: what method "auto" decided, or None), trained (method, criterion, cache, known, hz, and what explain.py
+calls a Story), layer (a Row) for each that was looked at, heap (peak, code). us: microseconds.
 """
 
 import gc
@@ -41,11 +41,13 @@ class Session:
         self.outside += since(now_us(), before)
         return self.buffer if self.typecode == "B" else array(self.typecode, self.buffer)
 
-    def predict(self, event, count):
+    def predict(self, event, count, classes=()):
+        """classes: that a model which has been taught nothing answers for; where it does not know them it says None."""
+        knows = self.model.head or all(str(k) in [str(own) for own in self.model.labels] for k in classes)
         for _ in range(count):
             x = self.sample()
             start = now_us()
-            label, confidence = self.model.predict(x)
+            label, confidence = self.model.predict(x) if knows else (None, 0)
             self.say(event, us=since(now_us(), start), label=label, confidence=confidence)
 
     def adapt(self, classes, labels, options, steps):
@@ -93,7 +95,7 @@ class Support:
 def session(model, typecode, nbytes, before, classes, labels, queries, options, steps, **link):
     s = Session(model, typecode, nbytes, "continual" in options, **link)  # one more task, or from the beginning
     if before:
-        s.predict("before", queries)
+        s.predict("before", queries, classes)
     s.adapt(classes, labels, options, steps)
     s.explain()
     s.predict("after", queries)
