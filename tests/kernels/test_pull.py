@@ -7,8 +7,8 @@ import pytest
 from graphs_backward import Maker, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tail import INPUT, PULL, Pull, Reference, Tail
-from test_gradients import PLAN, SEED, WIDTH, random_dy, random_x
+from tail import ACCUMULATE, INPUT, PULL, WEIGHTS, Pull, Reference, Tail, Train
+from test_gradients import PLAN, SEED, WIDTH, fitting_rate, random_dy, random_x
 from tinylearn_host import ir, simulator
 
 simulator.on_path()
@@ -65,6 +65,34 @@ def test_maps_of_a_network_are_pulled(width, most):
     dx = reference.dx[tail.model.input]
     assert np.linalg.norm(dx - without.dx[tail.model.input]) > 0.2 * np.linalg.norm(dx)
     assert np.linalg.norm(tail.real(tail.model.input) - dx) < most * np.linalg.norm(dx)
+
+
+@pytest.mark.parametrize(("width", "most"), [(16, 0.01), (8, 0.15)])
+@pytest.mark.parametrize("channels", [None, [0, 2, 5]], ids=["all channels", "a mask"])
+def test_weights_step_by_loss_and_pull_together(width, most, channels):
+    """Of a convolution whose own map is pulled, and of one before it: float64's gradients of both."""
+    maker = Maker(5)
+    x = maker.activation((4, 4, 3))
+    y = maker.window(ir.CONV2D, x, 6, (3, 3))
+    maker.window(ir.CONV2D, y, 6, (1, 1))
+    reference = maker.rng.integers(-128, 128, (4, 6 if channels is None else len(channels))).astype(np.int8)
+    pulls = {1: Pull(reference, (20000, -14), channels)}
+
+    def forward(train, pulls):
+        rng = np.random.default_rng(6)
+        tail = Tail(maker.graph(x), width, train, mode=ACCUMULATE, pulls=pulls)
+        tail.forward(random_x(tail, rng))
+        return tail, rng.integers(-100, 101, tail.model.tensors[tail.model.ops[-1].y].bytes)
+
+    exact, alone = (Reference(*forward({}, pulled)).dw for pulled in (pulls, {}))
+    rates = {i: fitting_rate(exact[i], 100) for i in exact}
+    tail, dy = forward({i: Train(WEIGHTS, weight_rate=rate) for i, rate in rates.items()}, pulls)
+    tail.backward(dy)
+    for i, (mantissa, exponent) in rates.items():
+        found = tail.words(tail.tables[i]["buffer"], exact[i].size, np.int16).reshape(exact[i].shape) / 256
+        step = np.ldexp(exact[i] * mantissa, exponent)
+        assert np.linalg.norm(exact[i] - alone[i]) > 0.2 * np.linalg.norm(exact[i])
+        assert np.linalg.norm(found - step) < most * np.linalg.norm(step)
 
 
 def test_nothing_pulls_where_nothing_has_moved():
