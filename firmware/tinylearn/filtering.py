@@ -11,7 +11,9 @@ from array import array
 from .tail import _PANEL, WEIGHTS, Tail, _Block, read_backward
 
 SIZES = 2, 4
-NOTHING = "filter=%d has nothing to do: no gradient goes through a 1x1 convolution of more than 2x2 pixels"
+NOTHING = (
+    "filter=%d has nothing to do: no gradient goes through a 1x1 convolution of more than 2x2 pixels. Leave it out"
+)
 _CONV2D, _ROOM = 1, 8704  # bytes beyond which no panel grows, native_modules/kernels/work.h
 
 

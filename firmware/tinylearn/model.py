@@ -21,11 +21,11 @@ def need(nbytes, what):
     gc.collect()
     free = gc.mem_free()
     if free < nbytes:
-        raise MemoryError("%s needs %d bytes of RAM and %d are free: %s" % (what, nbytes, free, _ADVICE))
+        raise MemoryError("%s: %d bytes of RAM are wanted, and %d are free: %s" % (what, nbytes, free, _ADVICE))
 
 
 _ADVICE = "del what is not used, teach with fewer samples, or take a smaller model"
-_PIECES = "%s needs %d bytes of RAM in one piece, and what is free is in smaller ones: load the model first in main.py"
+_PIECES = "%s: %d bytes of RAM are wanted in one piece, and the free ones are smaller: load the model first in main.py"
 
 
 def allocate(nbytes, what):

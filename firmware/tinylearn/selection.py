@@ -151,7 +151,7 @@ def select(budgets, found):
 
     Fewer steps than asked for are made only where else there is no time for any layer.
     """
-    from .tail import Trained, backward
+    from .tail import backward
 
     model, settings = budgets.model, budgets.settings
     ops = {op.index: op for op in backward(model)}
@@ -170,11 +170,12 @@ def select(budgets, found):
         if best:
             best.order = order
             return best
-    least = min([macs_back(ops, {op: Trained(3, 0, 0, 1, None)}) for op in ops if ops[op].shape])
+    least = min([macs_back(ops, next(_trials({}, layer, ops[layer.op].flags & 3))) for _, layer in order])
     if least > most:
+        share = (1000 * least // everything + 1) / 1000
         raise ValueError(
-            "compute=%s allows %d multiply-accumulates on a sample's way back, and the least takes %d"
-            % (settings.compute, most, least)
+            "compute=%s allows %d multiply-accumulates on a sample's way back, and the least takes %d: compute=%s does"
+            % (settings.compute, most, least, share)
         )
     return None
 

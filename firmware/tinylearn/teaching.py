@@ -196,9 +196,17 @@ def moved(head):
     return Head(head.params, head.labels, w, head.b, sums, head.counts, head.owners)
 
 
+_OF_TAILS = "layers", "scheme", "views", "width", "augment", "cache", "budget", "time_budget", "ratio", "axis"
+_OF_TAILS += "criterion", "compute", "filter"
+_NO_HEAD = "%s is for methods that train the network, '%s': %r makes a head alone"
+
+
 def _check_options(options):
     method, metric, on_step, shrinkage = [options[k] for k in ("method", "metric", "on_step", "shrinkage")]
     check_method(method, options["head"])
+    for name in _OF_TAILS if method in HEADS else ():
+        if options[name] is not None:
+            raise ValueError(_NO_HEAD % (name, "', '".join(TAILS), method))
     if metric != "cosine" and (metric != "euclidean" or method != "prototype"):
         raise ValueError("metric is 'cosine', or 'euclidean' with method 'prototype', not %r" % (metric,))
     if on_step is not None and not callable(on_step):
@@ -212,8 +220,10 @@ def _check_options(options):
 
 def _check_continual(options):
     continual, method = options["continual"], options["method"]
-    if continual not in (None, "lightcl") or (options["hold"] is not None and not continual):
-        raise ValueError("continual is 'lightcl', which hold belongs to, or None, not %r" % (continual,))
+    if continual not in (None, "lightcl"):
+        raise ValueError("continual is 'lightcl' or None, not %r" % (continual,))
+    if options["hold"] is not None and not continual:
+        raise ValueError("hold is of continual='lightcl', which is not asked for")
     if continual and method not in TAILS:
         raise ValueError(
             "continual is for methods that train the network: name one, '%s', not %r" % ("', '".join(TAILS), method)

@@ -331,6 +331,8 @@ def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
         if piece >= layout.arena:
             break
         piece, layout.reserved = piece - GAPS, None
+    if task.verdict and not inspect and layout.seconds and layout.seconds >= TOLD:
+        print(_TOLD % (task.verdict.why, layout.seconds))
     return layout
 
 
@@ -395,9 +397,8 @@ def _plan(task, count, ways, inputs, look, inspect, piece):
         from .story import story_of
 
         story = story_of(found, options["method"], settings)
-        if task.verdict and found.seconds and found.seconds >= TOLD:
-            print(_TOLD % (task.verdict.why, found.seconds))
     fields = found.layout()
+    fields["seconds"] = found.seconds
     fields["story"] = story
     found.forget()
     return fields

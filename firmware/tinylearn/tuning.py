@@ -141,14 +141,14 @@ def choices(model, method, settings):
 
 
 def _of_schemes(model, settings):
-    found = schemes(model)
+    found = known = schemes(model)
     if settings.scheme is not None:
-        found = [scheme for scheme in found if scheme.name == settings.scheme]
+        found = [scheme for scheme in known if scheme.name == settings.scheme]
+    if not known:
+        raise ValueError("this model has no scheme: `tinylearn partition` writes some")
     if not found:
-        raise ValueError(
-            "this model has no scheme%s: `tinylearn partition` writes some"
-            % (" %r" % settings.scheme if settings.scheme else "")
-        )
+        names = "', '".join([scheme.name for scheme in known])
+        raise ValueError("this model has no scheme %r, it has '%s'" % (settings.scheme, names))
     found.sort(key=_most_bytes)
     for scheme in found:
         yield scheme.choice, scheme.width
@@ -407,33 +407,35 @@ class Budgets:
         return False
 
     def refuse(self, method):
+        """MemoryError or ValueError: what the least takes of what is short, what there is of it, and what to do."""
+        limit, advice = self.settings.time_budget, "give fewer samples"
+        cache = ", another cache" if self.settings.cache else ""
         if self.quickest is not None:
-            raise ValueError(
-                "method %r takes at least %.1f s for %d samples and %d steps, and time_budget is %.1f s: give fewer "
-                "samples, or take 'prototype'"
-                % (method, self.quickest, self.count, LEAST_STEPS, self.settings.time_budget)
-            )
-        if not self.closest:
-            raise MemoryError(
-                "method %r takes at least %d bytes of flash for %d samples, and %d are free: give fewer samples, or "
-                "take 'prototype'" % (method, self.least_flash, self.count, self.flash)
-            )
+            raise ValueError(_TIME % (method, self.quickest, self.count, LEAST_STEPS, limit, advice))
+        if not self.closest or (self.closest[0][0] and self.least_flash is not None):
+            advice += " or views" + cache
+            raise MemoryError(_FLASH % (method, self.least_flash, self.count, self.flash, advice))
+        advice += cache
         _, _, least, heap, arena = self.closest
-        piece = self.settings.piece
-        if piece is not None and arena > piece:
-            raise MemoryError(
-                "method %r needs %d bytes of RAM in one piece for %d samples, and the largest there is has %d: give "
-                "fewer samples, layers=2, or load the model first in main.py" % (method, arena, self.count, piece)
-            )
-        room = "budget is %d" % self.settings.budget
+        if self.settings.piece is not None and arena > self.settings.piece:
+            raise MemoryError(_IN_ONE_PIECE % (method, arena, self.count, self.settings.piece, advice))
+        room = "budget is %s" % self.settings.budget
         if self.free is not None:
             least, room = heap, "%d are free beside %d for Python" % (max(0, self.free), SPARE)
         if self.least_flash is not None:
             room += ", or %d of flash, of which %d are free" % (self.least_flash, self.flash)
-        raise MemoryError(
-            "method %r takes at least %d bytes of RAM for %d samples, and %s: give fewer samples, or take 'prototype'"
-            % (method, least, self.count, room)
-        )
+        raise MemoryError(_RAM % (method, least, self.count, room, advice))
+
+
+_TIME = (
+    "method %r takes at least %.3g s for %d samples and %d steps, and time_budget is %.3g s: %s, or take 'prototype'"
+)
+_FLASH = "method %r takes at least %d bytes of flash for %d samples, and %d are free: %s, or take 'prototype'"
+_RAM = "method %r takes at least %d bytes of RAM for %d samples, and %s: %s, or take 'prototype'"
+_IN_ONE_PIECE = (
+    "method %r takes at least %d bytes of RAM in one piece for %d samples, and the largest there is has %d: "
+)
+_IN_ONE_PIECE += "%s, or load the model first in main.py"
 
 
 def find(model, method, count, ways, settings, available=None, pace=None, look=None):
