@@ -67,8 +67,28 @@ class Board:
         os.close(self.fd)
 
 
-def serve(spawn: Callable[[int | None], tuple[subprocess.Popen, int]]) -> None:
-    """Serve until told to stop. `spawn(last_exit)` starts the program and returns it with our end of its line."""
+def _read(fd: int) -> bytes:
+    """What is there; nothing when the other end is gone (a pty says so with EIO)."""
+    try:
+        return os.read(fd, CHUNK)
+    except OSError:
+        return b""
+
+
+def write(fd: int, data: bytes) -> int:
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0
+    except OSError:
+        return len(data)  # the other end is gone: the bytes fall on the floor, as on a wire
+
+
+def serve(
+    spawn: Callable[[int | None], tuple[subprocess.Popen, int]], send: Callable[[int, bytes], int] = write
+) -> None:
+    """Serve until told to stop. `spawn(last_exit)` starts the program and returns it with our end of its line;
+    `send(end, bytes)` gives it what it has room for, and tells how many."""
     stop, stopper = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: os.write(stopper, b"."))
@@ -77,13 +97,13 @@ def serve(spawn: Callable[[int | None], tuple[subprocess.Popen, int]]) -> None:
     tty.setraw(slave)
     os.set_blocking(port, False)
     try:
-        _pump(port, os.ttyname(slave), board, [sys.stdin.fileno(), stop])
+        _pump(port, os.ttyname(slave), board, send, [sys.stdin.fileno(), stop])
     finally:
         if board.process.returncode is None:
             board.stop()
 
 
-def _pump(port: int, name: str, board: Board, stop: list[int]) -> None:
+def _pump(port: int, name: str, board: Board, send: Callable[[int, bytes], int], stop: list[int]) -> None:
     to_board = to_port = b""
     announced = False
     while True:
@@ -93,9 +113,9 @@ def _pump(port: int, name: str, board: Board, stop: list[int]) -> None:
         if any(fd in readable and (fd != sys.stdin.fileno() or not os.read(fd, CHUNK)) for fd in stop):
             return
         if board.fd in writable:
-            to_board = to_board[_write(board.fd, to_board) :]
+            to_board = to_board[send(board.fd, to_board) :]
         if port in writable:
-            to_port = to_port[_write(port, to_port) :]
+            to_port = to_port[write(port, to_port) :]
         if port in readable:
             to_board = _read(port)
         if board.fd in readable:
@@ -103,20 +123,3 @@ def _pump(port: int, name: str, board: Board, stop: list[int]) -> None:
             if not announced and board.has_spoken:
                 print(name, flush=True)
                 announced = True
-
-
-def _read(fd: int) -> bytes:
-    """What is there; nothing when the other end is gone (a pty says so with EIO)."""
-    try:
-        return os.read(fd, CHUNK)
-    except OSError:
-        return b""
-
-
-def _write(fd: int, data: bytes) -> int:
-    try:
-        return os.write(fd, data)
-    except BlockingIOError:
-        return 0
-    except OSError:
-        return len(data)  # the other end is gone: the bytes fall on the floor, as on a wire

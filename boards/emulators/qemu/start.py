@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import serial_port
+from line import Line
 
 # The machine of each board, and the size of the memory that we keep in a file because the flash is in it.
 ENABLE_FPU = ["-device", "loader,addr=0xe000ed88,data=0xf00000,data-len=4,cpu-num=0"]
@@ -16,7 +17,7 @@ MACHINES = {
     "qemu-m4": ["qemu-system-arm", "-machine", "mps2-an386,memory-backend=flash", *ENABLE_FPU],
     "qemu-rv32": ["qemu-system-riscv32", "-machine", "virt,memory-backend=flash", "-bios", "none"],
 }
-MEMORY = "16M"
+MEMORY = 16 << 20
 # With --count-instructions an instruction takes 2^shift nanoseconds, more than two ticks of the board's timer (40 and
 # 100 ns), so that two readings of it give the exact number of instructions between.
 SHIFT = {"qemu-m3": 7, "qemu-m4": 7, "qemu-rv32": 8}
@@ -32,13 +33,21 @@ def main() -> None:
     serial_port.claim(options.state)
     flash = options.state / "flash.img"
 
+    line = Line(flash, MEMORY)
+
     def spawn(last_exit: int | None) -> tuple[subprocess.Popen, int]:
+        line.clear()
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
             [
                 *MACHINES[options.board],
                 *(("-icount", f"shift={SHIFT[options.board]}") if options.count_instructions else ()),
-                *("-object", f"memory-backend-file,id=flash,size={MEMORY},mem-path={flash},share=on", "-m", MEMORY),
+                *(
+                    "-object",
+                    f"memory-backend-file,id=flash,size={MEMORY},mem-path={flash},share=on",
+                    "-m",
+                    f"{MEMORY >> 20}M",
+                ),
                 *("-kernel", options.firmware / "firmware.elf", "-semihosting"),
                 *(
                     "-display",
@@ -58,7 +67,7 @@ def main() -> None:
         theirs.close()
         return process, ours.detach()
 
-    serial_port.serve(spawn)
+    serial_port.serve(spawn, line.send)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ LDFLAGS += -nostdlib
 LIBS = $(shell $(CC) $(MACHINE_FLAGS) -print-libgcc-file-name)
 LDSCRIPT = $(PORT)/mps2.ld
 FLASH_BASE = 0x21000000
+LINE_BASE = 0x21ff0000
 CFLAGS += -idirafter $(TOP)/ports/qemu
 SRC_C += soc_mps2.c
 SRC_START = ports/qemu/mcu/arm/startup.c ports/qemu/mcu/arm/errorhandler.c shared/runtime/semihosting_arm.c

@@ -5,12 +5,23 @@
 #include "py/stream.h"
 #include "soc.h"
 
+// What the host sends lies in memory that QEMU shares with it (line.py), and a byte on the UART says that something
+// came: the UARTs take one byte at a time, each of which would be a round through QEMU's main loop.
+typedef struct {
+    volatile uint32_t written, taken; // in all, modulo 2^32
+    volatile uint8_t bytes[LINE_BYTES];
+} line_t;
+
+#define LINE ((line_t *)(LINE_BASE))
+
 static uint8_t input_bytes[1024];
 static ringbuf_t input = {input_bytes, sizeof(input_bytes), 0, 0};
 
 void board_poll_serial(void) {
-    int c;
-    while (ringbuf_free(&input) > 0 && (c = soc_serial_get()) >= 0) {
+    while (LINE->taken != LINE->written && ringbuf_free(&input) > 0) {
+        __sync_synchronize(); // the byte was there before the number was
+        const int c = LINE->bytes[LINE->taken % LINE_BYTES];
+        LINE->taken++;
         if (c == mp_interrupt_char) {
             mp_sched_keyboard_interrupt();
         } else {

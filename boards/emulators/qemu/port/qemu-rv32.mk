@@ -7,6 +7,7 @@ MACHINE_FLAGS = $(AFLAGS) --specs=$(shell $(CC) --print-file-name=picolibc.specs
 LDFLAGS += -nostartfiles
 LDSCRIPT = $(PORT)/virt.ld
 FLASH_BASE = 0x80800000
+LINE_BASE = 0x80ff0000
 CFLAGS += -DMICROPY_HW_MCU_NAME='"RV32IMAC"'
 SRC_C += soc_virt.c
 SRC_ASM = start_virt.o shared/runtime/gchelper_native.o shared/runtime/gchelper_rv32i.o

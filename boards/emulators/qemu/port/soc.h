@@ -5,10 +5,9 @@
 
 // The hardware of one QEMU machine, as far as the port needs it.
 void soc_init(void);
-int soc_serial_get(void); // next received byte, -1 if there is none
 void soc_serial_put(uint8_t byte);
 uint64_t soc_clock_us(void); // microseconds since the start
-void soc_wait(void);         // sleep until a byte arrives, at most about a millisecond
+void soc_wait(void);         // sleep until a byte arrives, which is dropped, at most about a millisecond
 void soc_power_cycle(void);  // does not return: start.py starts QEMU again
 
 #endif

@@ -47,12 +47,6 @@ void uart_init(void) {
     soc_init();
 }
 
-int soc_serial_get(void) {
-    UART_INTCLEAR = INT_RX;
-    NVIC_CLEAR_PENDING = IRQ_UART0_RX;
-    return UART_STATE & STATE_RX_FULL ? (int)(UART_DATA & 0xff) : -1;
-}
-
 void soc_serial_put(uint8_t byte) {
     while (UART_STATE & STATE_TX_FULL) {
     }
@@ -70,6 +64,9 @@ uint64_t soc_clock_us(void) {
 void soc_wait(void) {
     __asm volatile("wfi");
     SCB_ICSR = ICSR_CLEAR_SYSTICK;
+    UART_INTCLEAR = INT_RX;
+    NVIC_CLEAR_PENDING = IRQ_UART0_RX;
+    (void)UART_DATA;
 }
 
 void soc_power_cycle(void) {

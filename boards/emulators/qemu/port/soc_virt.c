@@ -41,10 +41,6 @@ void soc_init(void) {
     __asm volatile("csrw mie, %0" : : "r"(MIE_TIMER_AND_EXTERNAL));
 }
 
-int soc_serial_get(void) {
-    return UART_LINE_STATUS & LINE_DATA_READY ? UART_DATA : -1;
-}
-
 void soc_serial_put(uint8_t byte) {
     while (!(UART_LINE_STATUS & LINE_TX_EMPTY)) {
     }
@@ -72,6 +68,9 @@ void soc_wait(void) {
     __asm volatile("wfi");
     uint32_t irq = PLIC_CLAIM;
     if (irq) {
+        while (UART_LINE_STATUS & LINE_DATA_READY) {
+            (void)UART_DATA;
+        }
         PLIC_CLAIM = irq;
     }
 }
