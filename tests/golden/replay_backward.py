@@ -78,7 +78,7 @@ def replay(record):
             status = tl_channels.activity(params, x, arena)
         else:
             status = tl_channels.channel_maps(params, x, w, arena)
-    return status or -(bytes(arena) != bytes(after) or bytes(state or b"") != bytes(state_after or b""))
+    return status or -(arena != after or state != state_after)
 
 
 def run(path):
