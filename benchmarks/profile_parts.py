@@ -15,7 +15,7 @@ PARTS = {
     "packing": (
         "pack.",
         "panel.",
-        *("chain.tl_m0_chain", "chain.here", "chain.next", "chain.halves", "chain.bytes", "chain.total"),
+        *("chain.tl_chain", "chain.here", "chain.next", "chain.halves", "chain.bytes", "chain.total"),
         "fast_conv2d.",
         "fast_depthwise",
         "conv2d_grad.",

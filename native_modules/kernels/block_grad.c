@@ -3,6 +3,7 @@
 
 #include "elements.h"
 #include "fast_grad.h"
+#include "pairs.h"
 #include "window.h"
 
 #ifndef __ARM_ARCH_6M__
@@ -14,6 +15,22 @@ typedef struct {
     const int8_t *b;
     int32_t v_step, b_step, n; // n: at least 1
 } line_t;
+
+// acc[k] += v * b[k] for four k
+static inline __attribute__((always_inline)) void add_four(int32_t v, const int8_t *b, int32_t *acc) {
+#if TL_HALVES
+    const uint32_t four = tl_four(b);
+    const int16x2_t even = tl_even(four), odd = tl_odd(four);
+    acc[0] = __smlabb(even, v, acc[0]);
+    acc[1] = __smlabb(odd, v, acc[1]);
+    acc[2] = __smlatb(even, v, acc[2]);
+    acc[3] = __smlatb(odd, v, acc[3]);
+#else
+    UNROLLED for (int32_t k = 0; k < 4; k++) {
+        acc[k] += v * b[k];
+    }
+#endif
+}
 
 // sum[k] += the sum over the line of v * b[k], of so many k
 static inline __attribute__((always_inline)) void add_block(
@@ -27,8 +44,12 @@ static inline __attribute__((always_inline)) void add_block(
     for (int32_t i = line->n; i > 0; i--, v += v_step, b += b_step) {
         const int32_t value = tl_grad_value(v, width, 0);
         if (value) {
-            UNROLLED for (int32_t k = 0; k < count; k++) {
-                acc[k] += value * b[k];
+            UNROLLED for (int32_t k = 0; k < count; k += 4) {
+                if (count >= 4) {
+                    add_four(value, b + k, acc + k);
+                } else {
+                    acc[0] += value * *b;
+                }
             }
         }
     }

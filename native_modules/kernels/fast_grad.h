@@ -7,15 +7,17 @@
 #ifdef __ARM_ARCH_6M__
 #include "armv6m/m0_grad.h"
 
-#define tl_fast_conv2d_grad_input tl_m0_conv2d_grad_input
-#define tl_fast_conv2d_grad_sums tl_m0_conv2d_grad_sums
+#define tl_fast_fully_connected_grad_input tl_m0_fully_connected_grad_input
+#define tl_fast_conv2d_grad_input tl_panel_conv2d_grad_input
+#define tl_fast_conv2d_grad_sums tl_panel_conv2d_grad_sums
 #define tl_fast_depthwise_grad_input tl_m0_depthwise_grad_input
-#define tl_fast_conv2d_grad_weight tl_m0_conv2d_grad_weight
+#define tl_fast_conv2d_grad_weight tl_panel_conv2d_grad_weight
 #define tl_fast_depthwise_grad_weight tl_m0_depthwise_grad_weight
 #define tl_fast_grad_weight tl_grad_weight
 #define tl_fast_update tl_m0_update
 #else
 #include "elements.h"
+#include "panel_grad.h"
 #include "update.h"
 
 // block_grad.c: what gradient.h has under these names, faster
@@ -29,9 +31,13 @@ bool tl_block_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit
 #define tl_fast_grad_weight tl_block_grad_weight
 #define tl_fast_update tl_block_update
 
+#define tl_fast_fully_connected_grad_input(...) false
+
 static inline bool tl_fast_conv2d_grad_input(
     const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
-    (void)bytes;
+    if (TL_PANELS && tl_panel_conv2d_grad_input(back, dx, scratch, bytes, exponent)) {
+        return true;
+    }
     tl_grad_input(back, tl_block_conv2d_scatter, dx, scratch, exponent);
     return true;
 }
@@ -44,19 +50,26 @@ static inline bool tl_fast_depthwise_grad_input(
 }
 
 static inline bool tl_fast_conv2d_grad_sums(const tl_back_t *back, int32_t *scratch, int32_t bytes) {
-    (void)bytes;
+    if (TL_PANELS && !TL_LEAN && tl_panel_conv2d_grad_sums(back, scratch, bytes)) {
+        return true;
+    }
     tl_clear(scratch, back->g->in_w * back->g->in_c);
     tl_block_conv2d_scatter(back, 0, 0, 0, scratch);
     return true;
 }
 
-static inline int32_t tl_fast_conv2d_grad_weight(
+static inline int32_t tl_no_grad_weight(
     const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
     (void)of, (void)first, (void)scratch, (void)bytes, (void)row;
     return 0;
 }
 
-#define tl_fast_depthwise_grad_weight tl_fast_conv2d_grad_weight
+#if TL_PANELS
+#define tl_fast_conv2d_grad_weight tl_panel_conv2d_grad_weight
+#else
+#define tl_fast_conv2d_grad_weight tl_no_grad_weight
+#endif
+#define tl_fast_depthwise_grad_weight tl_no_grad_weight
 #endif
 
 #endif

@@ -1,11 +1,12 @@
 """The fast kernels of the way back give the plain ones' bits, whatever the shape and the scratch.
 
-tests/kernels/replay_backward.c with all kernels, built for the Cortex-M0+, runs on a bare machine of QEMU, which reads
-this machine's files: a second for what a board's serial port takes minutes.
+tests/kernels/replay_backward.c with all kernels, built for the Cortex-M0+ and the Cortex-M4, runs on a bare machine of
+QEMU, which reads this machine's files: a second for what a board's serial port takes minutes.
 """
 
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import backward_cases
 import pytest
@@ -16,7 +17,6 @@ ROOT = HERE.parents[1]
 KERNELS = ROOT / "native_modules" / "kernels"
 BUILD = [
     "arm-none-eabi-gcc",
-    "-mcpu=cortex-m0plus",
     "-mthumb",
     "-Os",
     "-masm-syntax-unified",
@@ -26,28 +26,38 @@ BUILD = [
     "-Werror",
 ]
 LINK = ["-specs=rdimon.specs", "-Wl,--section-start=.vectors=0", "-Wl,--no-warn-rwx-segments"]
-RUN = ["qemu-system-arm", "-M", "mps2-an385", "-nographic", "-monitor", "none", "-serial", "none"]
+RUN = ["qemu-system-arm", "-nographic", "-monitor", "none", "-serial", "none"]
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("cortex_m0plus") / "replay.elf"
-    fast = sorted((KERNELS / "armv6m").glob("*.[cS]"))
+class Program(NamedTuple):
+    machine: str  # of QEMU
+    elf: Path
+
+
+# cpu: machine, folder of its own kernels
+PROCESSORS = {"cortex-m0plus": ("mps2-an385", "armv6m"), "cortex-m4": ("mps2-an386", "armv7em")}
+
+
+@pytest.fixture(scope="module", params=PROCESSORS)
+def program(request, tmp_path_factory) -> Program:
+    machine, folder = PROCESSORS[request.param]
+    path = tmp_path_factory.mktemp(request.param) / "replay.elf"
+    fast = sorted((KERNELS / folder).glob("*.[cS]"))
     sources = [*KERNELS.glob("*.c"), *fast, HERE / "bare_cortex_m.S", HERE.parent / "kernels" / "replay_backward.c"]
-    subprocess.run([*BUILD, f"-I{KERNELS}", *LINK, "-o", path, *sources], check=True)
-    return path
+    subprocess.run([*BUILD, f"-mcpu={request.param}", f"-I{KERNELS}", *LINK, "-o", path, *sources], check=True)
+    return Program(machine, path)
 
 
-def replay(program: Path, file: Path) -> list[str]:
+def replay(program: Program, file: Path) -> list[str]:
     """Its lines; an emulator that hangs is an error."""
     arguments = f"enable=on,target=native,arg=replay,arg={file}"
-    command = [*RUN, "-semihosting-config", arguments, "-kernel", program]
+    command = [*RUN, "-M", program.machine, "-semihosting-config", arguments, "-kernel", program.elf]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     return [line for line in done.stdout.splitlines() if line.startswith(("1..", "ok", "not ok"))]
 
 
 @pytest.mark.parametrize("part", range(COUNT // PART))
-def test_the_cortex_m0plus_has_the_plain_bits(program, tmp_path, part):
+def test_its_processor_has_the_plain_bits(program, tmp_path, part):
     file = tmp_path / "backward.bin"
     file.write_bytes(backward_cases.file(backward_cases.records(part, PART)))
     assert replay(program, file) == [f"1..{PART}", *(f"ok {i}" for i in range(1, PART + 1))]

@@ -11,7 +11,7 @@
     .equ SINGLE_BYTES, 22
     .equ LEFT, 4 * WORDS // above the gradients: how often is left, their words, and where their sums go
     .equ TOTALS, 4 * WORDS + 8
-    .equ SUMS, 0 // of tl_m0_chain_t
+    .equ SUMS, 0 // of tl_chain_t
     .equ BYTES, 4
     .equ SINGLES, 8
     .equ HOW, 12
@@ -80,11 +80,11 @@
     bne 9b
     .endm
 
-    .section .text.tl_m0_chain, "ax"
+    .section .text.tl_chain, "ax"
     .balign 4
-    .global tl_m0_chain
+    .global tl_chain
     .thumb_func
-tl_m0_chain:
+tl_chain:
     SAVE
     mov r11, r0 // gradients
     mov lr, r2

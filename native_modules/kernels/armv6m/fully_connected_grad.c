@@ -9,13 +9,13 @@ bool tl_m0_fully_connected_grad_input(
     const tl_window_t *g = back->g;
     const bool wide = tl_is_wide(back->dy->width);
     const int32_t n = g->in_c, outputs = g->out_c;
-    const tl_m0_pack_t pack = {4, wide ? 2 : 1, wide ? TL_M0_HALVES : TL_M0_BYTES, 0};
+    const tl_pack_t pack = {4, wide ? 2 : 1, wide ? TL_PACK_HALVES : TL_PACK_BYTES, 0};
     int32_t *gradients = scratch + n;
     const tl_m0_dense_t d = {gradients + outputs, n, n / 4, ((int32_t)(uintptr_t)back->w | n) & 3};
     if (bytes < 4 * (n + outputs)) {
         return false;
     }
-    tl_m0_pack((uint32_t *)gradients, back->dy->at, (uint32_t)outputs, &pack);
+    tl_pack((uint32_t *)gradients, back->dy->at, (uint32_t)outputs, &pack);
     if (d.fours) {
         tl_m0_dense_grad(scratch, back->w, gradients, &d);
     }

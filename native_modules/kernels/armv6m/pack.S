@@ -3,11 +3,11 @@
 #ifdef __ARM_ARCH_6M__
 #include "armv6m/m0.inc"
 
-    .section .text.tl_m0_pack, "ax"
+    .section .text.tl_pack, "ax"
     .balign 4
-    .global tl_m0_pack
+    .global tl_pack
     .thumb_func
-tl_m0_pack:
+tl_pack:
     push {r4-r7, lr}
     ldmia r3!, {r4, r5, r6, r7}
     mov r12, r7 // what bytes are less, or from pair to pair
@@ -77,7 +77,7 @@ done:
     adds r2, r2, r0
     mov lr, r2
     .endm
-    FOURS tl_m0_pair_fours // r4 and r5 four values each, r6 and r7 words, r2 the second half of one
+    FOURS tl_pack_pair_fours // r4 and r5 four values each, r6 and r7 words, r2 the second half of one
     lsls r2, r3, #1
     mov r12, r2
 1:  ldr r4, [r1]
@@ -108,7 +108,7 @@ done:
     cmp r0, lr
     bne 1b
     pop {r4-r7, pc}
-    FOURS tl_m0_byte_fours
+    FOURS tl_pack_byte_fours
 1:  ldr r4, [r1]
     adds r1, r1, r3
     lsls r5, r4, #16

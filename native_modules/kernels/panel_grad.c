@@ -1,11 +1,10 @@
-// Back through convolutions on the Cortex-M0+. Packed gradients meet a panel of packed weights, or of packed x, four
-// sums at a time (chain.S).
+// Back through convolutions where there is a chain for it: on the Cortex-M0+, and with SMLAD.
 
-#include "gradient.h"
+#include "panel_grad.h"
 
-#ifdef __ARM_ARCH_6M__
-#include "armv6m/m0_grad.h"
+#if TL_PANELS
 #include "elements.h"
+#include "fast_grad.h"
 #include "window.h"
 #include "work.h"
 
@@ -13,13 +12,25 @@
 #define ALONE static __attribute__((noinline))
 
 static inline int32_t per_word(const tl_grad_t *g) {
-    return tl_is_wide(g->width) ? 1 : 2;
+    return !TL_HALVES && tl_is_wide(g->width) ? 1 : 2;
 }
 
-int32_t tl_m0_pack_gradients(const tl_grad_t *g, int32_t at, int32_t step, int32_t n, uint32_t *end) {
+#if TL_HALVES
+int32_t tl_pack_gradients(const tl_grad_t *g, int32_t at, int32_t step, int32_t n, uint32_t *end) {
+    uint32_t *to = end - (n + 1) / 2;
+    int32_t sum = 0;
+    for (; n > 0; n -= 2, at += 2 * step) {
+        const int32_t first = tl_grad_get(g, at), second = n > 1 ? tl_grad_get(g, at + step) : 0;
+        sum += first + second;
+        *to++ = tl_pair(first, second);
+    }
+    return sum;
+}
+#else
+int32_t tl_pack_gradients(const tl_grad_t *g, int32_t at, int32_t step, int32_t n, uint32_t *end) {
     const bool pairs = per_word(g) == 2;
     const int32_t bytes = pairs ? 1 : 2, words = pairs ? n >> 1 : n;
-    const tl_m0_pack_t pack = {4, step * bytes, pairs ? TL_M0_HIGH_PAIRS : TL_M0_HALVES, 2 * step};
+    const tl_pack_t pack = {4, step * bytes, pairs ? TL_PACK_HIGH_PAIRS : TL_PACK_HALVES, 2 * step};
     const int8_t *from = (const int8_t *)g->at + at * bytes;
     int32_t sum = 0, last = 0;
     if (pairs && n & 1) {
@@ -27,13 +38,14 @@ int32_t tl_m0_pack_gradients(const tl_grad_t *g, int32_t at, int32_t step, int32
         *--end = (uint32_t)last << 16;
     }
     if (words) {
-        sum = (int32_t)tl_m0_pack(end - words, from, (uint32_t)words, &pack);
+        sum = (int32_t)tl_pack(end - words, from, (uint32_t)words, &pack);
     }
     if (pairs) { // the sum of the seconds is an int16
         sum = (int16_t)sum + ((sum - (int16_t)sum) >> 16);
     }
     return sum + last;
 }
+#endif
 
 // ---- dx -------------------------------------------------------------------------------------------------------------
 
@@ -59,7 +71,7 @@ typedef struct {
 ALONE void pack_weights(const input_t *c, const part_t *part, uint32_t *to) {
     const tl_window_t *g = c->back->g;
     const int32_t kernel = g->k_h * g->k_w * g->in_c, pairs = per_word(c->back->dy) == 2;
-    const tl_m0_pack_t pack = {16, kernel, pairs ? TL_M0_LOW_PAIRS : TL_M0_BYTES, pairs ? 2 * kernel : 0};
+    const tl_pack_t pack = {16, kernel, pairs ? TL_PACK_LOW_PAIRS : TL_PACK_BYTES, pairs ? 2 * kernel : 0};
     const int32_t words = pairs ? part->outputs >> 1 : part->outputs;
     const int8_t *w = c->back->w + part->o * kernel + (part->tap_row * g->k_w + part->tap) * g->in_c + part->column;
     int32_t left = c->columns - part->column;
@@ -76,7 +88,7 @@ ALONE void pack_weights(const input_t *c, const part_t *part, uint32_t *to) {
                 *last = (uint32_t)(int32_t)w[2 * words * kernel];
             }
             if (words) {
-                tl_m0_pack(to, w, (uint32_t)words, &pack);
+                tl_pack(to, w, (uint32_t)words, &pack);
             }
         }
     }
@@ -86,21 +98,21 @@ ALONE void pack_weights(const input_t *c, const part_t *part, uint32_t *to) {
 ALONE void add_row(const input_t *c, const part_t *part, const uint32_t *panel, int32_t oy, int32_t y) {
     const tl_window_t *g = c->back->g;
     const tl_grad_t *dy = c->back->dy;
-    const int32_t wide = per_word(dy) == 1, step = g->out_c << wide;
+    const int32_t wide = tl_is_wide(dy->width), step = g->out_c << wide;
     const char *from = (const char *)dy->at + ((oy * g->out_w * g->out_c + part->o) << wide);
-    tl_m0_chain_t chain = {.sums = c->sums + (y - c->y) * c->row + part->tap * g->dilation_w * g->in_c + part->column,
+    tl_chain_t chain = {.sums = c->sums + (y - c->y) * c->row + part->tap * g->dilation_w * g->in_c + part->column,
         .bytes = 16 * part->quads,
-        .single = (uint32_t)wide,
-        .how = wide ? TL_M0_HALVES_ON : TL_M0_BYTES_ON,
+        .single = TL_HALVES ? 0 : (uint32_t)wide,
+        .how = wide ? TL_CHAIN_HALVES_ON : TL_CHAIN_BYTES_ON,
         .count = (uint32_t)g->out_w,
         .step = step,
         .apart = 1 << wide,
         .values = part->outputs};
     chain.sums_step = 4 * g->stride_w * g->in_c - chain.bytes;
     if (((int32_t)(uintptr_t)from | step | part->outputs) & 3) {
-        chain.how = wide ? TL_M0_HALVES_APART : TL_M0_BYTES_APART;
+        chain.how = wide ? TL_CHAIN_HALVES_APART : TL_CHAIN_BYTES_APART;
     }
-    tl_m0_chain(from, (uint32_t)part->words, panel, &chain);
+    tl_chain(from, (uint32_t)part->words, panel, &chain);
 }
 
 ALONE void add_part(const input_t *c, const part_t *part, const uint32_t *panel) {
@@ -158,7 +170,7 @@ static bool lay_out(input_t *c, int32_t *scratch, int32_t bytes) {
 }
 
 #if !TL_LEAN // filtered gradients
-bool tl_m0_conv2d_grad_sums(const tl_back_t *back, int32_t *scratch, int32_t bytes) {
+bool tl_panel_conv2d_grad_sums(const tl_back_t *back, int32_t *scratch, int32_t bytes) {
     input_t c = {.back = back};
     if (!lay_out(&c, scratch, bytes)) {
         return false;
@@ -169,11 +181,12 @@ bool tl_m0_conv2d_grad_sums(const tl_back_t *back, int32_t *scratch, int32_t byt
 }
 #endif
 
-bool tl_m0_conv2d_grad_input(const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
+bool tl_panel_conv2d_grad_input(
+    const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
     const tl_window_t *g = back->g;
     const int32_t n = g->in_w * g->in_c;
     if (tl_grad_is_dense(g)) {
-        return tl_m0_fully_connected_grad_input(back, dx, scratch, bytes, exponent);
+        return tl_fast_fully_connected_grad_input(back, dx, scratch, bytes, exponent);
     }
     input_t c = {.back = back};
     if (!lay_out(&c, scratch, bytes)) {
@@ -224,7 +237,7 @@ static inline int32_t value(const weight_t *c, const int8_t *row, int32_t left) 
 ALONE void pack_line(const weight_t *c, const int8_t *row, int32_t left, uint32_t *to) {
     const int32_t stride = c->g.stride_w, per = per_word(c->dy);
     const int32_t step = stride * c->g.in_c;
-    const tl_m0_pack_t pack = {16, step, per == 2 ? TL_M0_LOW_PAIRS : TL_M0_BYTES, per == 2 ? 2 * step : 0};
+    const tl_pack_t pack = {16, step, per == 2 ? TL_PACK_LOW_PAIRS : TL_PACK_BYTES, per == 2 ? 2 * step : 0};
     for (int32_t k = 0; k < c->pixels;) {
         int32_t words = 0;
         if (row && left >= 0) { // as many as lie inside
@@ -235,13 +248,13 @@ ALONE void pack_line(const weight_t *c, const int8_t *row, int32_t left, uint32_
             words = inside >> (per - 1);
         }
         if (words) {
-            tl_m0_pack(to, row + left * c->g.in_c, (uint32_t)words, &pack);
+            tl_pack(to, row + left * c->g.in_c, (uint32_t)words, &pack);
         } else {
-            int32_t v = row ? value(c, row, left) : c->g.x_zero;
+            uint32_t v = (uint32_t)(row ? value(c, row, left) : c->g.x_zero);
             if (per == 2) {
-                v += (int32_t)((uint32_t)(row ? value(c, row, left + stride) : c->g.x_zero) << 16);
+                v = tl_pair((int32_t)v, row ? value(c, row, left + stride) : c->g.x_zero);
             }
-            *to = (uint32_t)v;
+            *to = v;
             words = 1;
         }
         to += 4 * words;
@@ -255,8 +268,8 @@ ALONE void pack_column(const weight_t *c, const column_t *column, uint32_t *to) 
     const int8_t *x = c->x + tl_channel_at(c->in, column->i);
     if (c->flat && !(c->pixels & 1)) { // nothing lies outside
         const bool pairs = per_word(c->dy) == 2;
-        const tl_m0_pack_t pack = {16, g->in_c, pairs ? TL_M0_LOW_PAIRS : TL_M0_BYTES, pairs ? 2 * g->in_c : 0};
-        tl_m0_pack(to, x + c->ox * g->in_c, (uint32_t)c->words, &pack);
+        const tl_pack_t pack = {16, g->in_c, pairs ? TL_PACK_LOW_PAIRS : TL_PACK_BYTES, pairs ? 2 * g->in_c : 0};
+        tl_pack(to, x + c->ox * g->in_c, (uint32_t)c->words, &pack);
         return;
     }
     const int32_t left = c->ox * g->stride_w - g->pad_left + column->tap * g->dilation_w;
@@ -282,13 +295,13 @@ ALONE void pack_fours(const weight_t *c, const int8_t *x, uint32_t *to) {
     const int32_t step = c->g.stride_w * c->g.in_c, pairs = c->pixels >> 1;
     for (int32_t i = c->rows;;) {
         if (per_word(c->dy) == 1) {
-            tl_m0_byte_fours(to, x, (uint32_t)c->pixels, step);
+            tl_pack_byte_fours(to, x, (uint32_t)c->pixels, step);
         } else {
             if (pairs) {
-                tl_m0_pair_fours(to, x, (uint32_t)pairs, step);
+                tl_pack_pair_fours(to, x, (uint32_t)pairs, step);
             }
             if (c->pixels & 1) { // meets nothing with its second half
-                tl_m0_pair_fours(to + 4 * pairs, x + 2 * pairs * step, 1, 0);
+                tl_pack_pair_fours(to + 4 * pairs, x + 2 * pairs * step, 1, 0);
             }
         }
         if (--i == 0) {
@@ -323,20 +336,21 @@ ALONE int32_t pack_rows(const weight_t *c, int32_t at, uint32_t *end) {
     at += c->rows * row;
     for (int32_t i = c->rows; i > 0; i--, end -= c->words) {
         at -= row;
-        total += tl_m0_pack_gradients(c->dy, at, c->g.out_c, c->pixels, end);
+        total += tl_pack_gradients(c->dy, at, c->g.out_c, c->pixels, end);
     }
     return total;
 }
 
 // What the panel adds to some fours of each channel's sums
 ALONE void add_channels(const weight_t *c, int32_t quad, int32_t quads) {
-    const int32_t wide = per_word(c->dy) == 1, words = c->rows * c->words, out_c = c->g.out_c;
-    const bool whole = wide || c->rows == 1 || !(c->pixels & 1); // words go on from row to row
+    const int32_t wide = tl_is_wide(c->dy->width), words = c->rows * c->words, out_c = c->g.out_c;
+    const int32_t single = TL_HALVES ? 0 : wide;
+    const bool whole = single || c->rows == 1 || !(c->pixels & 1); // words go on from row to row
     const int32_t run = whole && !c->out->list ? c->n : 1;
     uint32_t packed[TL_GRAD_CHUNK];
-    tl_m0_chain_t chain = {.bytes = 16 * quads,
-        .single = (uint32_t)wide,
-        .how = wide ? TL_M0_HALVES_APART : TL_M0_BYTES_APART,
+    tl_chain_t chain = {.bytes = 16 * quads,
+        .single = (uint32_t)single,
+        .how = wide ? TL_CHAIN_HALVES_APART : TL_CHAIN_BYTES_APART,
         .count = (uint32_t)run,
         .step = 1 << wide,
         .sums_step = 16 * (c->quads - quads),
@@ -351,9 +365,9 @@ ALONE void add_channels(const weight_t *c, int32_t quad, int32_t quads) {
             const int32_t total = pack_rows(c, at, packed + TL_GRAD_CHUNK);
             c->totals[i] += quad ? 0 : total;
             from = packed;
-            chain.how = TL_M0_PACKED;
+            chain.how = TL_CHAIN_PACKED;
         }
-        tl_m0_chain(from, (uint32_t)words, c->panel, &chain);
+        tl_chain(from, (uint32_t)words, c->panel, &chain);
     }
 }
 
@@ -389,7 +403,8 @@ static void add_all(weight_t *c) {
     }
 }
 
-int32_t tl_m0_conv2d_grad_weight(const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
+int32_t tl_panel_conv2d_grad_weight(
+    const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
     const tl_window_t *g = of->g;
     const int32_t count = of->in->count, panel = tl_grad_weight_panel(g, count), each = tl_grad_weight_row(g, count);
     weight_t c = {.g = *g, .dy = of->dy, .x = of->x, .in = of->in, .out = of->out, .first = first};
