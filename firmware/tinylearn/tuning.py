@@ -12,7 +12,7 @@ from .support import FLASH, HERE, LENT, NOWHERE, RAM, RECOMPUTE, TRIAL, augmenta
 from .tail import BIAS, FAST, FISHER, INPUT, NARROW, PLAIN, WEIGHTS, Tail, Trained, schemes, trainable, usual, whole
 
 STEPS, VIEWS, WIDTH = 40, 4, 8
-RATE, RATES = 0.01, {"bias": 0.1}  # biases alone want larger steps: docs/training.md
+RATE, RATES = 0.01, {"bias": 0.1, "tinytrain": 0.02}  # biases, or parts of layers, want larger steps: docs/training.md
 FIND = "find"  # as a rate: each of the card's times these is tried, for TRIAL steps
 FACTORS = (1, 4, 0.25)
 RATIO, COMPUTE = 0.5, 0.5  # of "tinytrain": share of a layer's channels, and of the work of going back all the way
