@@ -334,62 +334,57 @@ static bool is_outer(const record_t *r) {
     return tl_grad_is_dense(&r->window) && r->call.code != TL_DEPTHWISE_CONV2D && !r->filter.r;
 }
 
-// The step of the weights of output channel o, of sums that are `off` too large
-static void update_weights(record_t *r, tl_update_t *u, int32_t o, int32_t *sums, int32_t off, int16_t *buffer) {
-    const int32_t taps = r->window.k_h * r->window.k_w, in_c = r->window.in_c;
-    const tl_rate_t rate = r->weight_rates[o];
-    const tl_ratio_t ratio = {rate.mantissa, r->dy.exponent + rate.exponent};
-    int8_t *w = r->call.span[TL_W].at;
-    if (r->call.code == TL_DEPTHWISE_CONV2D) {
-        tl_row_t row = tl_update_row(sums, taps, off);
-        tl_update_weights(u, w + o, r->window.out_c, NULL, &row, ratio, buffer);
-        return;
-    }
-    w += o * taps * in_c + (r->in.list ? 0 : r->in.first);
-    for (int32_t tap = 0; tap < taps; tap++, w += in_c, sums += r->in.count) {
-        tl_row_t row = tl_update_row(sums, r->in.count, off);
-        tl_update_weights(u, w, 1, r->in.list, &row, ratio, buffer);
-        buffer = buffer ? buffer + r->in.count : NULL;
-    }
-}
-
-static void update_bias(record_t *r, tl_update_t *u, int32_t i, int32_t sum) {
+// What the steps of all output channels have in common
+static tl_steps_t find_steps(record_t *r, tl_update_t *u) {
     const tl_window_t *g = &r->window;
-    const int32_t products = g->k_h * g->k_w * (r->call.code == TL_DEPTHWISE_CONV2D ? 1 : g->in_c);
-    const int32_t most = INT32_MAX - products * (255 * 128); // no sum of the forward overflows
-    const int32_t o = tl_channel_at(&r->out, i);
-    tl_update_bias(u, (int32_t *)r->call.span[TL_B].at + o, most, sum, r->dy.exponent, r->bias_rates[o],
-        !TL_LEAN && r->bias_buffer ? r->bias_buffer + i : NULL);
+    const bool depthwise = r->call.code == TL_DEPTHWISE_CONV2D;
+    const int32_t taps = g->k_h * g->k_w, products = depthwise ? taps : taps * g->in_c;
+    tl_steps_t s = {.u = u,
+        .exponent = r->dy.exponent,
+        .most = INT32_MAX - products * (255 * 128), // no sum of the forward overflows
+        .rows = depthwise ? 1 : taps,
+        .next_row = g->in_c,
+        .next_channel = depthwise ? 1 : products,
+        .step = depthwise ? g->out_c : 1,
+        .buffer = TL_LEAN ? NULL : r->buffer,
+        .bias_buffer = TL_LEAN ? NULL : r->bias_buffer};
+    s.row.n = depthwise ? taps : r->in.count;
+    s.outer = is_outer(r);
+    if (s.outer && wanted(r, TL_TRAIN_WEIGHTS)) {
+        s.row = input_row(r);
+    }
+    s.row.list = r->in.list;
+    return s;
 }
 
 static void update(record_t *r, tl_update_t *u) {
-    const tl_window_t *g = &r->window;
-    const bool outer = is_outer(r), weights = wanted(r, TL_TRAIN_WEIGHTS);
-    const int32_t each = g->k_h * g->k_w * r->in.count;
-    int16_t *buffer = TL_LEAN ? NULL : r->buffer;
-    int32_t *sums = r->scratch;
-    const int32_t *totals = NULL; // the sums of gradients, where they are known
-    tl_row_t input = weights && outer ? input_row(r) : (tl_row_t){0};
-    for (int32_t i = 0, ready = 0, row = 0; i < r->out.count; i++, ready--, sums += row) {
-        const int32_t o = tl_channel_at(&r->out, i), gradient = outer ? tl_grad_get(&r->dy, o) : 0;
-        if (weights && outer) {
-            const tl_rate_t rate = r->weight_rates[o];
-            int8_t *w = (int8_t *)r->call.span[TL_W].at + o * g->in_c + (r->in.list ? 0 : r->in.first);
-            const tl_ratio_t ratio = {rate.mantissa * gradient, r->dy.exponent + rate.exponent};
-            tl_update_weights(u, w, 1, r->in.list, &input, ratio, buffer);
-        } else if (weights) {
-            if (ready <= 0) {
-                ready = weight_sums(r, i, &row);
-                sums = r->scratch;
-                totals = row ? sums + ready * row : NULL;
+    tl_steps_t s = find_steps(r, u);
+    const bool weights = wanted(r, TL_TRAIN_WEIGHTS), summed = weights && !s.outer;
+    const bool together = s.outer && !tl_is_wide(r->dy.width);
+    int8_t *w = (int8_t *)r->call.span[TL_W].at + (r->in.list ? 0 : r->in.first);
+    for (int32_t i = 0, ready = 0, n; i < r->out.count; i += n, ready -= n) {
+        const int32_t o = tl_channel_at(&r->out, i);
+        int32_t total, row = 0;
+        s.rates = weights ? r->weight_rates + o : NULL;
+        s.bias_rates = wanted(r, TL_TRAIN_BIAS) ? r->bias_rates + o : NULL;
+        s.w = w + o * s.next_channel;
+        s.b = (int32_t *)r->call.span[TL_B].at + o;
+        if (together) {
+            ready = r->out.count - i;
+            s.gradients = (const int8_t *)r->dy.at + o;
+        } else if (ready <= 0) {
+            ready = summed ? weight_sums(r, i, &row) : 1;
+            s.sums = r->scratch;
+            s.next_sums = row;
+            s.zero = row ? r->window.x_zero : 0;
+            s.totals = s.sums + ready * row;
+            if (row == 0) { // not known
+                total = s.outer ? tl_grad_get(&r->dy, o) : tl_grad_bias(&r->dy, r->window.out_c, o);
+                s.totals = &total;
             }
-            update_weights(r, u, o, sums, totals ? g->x_zero * *totals : 0, buffer);
         }
-        buffer = buffer ? buffer + each : NULL;
-        if (wanted(r, TL_TRAIN_BIAS)) {
-            update_bias(r, u, i, outer ? gradient : totals ? *totals : tl_grad_bias(&r->dy, g->out_c, o));
-        }
-        totals = totals ? totals + 1 : NULL;
+        n = r->out.list ? 1 : ready;
+        tl_fast_update_channels(&s, n);
     }
 }
 

@@ -14,7 +14,8 @@
 #define tl_fast_conv2d_grad_weight tl_panel_conv2d_grad_weight
 #define tl_fast_depthwise_grad_weight tl_m0_depthwise_grad_weight
 #define tl_fast_grad_weight tl_grad_weight
-#define tl_fast_update tl_m0_update
+#define tl_fast_update(...) false
+#define tl_fast_update_channels tl_m0_update_channels
 #else
 #include "elements.h"
 #include "panel_grad.h"
@@ -30,6 +31,7 @@ bool tl_block_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit
 
 #define tl_fast_grad_weight tl_block_grad_weight
 #define tl_fast_update tl_block_update
+#define tl_fast_update_channels tl_update_channels
 
 #define tl_fast_fully_connected_grad_input(...) false
 

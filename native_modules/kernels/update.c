@@ -42,9 +42,11 @@ static int32_t through_buffer(tl_update_t *u, int16_t *buffer, int32_t step) {
     return whole;
 }
 
-tl_row_t tl_update_row(int32_t *sum, int32_t n, int32_t off) {
-    const int32_t top = tl_top_bits(sum, sum + n, off), cut = top > 15 ? top - 15 : 0;
-    return (tl_row_t){(uint32_t *)sum, n, cut, cut ? 16 : top ? top : 1, NULL, off, true, NULL};
+// What a row of sums has to know of them
+static void measure(tl_row_t *row) {
+    const int32_t *sums = (const int32_t *)row->words, top = tl_top_bits(sums, sums + row->n, row->off);
+    row->exponent = top > 15 ? top - 15 : 0;
+    row->bits = top > 15 ? 16 : top ? top : 1;
 }
 
 // Size to nearest, and sign, in the place of each sum
@@ -106,10 +108,13 @@ static int32_t step_size(uint32_t size, tl_unit_t unit, uint32_t *sum) {
     return (int32_t)(size * unit.whole + (high >> 16) + (*sum < low));
 }
 
-void tl_update_weights(
-    tl_update_t *u, int8_t *w, int32_t step, const int16_t *list, tl_row_t *row, tl_ratio_t rate, int16_t *buffer) {
+void tl_update_weights(tl_update_t *u, int8_t *w, int32_t step, tl_row_t *row, tl_ratio_t rate, int16_t *buffer) {
     buffer = TL_LEAN ? NULL : buffer;
+    const int16_t *list = row->list;
     const int32_t most = buffer ? 32767 : 255;
+    if (row->sums) {
+        measure(row);
+    }
     rate.exponent += row->exponent + (buffer ? 8 : 0);
     const tl_unit_t t = unit(rate);
     if (!buffer && (t.whole | t.fraction) == 0) {
@@ -117,9 +122,7 @@ void tl_update_weights(
     }
     uint32_t sum = tl_random(&u->random);
     const bool below_1 = (t.whole | t.fraction >> (32 - row->bits)) == 0; // every step
-    const bool plain = !list || (!TL_LEAN && row->sums);                  // of words, listed weights go one by one
-    row->list = list;
-    if (!buffer && plain && below_1 && tl_fast_update(w, step, row, &t, sum)) {
+    if (!buffer && !list && below_1 && tl_fast_update(w, step, row, &t, sum)) {
         return;
     }
     take_words(row);
@@ -137,12 +140,11 @@ void tl_update_weights(
     }
 }
 
-void tl_update_bias(
-    tl_update_t *u, int32_t *b, int32_t limit, int32_t sum, int32_t exponent, tl_rate_t rate, int32_t *buffer) {
+void tl_update_bias(tl_update_t *u, int32_t *b, int32_t limit, int32_t sum, tl_ratio_t rate, int32_t *buffer) {
     enum { MOST = 1 << 29 };
     const int32_t top = tl_bits(tl_size(sum)), cut = top > 15 ? top - 15 : 0;
     const int32_t v = tl_shift(sum, -cut) * rate.mantissa;
-    int32_t move = round_randomly(u, v, exponent + rate.exponent + cut, MOST);
+    int32_t move = round_randomly(u, v, rate.exponent + cut, MOST);
     if (!TL_LEAN && buffer) {
         const int32_t past = within(*buffer, MOST);
         move += u->mode == TL_MOMENTUM ? (past >> 8) * u->momentum + (((past & 255) * u->momentum) >> 8) : past;
@@ -156,5 +158,42 @@ void tl_update_bias(
         *b = limit;
     } else {
         *b = within(*b - move, limit);
+    }
+}
+
+static tl_ratio_t next_rate(const tl_steps_t *s, const tl_rate_t **rates) {
+    const tl_rate_t *rate = (*rates)++;
+    return (tl_ratio_t){rate->mantissa, s->exponent + rate->exponent};
+}
+
+// The rows of one channel's weights
+static void update_rows(tl_steps_t *s, int32_t total) {
+    tl_ratio_t rate = next_rate(s, &s->rates);
+    int8_t *w = s->w;
+    int32_t *sums = s->sums;
+    rate.mantissa *= s->outer ? total : 1;
+    s->row.off = s->zero * total;
+    for (int32_t left = s->rows; left > 0; left--, w += s->next_row, sums += s->row.n) {
+        if (!s->outer) {
+            s->row.words = (uint32_t *)sums;
+            s->row.sums = true;
+        }
+        tl_update_weights(s->u, w, s->step, &s->row, rate, s->buffer);
+        s->buffer = s->buffer ? s->buffer + s->row.n : NULL;
+    }
+    s->w += s->next_channel;
+    s->sums += s->next_sums;
+}
+
+void tl_update_channels(tl_steps_t *s, int32_t n) {
+    for (; n > 0; n--) {
+        const int32_t total = s->gradients ? *s->gradients++ : *s->totals++;
+        if (s->rates) {
+            update_rows(s, total);
+        }
+        if (s->bias_rates) {
+            tl_update_bias(s->u, s->b++, s->most, total, next_rate(s, &s->bias_rates), s->bias_buffer);
+            s->bias_buffer = s->bias_buffer ? s->bias_buffer + 1 : NULL;
+        }
     }
 }

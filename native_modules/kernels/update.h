@@ -34,16 +34,16 @@ typedef struct {
     int32_t momentum; // 8 fractional bits, 0 .. 255
 } tl_update_t;
 
-// The sums of a row of weights, as steps take them: size and sign (bit 31)
+// A row of weights' sums, or words of size and sign (bit 31), which steps take them for
 typedef struct {
     uint32_t *words;
     int32_t n;
-    int32_t exponent;         // a sum is its size * 2^exponent
-    int32_t bits;             // of the largest size: 1 .. 16
+    int32_t exponent;         // of words: a sum is its size * 2^exponent
+    int32_t bits;             // of words: of the largest size, 1 .. 16
     const uint32_t *sixteens; // the sizes of sixteen words each, added up; or NULL
-    int32_t off;              // words that are sums still are so much too large, and 2^exponent too fine
-    bool sums;
-    const int16_t *list; // of sums: where their weights lie, or NULL
+    int32_t off;              // of sums: they are so much too large
+    bool sums;                // steps cut them to 15 bits below the largest, and use them up
+    const int16_t *list;      // where the weights lie, or NULL: `step` apart
 } tl_row_t;
 
 // What one unit of a size is as a step: a whole part, a fraction of 2^32, and the sign to take a word's by
@@ -51,22 +51,42 @@ typedef struct {
     uint32_t whole, fraction, sign;
 } tl_unit_t;
 
-// Of sums less `off`, which are used up; steps cut them to 15 bits below the largest.
-tl_row_t tl_update_row(int32_t *sum, int32_t n, int32_t off);
-
-// The same of one product's sums each: x less its zero point, of the channels `in`. words: [in->count]
+// A row of one product's sums each: x less its zero point, of the channels `in`. words: [in->count]
 tl_row_t tl_update_input(const int8_t *x, int32_t zero, const tl_channels_t *in, uint32_t *words);
 
 // Lets most sixteens of a row be passed over, where it is used again and again. sixteens: (n + 15) / 16 words
 void tl_update_sixteens(tl_row_t *row, uint32_t *sixteens);
 
-// n weights, `step` apart or those in `list`, go by -rate times the row. buffer: int16 [n], 8 fractional bits, or NULL
+// The row's weights go by -rate times the row. buffer: int16 [n], 8 fractional bits, or NULL
 // with TL_SGD. Error: 2^-32 of a step for each unit of a size, so below 2^-16 at most.
-void tl_update_weights(
-    tl_update_t *u, int8_t *w, int32_t step, const int16_t *list, tl_row_t *row, tl_ratio_t rate, int16_t *buffer);
+void tl_update_weights(tl_update_t *u, int8_t *w, int32_t step, tl_row_t *row, tl_ratio_t rate, int16_t *buffer);
 
-// One bias against sum * 2^exponent, kept within +-limit. buffer: whole steps, or NULL with TL_SGD
-void tl_update_bias(
-    tl_update_t *u, int32_t *b, int32_t limit, int32_t sum, int32_t exponent, tl_rate_t rate, int32_t *buffer);
+// One bias goes by -rate * sum, the mantissa within 2^15, and is kept within +-limit. buffer: whole steps, or NULL with
+// TL_SGD
+void tl_update_bias(tl_update_t *u, int32_t *b, int32_t limit, int32_t sum, tl_ratio_t rate, int32_t *buffer);
+
+// The steps of an operator's output channels, one after the other
+typedef struct {
+    tl_row_t row; // outer: all channels' alike, times a channel's gradient; else of the sums
+    tl_update_t *u;
+    const tl_rate_t *rates, *bias_rates; // here and below: the next channel's; of what is not trained NULL
+    int8_t *w;
+    int32_t *b;
+    int32_t *sums;
+    const int32_t *totals;   // its gradients' sum, of which `zero` times lies in its sums; not where there are
+    const int8_t *gradients; // else NULL
+    int32_t outer;
+    int32_t next_sums; // from its sums to the next one's
+    int32_t exponent;  // of the gradients
+    int32_t zero;
+    int32_t most;                   // of biases
+    int32_t rows;                   // of weights
+    int32_t next_row, next_channel; // bytes from one to the next
+    int32_t step;                   // and from weight to weight
+    int16_t *buffer;
+    int32_t *bias_buffer;
+} tl_steps_t;
+
+void tl_update_channels(tl_steps_t *s, int32_t n);
 
 #endif

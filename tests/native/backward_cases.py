@@ -87,20 +87,22 @@ def chosen(rng: np.random.Generator, g: variants.Window, depthwise: bool) -> Tra
     return Train(flags, **rates)
 
 
-def records(seed: int, count: int) -> list[bytes]:
+def records(seed: int, count: int, lean: bool = False) -> list[bytes]:
+    """lean: what tl_grad knows (TL_LEAN of gradient.h)"""
     found = []
     for i in range(count):
         rng = np.random.default_rng([seed, i])
-        form, width = FORMS[i % len(FORMS)], (8, 16)[i // len(FORMS) % 2]
+        form, width = FORMS[i % len(FORMS)], 8 if lean else (8, 16)[i // len(FORMS) % 2]
         model, g = graph(rng, seed * count + i, form)
         depthwise = form == ir.DEPTHWISE_CONV2D
         wanted = max(
             variants.grad_input_scratch(g, width, depthwise), variants.grad_weight_scratch(g, width, depthwise)
         )
         filters = {0: int(rng.choice([2, 4]))} if form in FILTERED and rng.random() < FILTERED[form] else {}
+        filters = {} if lean else filters
         wanted += bool(filters) * 4 * int(np.prod(g.x))
         scratch = int(rng.choice([wanted, wanted, wanted * rng.uniform(0.2, 1.5)])) // 4 * 4
-        mode = int(rng.choice([0, 0, 0, 1, 2, 3]))
+        mode = 0 if lean else int(rng.choice([0, 0, 0, 1, 2, 3]))
         train = {0: chosen(rng, g, depthwise)}
         options = {"mode": mode, "momentum": 200, "scratch_least": scratch, "filters": filters}
         found.append(back(model, width, train, seed * count + i, **options))

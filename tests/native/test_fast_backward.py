@@ -36,15 +36,19 @@ class Program(NamedTuple):
 
 # cpu: machine, folder of its own kernels
 PROCESSORS = {"cortex-m0plus": ("mps2-an385", "armv6m"), "cortex-m4": ("mps2-an386", "armv7em")}
+LEAN = ["-DTL_LEAN=1", "-DTL_RECORDS=0", "-Wl,--defsym=tl_panel_conv2d_grad_sums=0"]  # as tl_grad is: without filters
 
 
 @pytest.fixture(scope="module", params=PROCESSORS)
 def program(request, tmp_path_factory) -> Program:
-    machine, folder = PROCESSORS[request.param]
-    path = tmp_path_factory.mktemp(request.param) / "replay.elf"
+    return build(request.param, tmp_path_factory.mktemp(request.param) / "replay.elf", [])
+
+
+def build(cpu: str, path: Path, options: list[str]) -> Program:
+    machine, folder = PROCESSORS[cpu]
     fast = sorted((KERNELS / folder).glob("*.[cS]"))
     sources = [*KERNELS.glob("*.c"), *fast, HERE / "bare_cortex_m.S", HERE.parent / "kernels" / "replay_backward.c"]
-    subprocess.run([*BUILD, f"-mcpu={request.param}", f"-I{KERNELS}", *LINK, "-o", path, *sources], check=True)
+    subprocess.run([*BUILD, f"-mcpu={cpu}", *options, f"-I{KERNELS}", *LINK, "-o", path, *sources], check=True)
     return Program(machine, path)
 
 
@@ -60,6 +64,13 @@ def replay(program: Program, file: Path) -> list[str]:
 def test_its_processor_has_the_plain_bits(program, tmp_path, part):
     file = tmp_path / "backward.bin"
     file.write_bytes(backward_cases.file(backward_cases.records(part, PART)))
+    assert replay(program, file) == [f"1..{PART}", *(f"ok {i}" for i in range(1, PART + 1))]
+
+
+def test_so_has_the_lean_module(tmp_path):
+    program = build("cortex-m0plus", tmp_path / "lean.elf", LEAN)
+    file = tmp_path / "backward.bin"
+    file.write_bytes(backward_cases.file(backward_cases.records(COUNT, PART, lean=True)))
     assert replay(program, file) == [f"1..{PART}", *(f"ok {i}" for i in range(1, PART + 1))]
 
 

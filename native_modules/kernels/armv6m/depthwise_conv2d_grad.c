@@ -156,27 +156,25 @@ ALONE void copy_x(const weight_t *c, int32_t top, int32_t high) {
     }
 }
 
-// What three taps, or fewer, have of each channel
-ALONE void add_taps(const weight_t *c, int32_t tap, int32_t n, const uint8_t *x, tl_m0_taps_t *d) {
+// What some taps have of each channel, up to three from `tap` on
+ALONE void add_taps(const weight_t *c, int32_t tap, const uint8_t *x, tl_m0_taps_t *d) {
     const tl_window_t *g = c->of.g;
-    const tl_grad_t *dy = c->of.dy;
-    const int32_t all = g->k_h * g->k_w, from = c->oy * g->out_w * g->out_c;
+    const char *dy = (const char *)c->of.dy->at + ((c->oy * g->out_w * g->out_c) << d->wide);
     int32_t *sums = c->sums + tap;
-    for (int32_t lane = 0; lane < c->n; lane++, sums += all) {
-        const int32_t o = from + tl_channel_at(c->of.out, c->first + lane);
-        int32_t some[3];
-        const int32_t total = tl_m0_taps(x + lane, (const char *)dy->at + (o << d->wide), d, some);
-        c->totals[lane] += tap ? 0 : total;
-        for (int32_t i = 0; i < n; i++) {
-            sums[i] += some[i] - MORE * total;
-        }
+    for (int32_t lane = 0; lane < c->n; lane += d->lanes, sums += d->next_sums / 4) {
+        d->totals = tap ? NULL : c->totals + lane;
+        tl_m0_taps(x + lane, dy + (tl_channel_at(c->of.out, c->first + lane) << d->wide), d, sums);
     }
 }
 
 ALONE void add_rows(const weight_t *c) {
     const tl_window_t *g = c->of.g;
     const int32_t width = LANES * tl_grad_taps_width(g), taps = g->k_h * g->k_w, wide = tl_is_wide(c->of.dy->width);
-    tl_m0_taps_t d = {.next = LANES * g->stride_w, .apart = g->out_c << wide, .wide = wide};
+    tl_m0_taps_t d = {.lanes = c->of.out->list ? 1 : c->n,
+        .next = LANES * g->stride_w,
+        .apart = g->out_c << wide,
+        .next_sums = 4 * taps,
+        .wide = wide};
     d.skip = g->stride_h * width - g->out_w * d.next;
     d.columns = g->out_w * d.apart;
     d.all = c->rows * d.columns;
@@ -194,7 +192,8 @@ ALONE void add_rows(const weight_t *c) {
         d.second = n > 1 ? at[1] - at[0] : 0;
         d.third = n > 2 ? at[2] - at[0] : 0;
         d.odd = (g->out_w & 1) + ((d.next == LANES && d.second == LANES && d.third == 2 * LANES) << 1);
-        add_taps(c, tap, n, c->x + at[0], &d);
+        d.taps = n;
+        add_taps(c, tap, c->x + at[0], &d);
     }
 }
 
@@ -208,7 +207,10 @@ int32_t tl_m0_depthwise_grad_weight(
     }
     const int32_t room = (bytes >> 2) - tl_grad_taps_high(g, rows) * tl_grad_taps_width(g);
     weight_t c = {.of = *of, .first = first, .sums = scratch};
-    c.n = tl_least(tl_least(LANES, of->out->count - first), tl_quotient(room, taps + 1));
+    c.n = tl_least(LANES, of->out->count - first);
+    while (c.n * (taps + 1) > room) { // by one, which there is room for
+        c.n--;
+    }
     c.totals = scratch + c.n * taps;
     c.x = (uint8_t *)(c.totals + c.n);
     tl_clear(scratch, c.n * (taps + 1));

@@ -46,7 +46,7 @@ FUNCTION tl_fill // r0 v, r1 how many, r2 value
     subs \v, \v, r7
     orrs r3, \v
     .endm
-FUNCTION tl_top_bits // r0 v, r1 end, r12 result; [sp] off
+FUNCTION tl_top_bits // r0 v, r1 end, r12 all sizes, rounded up; [sp] off
     push {r2, r4-r7, lr}
 #if !TL_LEAN
     subs r3, r1, r0
@@ -70,35 +70,36 @@ FUNCTION tl_top_bits // r0 v, r1 end, r12 result; [sp] off
     LIES r4
 4:  cmp r0, r1
     bne 3b
-    mov r0, r12
+    mov r3, r12
+count:
+    movs r0, #0
+    b 6f
+5:  movs r3, r4
+    adds r0, #8
+6:  lsrs r4, r3, #8
+    bne 5b
+    b 8f
+7:  lsrs r3, r3, #1
+    adds r0, #1
+8:  cmp r3, #0
+    bne 7b
     pop {r2, r4-r7, pc}
-grow: // to |r7 - off|: by eight bits, as long as they are wanted, and by one
+grow: // to the bits of |r7 - off|, and of those before: ones from the first on
     ldr r2, [sp]
     subs r7, r7, r2
     asrs r2, r7, #31
     eors r7, r2
     subs r7, r7, r2
-    b 2f
-1:  adds r3, #2
-    lsls r3, r3, #8
-    subs r3, #2
-    movs r2, #8
-    add r12, r2
-2:  lsrs r2, r7, #8
-    lsls r2, r2, #1
-    cmp r2, r3
-    bhi 1b
-3:  lsrs r2, r3, #1
-    cmp r7, r2
-    bls 4f
-    lsls r3, r3, #1
-    bcs 4f // there are no more
-    adds r3, #2
-    movs r2, #1
-    add r12, r2
-    b 3b
-4:  ldr r7, [sp]
-    subs r2, r2, r7
+    mov r2, r12
+    orrs r7, r2
+    .irp n, 1, 2, 4, 8, 16
+    lsrs r2, r7, #\n
+    orrs r7, r2
+    .endr
+    mov r12, r7
+    lsls r3, r7, #1
+    ldr r2, [sp]
+    subs r2, r7, r2
     bx lr
 #if !TL_LEAN
 short_row: // growing costs more than taking all sizes together and counting bits once
@@ -117,18 +118,7 @@ short_row: // growing costs more than taking all sizes together and counting bit
     SIZE r4
 4:  cmp r0, r1
     bne 3b
-    movs r0, #0
-    b 6f
-5:  movs r3, r4
-    adds r0, #8
-6:  lsrs r4, r3, #8
-    bne 5b
-    b 8f
-7:  lsrs r3, r3, #1
-    adds r0, #1
-8:  cmp r3, #0
-    bne 7b
-    pop {r2, r4-r7, pc}
+    b count
 #endif
 
     .macro MASK bits // of a word of four bytes

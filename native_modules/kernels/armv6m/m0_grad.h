@@ -54,27 +54,26 @@ void tl_m0_stride_grad(const int8_t *gradients, int32_t *sums, const uint32_t *w
 // ---- taps.S ---------------------------------------------------------------------------------------------------------
 
 typedef struct {
-    int32_t next, apart;   // bytes from x of one gradient to the next one's, and from gradient to gradient
+    int32_t lanes;         // channels: x and gradients of the next one are neighbours
+    int32_t *totals;       // to one for each of them its gradients are added, where not NULL
+    int32_t next;          // bytes from x of one gradient to the next one's
     int32_t skip;          // bytes from x behind a row to the next
     int32_t odd;           // bit 0: whether the number of columns is; bit 1: next, second and third are 4, 4 and 8
+    int32_t apart;         // bytes from gradient to gradient
+    int32_t taps;          // 1 .. 3
+    int32_t next_sums;     // bytes from a channel's sums to the next one's
     int32_t columns, all;  // bytes of a row of gradients, and of all rows
     int32_t second, third; // bytes from x of the first tap to x of the others
     int32_t wide;          // 0: int8
 } tl_m0_taps_t;
 
-// sums[t] = sum of gradients * x. Gives the sum of the gradients.
-int32_t tl_m0_taps(const uint8_t *x, const void *gradients, const tl_m0_taps_t *d, int32_t sums[3]);
+// sums[t] += sum of gradients * (x - 128)
+void tl_m0_taps(const uint8_t *x, const void *gradients, const tl_m0_taps_t *d, int32_t sums[3]);
 
 // ---- update.S -------------------------------------------------------------------------------------------------------
 
-// The steps, all below 1, of a row of weights, `step` apart, from a sum of fractions on: by words, or by sums
-void tl_m0_update_words(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum);
-void tl_m0_update_sums(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum);
-
-static inline bool tl_m0_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum) {
-    (row->sums ? tl_m0_update_sums : tl_m0_update_words)(w, step, row, unit, sum);
-    return true;
-}
+// tl_update_channels. Steps of 1 or more, through a buffer, or of listed weights are tl_update_weights'.
+void tl_m0_update_channels(tl_steps_t *s, int32_t n);
 
 // ---- C --------------------------------------------------------------------------------------------------------------
 
