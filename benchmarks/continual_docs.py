@@ -24,9 +24,9 @@ it again.
   of all tasks that are right after the last. Forgotten: points that a task was better at its best than in the end, over
   all tasks but the last; new classes beside the old ones count in, so it is not 0 where nothing is trained.
 - `prototype`: the network stays as it is. `naive`: `adapt(method="full")` on each task as it comes. `alone`: its loss
-  compares the task's own classes only. `replay`: naive with old samples beside, as int8 activations at the frozen
-  part's end, in as many bytes as `lightcl` takes at its most, shared out evenly among the classes. `lightcl`:
-  `continual="lightcl"`. `joint`: on all tasks at once.
+  compares the task's own classes only. `replay`: `continual="replay"`, naive with old samples beside, as int8
+  activations at the frozen part's end, in as many bytes as `lightcl` takes at its most, shared out evenly among the
+  classes. `lightcl`: `continual="lightcl"`. `joint`: on all tasks at once.
 - All train the last 6 layers for 10 steps at the model's own rate, and end with one prototype per class and task.
   Intervals are 95 %, over sequences, or over people where they come first in several.
 - int8 is `firmware/tinylearn` on the simulator, to the bit; float32 the same in PyTorch, nothing rounded.
@@ -36,9 +36,8 @@ it again.
 {shown}
 
 What `replay` keeps are samples, for ever; `lightcl` keeps a bit for each channel between tasks, and as many bytes as
-replay only while it trains. Where replay is more accurate with them, that is the price of keeping no sample. `replay`
-is a baseline of the simulator alone, on the board's own code and to its bits: a board that did it would have to keep
-samples through power cuts, some 3 KB of activations for each of glyph's, and its file of what was learned has none.
+replay only while it trains. Where replay is more accurate with them, that is the price of keeping no sample: a board
+keeps them in RAM and in its save, some 3 KB of activations for each of glyph's, where a Pico has room for a few.
 
 {tables}
 {freezing}"""

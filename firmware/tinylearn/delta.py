@@ -17,7 +17,8 @@ from .model import allocate, slots
 _MAGIC, _MAJOR = b"TLDL", 1
 _HEADER, _RECORD = "<4sHHII32sHH", "<HHII"
 _HEADER_BYTES, _RECORD_BYTES = 52, 12
-_HEAD, _LABELS, _ROWS, _BIASES, _SUMS, _COUNTS, _OWNERS, _TENSOR, _HELD = 1, 2, 3, 4, 5, 6, 7, 16, 17
+_HEAD, _LABELS, _ROWS, _BIASES, _SUMS, _COUNTS, _OWNERS = 1, 2, 3, 4, 5, 6, 7
+_TENSOR, _HELD, _MEMORY = 16, 17, 18
 _LINEAR = 1  # the sort of head
 _LONGEST = 255  # bytes of a label
 _LAST_CONVOLUTION = 2  # code of an operator
@@ -187,14 +188,14 @@ def _records(f, count, length):
 
 
 def check(model, f):
-    """(head or None, [(tensor, offset, bytes, where)], held) of a delta, which fits the model in every respect.
+    """(head or None, [(tensor, offset, bytes, where)], held, memory) of a delta, which fits the model in every respect.
 
     f: binary file. Refused says what is wrong. Changes nothing.
     """
     _, identity, count, length = _intact(f)
     if identity != bytes(model.file[16:48]):
         raise Refused(_OTHERS)
-    parts, tensors, held = {}, [], {}
+    parts, tensors, held, memory = {}, [], {}, None
     for kind, tensor, offset, size, at in _records(f, count, length):
         if kind == _TENSOR:
             _check_tensor(model, f, tensor, offset, size)
@@ -203,6 +204,10 @@ def check(model, f):
             if tensor in held:
                 raise Refused("it has two records of what is held of tensor %d" % tensor)
             held[tensor] = _held(model, f, tensor, offset, size)
+        elif kind == _MEMORY:
+            if memory:
+                raise Refused("it has two records of samples of earlier tasks")
+            memory = _memory(model, f, tensor, offset, size)
         elif not _HEAD <= kind <= _OWNERS:
             raise Refused("it has records of kind %d, from a newer tinylearn: flash the package again" % kind)
         elif kind in parts:
@@ -210,7 +215,10 @@ def check(model, f):
         else:
             parts[kind] = allocate(size, "what was learned")
             f.readinto(parts[kind])
-    return _head(model, parts) if parts else None, tensors, held
+    head = _head(model, parts) if parts else None
+    if memory and not (head and _most_kept(memory[1]) < head.params[1]):
+        raise Refused("its samples of earlier tasks are of rows that its head has not")
+    return head, tensors, held, memory
 
 
 def _head(model, parts):
@@ -286,6 +294,21 @@ def _held(model, f, tensor, offset, size):
     return bits
 
 
+def _memory(model, f, first, offset, size):
+    """Samples of earlier tasks, see replay.py."""
+    data = allocate(size, "samples of earlier tasks")
+    f.readinto(data)
+    record = unpack_from("<I", data)[0] if size > 4 else 0
+    if not record or (size - 4) % (record + 1) or offset or first >= model.first_of_head:
+        raise Refused("its samples of earlier tasks are damaged")
+    return first, data
+
+
+def _most_kept(data):
+    """The last row that a sample is of."""
+    return max([data[at] for at in range(4, len(data), unpack_from("<I", data)[0] + 1)])
+
+
 # ---- What a Model does with it ---------------------------------------------------------------------------------------
 
 
@@ -306,26 +329,28 @@ def restore(model):
 
 def _load(model, slot):
     with slot.open() as f:
-        head, tensors, held = check(model, f)
+        head, tensors, held, memory = check(model, f)
         try:
             model.change(sorted({tensor for tensor, _, _, _ in tensors}))
             for tensor, offset, size, at in tensors:
                 f.seek(at)
                 f.readinto(model.tensor(tensor)[0][offset : offset + size])
         except BaseException:  # the flash or the RAM failed half way: rather the model as it came
-            model.head, model.held = None, {}
+            model.head, model.held, model.memory = None, {}, None
             model.change(())
             raise
-    model.head, model.held = head, held
+    model.head, model.held, model.memory = head, held, memory
 
 
-def save(model, head, changed, held):
-    """Write a head (or None), the tensors in changed, as they are now, and which channels of maps are held."""
+def save(model, head, changed, held, memory):
+    """Write a head or None, the tensors in changed as they are now, which channels of maps are held, and a memory."""
     records = [] if head is None else _head_records(head)
     for tensor in changed:
         records.append((_TENSOR, tensor, model.tensor(tensor)[0]))
     for tensor in sorted(held):
         records.append((_HELD, tensor, held[tensor]))
+    if memory:
+        records.append((_MEMORY,) + memory)
     files, halves = _survey(model, _files(model)), _survey(model, _halves())
     sequence = 1 + max(f.sequence if f.worth == OWN else 0 for f in files + halves)
     identity = bytes(model.file[16:48])
@@ -364,7 +389,7 @@ def rollback(model):
     if len(found) > 1:
         _load(model, found[1].slot)
     elif found[0].sequence == 1:
-        model.head, model.held = None, {}
+        model.head, model.held, model.memory = None, {}, None
         model.change(())
     else:
         raise ValueError("the save before the last is not kept any more; reset() gives the model as it came")

@@ -36,7 +36,8 @@ class Explanation:
     why: what "auto" decided, in words, or None. Where a head is all that was made of the samples there are no layers;
     where nothing was taught since load(), no method and nothing told.
     classes, rows, samples: of the head. changed: operators that are not as they came. held: {operator: (channels that
-    continual learning holds in its map, of how many)}. hz: of the core's clock; 0: nobody knows
+    continual learning holds in its map, of how many)}. kept: (samples, bytes) of a memory, or None. hz: of the core's
+    clock; 0: nobody knows
     """
 
     def __init__(self, model, story, why=None):
@@ -53,7 +54,10 @@ class Explanation:
             self.told = Story(seconds, 0, 0, 0, 0, ram, 0, end, end, 0, 0, samples, macs, 0, 0, 0)
 
     def _know(self, model):
-        head, self.changed, self.held = model.head, [], {}
+        head, self.changed, self.held, self.kept = model.head, [], {}, None
+        if model.memory:
+            data = model.memory[1]
+            self.kept = (len(data) - 4) // (unpack_from("<I", data)[0] + 1), len(data)
         self.classes = len(head.labels) if head else 0
         self.rows, self.features, self.samples = (
             (head.params[1], head.params[0], sum([max(0, count) for count in head.counts])) if head else (0, 0, 0)
@@ -78,6 +82,8 @@ class Explanation:
         if self.held:
             held = ["%d of %d channels of operator %d" % (self.held[i] + (i,)) for i in sorted(self.held)]
             lines.append("holds on to " + _listed(held))
+        if self.kept:
+            lines.append("keeps %d samples of earlier tasks as activations, in %d bytes" % self.kept)
         return lines
 
     def __repr__(self):

@@ -159,12 +159,13 @@ class Model:
     path, saved: the file that it was loaded from; whether something of it was saved.
     in_place: weights change in `file` where it lies, since path has what they came with.
     held: {tensor: a bit for each channel}, the feature maps that continual learning holds, see continual.py.
+    memory: or what it keeps of earlier tasks' samples, see replay.py; None: nothing.
     head: what was taught; None: the model answers with the classifier that it came with.
     story, why: what was taught last and what it took, and what "auto" made of the samples, for explain().
     operators, tensors: how many; ends: the tensors that are input, output and features.
     """
 
-    _unpacked = ()
+    _unpacked, memory = (), None
 
     def __init__(self, file, path="the model", mapped=False):
         status = tl_infer.check(file)
@@ -496,10 +497,12 @@ class Model:
         filter    2 or 4: gradients of 1x1 convolutions are summed over patches of 2x2 or 4x4 pixels, which takes less
                   RAM (filtering.py). Off by default: read the patent notice in docs/training.md
 
-        continual "lightcl": this is one task of several; what earlier ones taught is kept by holding on to channels
-                  that they used (continual.py), also across save(). A class that is there gets one more prototype
-        hold      of that: a dict of samples, 15, whose maps are kept; share, 0.15 of a map's channels that a task adds
-                  to those held, at most most, 0.5; strength, 1, of the pull
+        continual this is one task of several. "lightcl": what earlier ones taught is kept by holding on to channels
+                  that they used (continual.py), also across save(). A class that is there gets one more prototype.
+                  "replay": by keeping some of their samples, as activations, beside the new ones (replay.py)
+        hold      of "lightcl": a dict of samples, 15, whose maps are kept; share, 0.15 of a map's channels that a task
+                  adds to those held, at most most, 0.5; strength, 1, of the pull. Of "replay": of bytes, 8192, that
+                  are kept at most
 
         Of "tinytrain":
 
@@ -527,16 +530,21 @@ class Model:
 
     def forget(self, label):
         """Take one taught class away."""
-        from .teaching import without
+        from .teaching import rows_without, without
 
-        self.head = without(self.head, label)
+        head = without(self.head, label)
+        if self.memory:
+            from . import replay
+
+            self.memory = replay.without(self.memory, rows_without(self.head, label)) if head else None
+        self.head = head
 
     def save(self):
         """Keep what was learned on the flash, where load() finds it. If the power goes meanwhile, the last save counts.
 
         OSError says why it cannot be kept; then the last save counts, too.
         """
-        of_delta("save", self, self.head, self.changed, self.held)
+        of_delta("save", self, self.head, self.changed, self.held, self.memory)
 
     def rollback(self):
         """Go back one save, here and on the flash; before the first save, the model was as it came.
@@ -551,8 +559,8 @@ class Model:
         That takes one more save, so rollback() undoes it.
         """
         if self.saved:
-            of_delta("save", self, None, (), {})
-        self.head, self.held, self.story, self.why = None, {}, None, None
+            of_delta("save", self, None, (), {}, None)
+        self.head, self.held, self.memory, self.story, self.why = None, {}, None, None, None
         self.change(())
 
     def explain(self):

@@ -67,7 +67,7 @@ def plan(model, method, ways, shots, steps, head=None, options=None):
 def _of_tail(model, method, ways, shots, steps, options, code):
     code += _code(_TAIL_MODULES + (("selection",) if method == "tinytrain" else ()))
     if options.get("continual"):
-        code += _code(("continual", "holding"))
+        code += _code(("continual", "holding") if options["continual"] == "lightcl" else ("replay",))
     from .support import free
     from .tuning import Settings, find
 

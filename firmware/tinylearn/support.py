@@ -34,7 +34,8 @@ def module(model, options):
     """The native module with the gradients that options of adapt want: tl_grad, or what has all of it and more, and
     takes the RAM (native_modules/kernels/backward.h). Known before anything is planned, for it takes of what is free.
     """
-    more = looks(options.get("method"), options.get("criterion")) or options.get("continual") or _wide(model, options)
+    more = looks(options.get("method"), options.get("criterion")) or _wide(model, options)
+    more = more or options.get("continual") == "lightcl"
     more = more or _MAX_POOL in [model.operator(i, "B", 0)[0] for i in range(model.operators)]
     return "tl_channels" if more else "tl_grad"
 
@@ -201,10 +202,17 @@ class Support:
         if layout.features == HERE:
             self.records_at = (layout.size + bytes_of_all + 3) & ~3
         slots = self.count * (1 + self.views) if layout.cache == RAM else 1
+        if layout.cache == RAM and layout.old:
+            slots += 1
         self.arena = allocate(self.records_at + slots * layout.record, "training")
         layout.reserved = None
-        view = memoryview(self.arena)
-        self.slot = view[self.records_at : self.records_at + layout.record]
+        view, self.slot_at = memoryview(self.arena), self.records_at + (slots - 1) * layout.record
+        self.slot = view[self.slot_at : self.slot_at + layout.record]
+        self.old = ()  # (row, record) of old samples
+        if layout.old:
+            from .replay import samples
+
+            self.old = samples(model.memory)
         self.features = None
         if layout.features == HERE:
             self.features = view[layout.size : layout.size + bytes_of_all]
@@ -262,22 +270,30 @@ class Support:
             parts[j][ALL] = self.sources[j]
 
     def find(self, i, view):
-        """Let the boundary in the layout's places be that of sample i."""
-        layout, index, at = self.layout, i * (1 + self.views) + view, self.records_at
-        if self.file:
+        """Let the boundary in the layout's places be that of sample i; behind the last one that of an old one."""
+        layout, index, at = self.layout, i * (1 + self.views) + view, self.slot_at
+        if i >= self.count:
+            self.slot[ALL] = self.old[i - self.count][1]
+        elif self.file:
             self.file.seek(index * layout.record)
             self.file.readinto(self.slot)
         elif not self.inputs:
-            at += index * layout.record
+            at = self.records_at + index * layout.record
         else:
             self.inputs.get(i, self.sample)
             self._make(i, view, self.parts)
         for j in range(len(self.sources)):
             layout.places[layout.boundary[j]] = at + layout.offsets[j]
 
+    def record(self, i):
+        """The boundary of sample i as it came, where it lies."""
+        self.find(i, 0)
+        at = self.layout.places[self.layout.boundary[0]] - self.layout.offsets[0]
+        return memoryview(self.arena)[at : at + self.layout.record]
+
     def close(self):
         """Give back all memory, and remove the file."""
-        self.arena = self.slot = self.parts = self.features = self.sources = self.inputs = None
+        self.arena = self.old = self.slot = self.parts = self.features = self.sources = self.inputs = None
         if self.file:
             self.file.close()
             os.remove(self.name)

@@ -541,6 +541,8 @@ class Tail:
             "tables": tables,
             "lists": lists,
             "hold": None,
+            "keep": 0,
+            "old": 0,
             "patches": (),
             "features": 1,  # support.HERE
             "idle": False,

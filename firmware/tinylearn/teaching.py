@@ -27,7 +27,8 @@ class Task:
         self.labels = list(before.labels) if before else []
         self.owners = bytearray(before.owners) if before else bytearray()
         self.source = None  # rows of the model's own classifier that stay, see _own_rows
-        self.held = model.held  # what model.adapt is about to hold, see continual.py
+        self.held = model.held  # what model.adapt is about to hold, see continual.py; and to keep: replay.py
+        self.memory = model.memory
         self.renewed = ()  # rows that what was known of them does not count for: the network has changed
         self.story = self.why = None  # of what was trained, and of why: for explain()
         self.verdict = None  # of "auto"
@@ -220,10 +221,12 @@ def _check_options(options):
 
 def _check_continual(options):
     continual, method = options["continual"], options["method"]
-    if continual not in (None, "lightcl"):
-        raise ValueError("continual is 'lightcl' or None, not %r" % (continual,))
+    if continual not in (None, "lightcl", "replay"):
+        raise ValueError("continual is 'lightcl', 'replay' or None, not %r" % (continual,))
     if options["hold"] is not None and not continual:
-        raise ValueError("hold is of continual='lightcl', which is not asked for")
+        raise ValueError("hold is of continual='lightcl' or 'replay', and neither is asked for")
+    if continual == "replay" and method == "tinytrain":
+        raise ValueError("continual='replay' is for methods that begin with the same layer each time: not 'tinytrain'")
     if continual and method not in TAILS:
         raise ValueError(
             "continual is for methods that train the network: name one, '%s', not %r" % ("', '".join(TAILS), method)
@@ -602,14 +605,18 @@ def without(head, label):
         raise ValueError("%r is not one of the classes taught: %r" % (label, head.labels if head else []))
     if len(head.labels) <= 2:
         return None
-    gone = head.labels.index(label)
-    kept = [row for row, owner in enumerate(head.owners) if owner != gone]
+    gone, kept = head.labels.index(label), rows_without(head, label)
     params, n = array("i", head.params), head.params[0]
     params[1] = len(kept)
     w, b, sums = [_rows(buffer, kept, size) for buffer, size in ((head.w, 2 * n), (head.b, 4), (head.sums, 4 * n))]
     counts = array("i", (head.counts[row] for row in kept))
     owners = bytearray(head.owners[row] - (head.owners[row] > gone) for row in kept)
     return Head(params, [known for known in head.labels if known != label], w, b, sums, counts, owners)
+
+
+def rows_without(head, label):
+    """The rows of a head that stay without one of its classes."""
+    return [row for row, owner in enumerate(head.owners) if head.labels[owner] != label]
 
 
 def _rows(buffer, kept, size):

@@ -69,7 +69,9 @@ class Training:
         self.scratch = take(4 * (n + 2 * self.params[1]), "the loss")
         self.row, self.zeros = bytearray(1), bytes(4 * n)
         self.start_from_head()
-        self.order = array("h", range(support.count))
+        if support.old:
+            self.rows = bytearray(rows) + bytearray([row for row, _ in support.old])
+        self.order = array("h", range(len(self.rows)))
         self.views = support.views
         self.chance = seed % 65536
         self.steps = 0
@@ -354,7 +356,7 @@ def _laid_out(*arguments):
 
 
 def _unload():
-    for name in ("tuning", "holding", "filtering", "tail", "augment", "selection", "story", "plan"):
+    for name in ("tuning", "holding", "replay", "filtering", "tail", "augment", "selection", "story", "plan"):
         unload(name)
     gc.collect()
 
@@ -510,7 +512,10 @@ def _train(task, support, rows):
             before.put()
             for t, content in now:
                 model.tensor(t)[0][ALL] = content
-        model.head, model.held = head, task.held  # with the weights: whatever is raised from here on, they fit together
+        if task.memory and layout.first < task.memory[0]:
+            task.memory = None  # what it keeps comes of weights that have changed
+        # With the weights: whatever is raised from here on, they fit together.
+        model.head, model.held, model.memory = head, task.held, task.memory
         return head, steps
     except BaseException:
         _bring_back(model, before)
@@ -634,6 +639,10 @@ def _steps(training, task):
         from .continual import held_after
 
         task.held = held_after(training, layout.hold[1], layout.hold[2])
+    if layout.keep:
+        from .replay import memory_after
+
+        task.memory = memory_after(training, layout.keep)
 
 
 def _watched(training, task):

@@ -29,6 +29,7 @@ class Settings:
 
     options: of adapt. The card's rate is a number, or {method: number}.
     find: the rate is to be found by trying some
+    keep: bytes of a memory for replay, old: how many samples it has, begin: with which operator, or None
     steps, rate, views, width; augment: params of tl_train.augment or None; layers: at most so many, or None
     piece: bytes of RAM in one piece that an arena may take, or None
     filter: side of the patches that gradients are summed over, or None
@@ -52,6 +53,7 @@ class Settings:
         self.rate = _rate(None if self.find else options.get("rate"), card.get("rate"), options.get("method"))
         self.layers, self.scheme, self.cache = [options.get(name) for name in ("layers", "scheme", "cache")]
         self.continual, self.hold, self.freeze = options.get("continual"), None, 0
+        self.keep, self.old, self.begin = 0, 0, None
         self.budget, self.time_budget = options.get("budget"), options.get("time_budget")
         self.usual = USUAL.get(options.get("method")) if self.budget is None else None
         self.module, self.looks = module(model, options), looks(options.get("method"), options.get("criterion"))
@@ -60,12 +62,23 @@ class Settings:
         self.filter, self.piece = options.get("filter") or None, None
         self._check()
         if self.continual:
-            from .holding import options as hold_options
-
-            self.hold, self.freeze = hold_options(options.get("hold")), card.get("freeze", 0)
+            self.freeze = card.get("freeze", 0)
+            self._set_continual(model, options.get("hold"))
         self.augment = augmentation(model, options.get("augment")) if self.views else None
         if self.augment is None:
             self.views = 0
+
+    def _set_continual(self, model, asked):
+        if self.continual == "lightcl":
+            from .holding import options
+
+            self.hold = options(asked)
+            return
+        from .replay import options, samples
+
+        self.keep = options(asked)
+        if model.head and model.memory:
+            self.begin, self.old = model.memory[0], len(samples(model.memory))
 
     def _set_selection(self, options):
         ratio, compute, axis, criterion = [options.get(name) for name in ("ratio", "compute", "axis", "criterion")]
@@ -127,7 +140,23 @@ def _whole_number(name, value, least, most):
 
 
 def choices(model, method, settings):
-    """(choice, width) of what a method may train, the most first."""
+    """(choice, width) of what a method may train, the most first; with a memory what begins where that does."""
+    found = _choices(model, method, settings)
+    if settings.begin is None:
+        return found
+    found = [pair for pair in found if min(pair[0]) == settings.begin]
+    if not found:
+        raise ValueError(_BEGINS % settings.begin)
+    return found
+
+
+_BEGINS = (
+    "samples of earlier tasks are kept as what operator %d reads, which must be the first that is trained, and this "
+    "does not begin there: take the layers, or the method, of those tasks"
+)
+
+
+def _choices(model, method, settings):
     if method == "scheme":
         for choice, width in _of_schemes(model, settings):
             choice = {index: choice[index] for index in choice if index >= settings.freeze}
@@ -181,7 +210,7 @@ class Fit:
         trained = sum([(model.nbytes(t) + 3) & ~3 for t in tail.trained])
         self.best = trained if keep_best else 0
         again = sum([model.nbytes(t) for t in model.changed]) if trained else 0  # as they are, if anything goes wrong
-        self.records = record * (slots if cache == RAM else 1)
+        self.records = record * (slots + bool(settings.old) if cache == RAM else 1)
         held = settings.held or (RAM if cache == RECOMPUTE else None)
         self.inputs = len(model.x) * (1 + (count if held == RAM else 0))
         self.flash = (slots * record if cache == FLASH else 0) + (count * len(model.x) if held == FLASH else 0)
@@ -191,14 +220,15 @@ class Fit:
         self.choosing = work_bytes("auto", n, ways, count) if trained else 0
         moved = 0 if model.in_place else trained
         all_features = (tail.size + count * n + 3) & ~3
-        beside = self.records + self.inputs + again
+        memory = 2 * settings.keep if trained else 0  # as it is, and as it will be
+        beside = self.records + self.inputs + again + memory
         self.bytes = all_features + beside + max(self.head + self.best, self.choosing + moved)
         self._lend(trained, unpack_from("<I", model.file, 48)[0], ways, count * n)
         self.arena = (all_features if self.features == HERE else tail.size) + self.records
-        self.heap = self.arena + self.inputs + again + max(sum(self.apart) + self.best, moved) + 20 * ways
+        self.heap = self.arena + self.inputs + again + memory + max(sum(self.apart) + self.best, moved) + 20 * ways
         frozen, forward, back = tail.macs
         self.first_macs = frozen * slots + settings.before[0]
-        self.step_macs = count * (2 * forward + back)
+        self.step_macs = count * (2 * forward + back) + settings.old * (forward + back)
         if cache == RECOMPUTE:
             self.step_macs += 2 * count * frozen
         if settings.find and trained:  # steps, and what watches them
@@ -231,7 +261,7 @@ class Fit:
         self.first = self.settings.before[1] + python + frozen * records + forward * self.count
         if self.cache == FLASH:
             self.first += records * (RECORD + RECORD_BYTE * self.tail.record)
-        self.step = self.count * (2 * forward + back) * AROUND
+        self.step = (self.count * (2 * forward + back) + self.settings.old * (forward + back)) * AROUND
         if self.cache == RECOMPUTE:
             self.step += 2 * self.count * frozen
         if self.settings.find and self.tail.trained:
@@ -263,6 +293,7 @@ class Fit:
             }
         )
         fields["hold"], fields["rates"] = settings.hold, ()
+        fields["keep"], fields["old"] = settings.keep, settings.old
         if settings.find:
             fields["rates"] = [factor * settings.rate for factor in FACTORS]
         fields["macs"], fields["arena"] = self.macs(), self.arena
@@ -514,7 +545,7 @@ def _tail(model, choice, width, settings):
         from .filtering import Filtered
 
         return Filtered(model, choice, width, settings.filter)
-    if not settings.continual:
+    if settings.continual != "lightcl":
         return Tail(model, choice, width)
     from .holding import Holding
 

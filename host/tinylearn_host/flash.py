@@ -44,6 +44,7 @@ PASSING = (
     "story",
     "filtering",
     "holding",
+    "replay",
 )  # in the place of others, or for a moment: heap is not kept for them
 TEMPORARY = ".part"
 SPARE_HEAP = 12 * 1024  # bytes left to the REPL and the user's own program

@@ -21,7 +21,7 @@ RECORD = struct.Struct("<HHII")
 HEAD = struct.Struct("<6i")
 LABEL = struct.Struct("<HH")
 PARTS = ("head", "labels", "rows", "biases", "sums", "counts", "owners")  # the head's records, kinds 1 to 7
-TENSOR, HELD = 16, 17
+TENSOR, HELD, MEMORY = 16, 17, 18
 LINEAR = 1
 MOST_CLASSES, LONGEST_LABEL = 256, 255
 
@@ -72,6 +72,15 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """Samples of earlier tasks, as what operator `first` reads: rows of the head, and a record of each."""
+
+    first: int
+    rows: list[int]
+    records: list[bytes]
+
+
+@dataclass(frozen=True)
 class Delta:
     """A parsed .tld; `raw` is the whole file, `model` the SHA-256 of the model it belongs to."""
 
@@ -81,6 +90,7 @@ class Delta:
     head: Head | None = None
     changes: list[Change] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
+    memory: Memory | None = None
 
 
 def read(source: str | Path | bytes, model: tlm.Model | None = None) -> Delta:
@@ -134,7 +144,7 @@ def _parse(raw: bytes) -> Delta:
     if crc != found:
         raise Refusal(f"damaged: its checksum is {found:08x}, it says {crc:08x}. Pull it again")
     parts: dict[str, bytes] = {}
-    changes, held = [], {}
+    changes, held, memory = [], {}, None
     for kind, tensor, offset, content in _records(raw, count):
         if kind == TENSOR:
             changes.append(Change(tensor, offset, content))
@@ -142,13 +152,28 @@ def _parse(raw: bytes) -> Delta:
             if tensor in held or offset:
                 raise Refusal(f"it has two records, or a part of one, of what is held of tensor {tensor}")
             held[tensor] = Held(tensor, content)
+        elif kind == MEMORY:
+            if memory or offset:
+                raise Refusal("it has two records, or a part of one, of samples of earlier tasks")
+            memory = _memory(tensor, content)
         elif not 1 <= kind <= len(PARTS):
             raise Refusal(f"it has records of kind {kind}, which this tinylearn does not know")
         elif PARTS[kind - 1] in parts:
             raise Refusal(f"it has two records of kind {kind}")
         else:
             parts[PARTS[kind - 1]] = content
-    return Delta(raw, sequence, model, _head(parts) if parts else None, changes, list(held.values()))
+    head = _head(parts) if parts else None
+    if memory and (head is None or max(memory.rows) >= head.k):
+        raise Refusal("its samples of earlier tasks are of rows that its head has not")
+    return Delta(raw, sequence, model, head, changes, list(held.values()), memory)
+
+
+def _memory(first: int, content: bytes) -> Memory:
+    size = struct.unpack_from("<I", content)[0] if len(content) > 4 else 0
+    if not size or (len(content) - 4) % (size + 1):
+        raise Refusal("its samples of earlier tasks are damaged")
+    each = [content[at : at + size + 1] for at in range(4, len(content), size + 1)]
+    return Memory(first, [record[0] for record in each], [record[1:] for record in each])
 
 
 def _records(raw: bytes, count: int):
@@ -238,6 +263,8 @@ def _check(delta: Delta, model: tlm.Model) -> None:
         _check_change(change, model)
     for held in delta.held:
         _check_held(held, model)
+    if delta.memory and delta.memory.first >= model.head:
+        raise Refusal(f"its samples of earlier tasks are read by operator {delta.memory.first}, which is not trained")
 
 
 def _check_held(held: Held, model: tlm.Model) -> None:
@@ -285,6 +312,7 @@ def summary(delta: Delta) -> dict:
         "changed_tensors": sorted({change.tensor for change in delta.changes}),
         "changed_bytes": sum(len(change.data) for change in delta.changes),
         "held_channels": {held.tensor: len(held.channels) for held in delta.held},
+        "kept_samples": len(delta.memory.rows) if delta.memory else 0,
     }
 
 
@@ -297,4 +325,6 @@ def describe(delta: Delta) -> str:
         what += f", {facts['changed_bytes']} bytes of {len(facts['changed_tensors'])} changed tensors"
     if facts["held_channels"]:
         what += f", holds {sum(facts['held_channels'].values())} channels of {len(facts['held_channels'])} maps"
+    if facts["kept_samples"]:
+        what += f", keeps {facts['kept_samples']} samples of earlier tasks"
     return f"{what}; {facts['bytes']} bytes, save number {facts['save']}"

@@ -253,16 +253,19 @@ def test_task_after_task(board_name, board_port, backbone, tmp_path):
 
 
 @pytest.mark.boards("unix")
-def test_a_task_of_one_class(board_port, backbone):
+@pytest.mark.parametrize("how", ["lightcl", "replay"])
+def test_a_task_of_one_class(board_port, backbone, how):
     """Beside others that were saved it is one; as the first there is nothing to tell it from."""
     (one, query), (two, _) = sets(names=("emu",)), sets(names=("cat", "dog"), seed=1)
-    given = {"method": "full", "layers": 2, "steps": 2, "continual": "lightcl", "save": True}
+    given = {"method": "full", "layers": 2, "steps": 2, "continual": how, "save": True}
     with pytest.raises(TinylearnError, match="the board refuses: one class only, 'emu'"):
         on_board(board_port, backbone, one, query, **given)
     on_board(board_port, backbone, two, query, **given)
     outcome = on_board(board_port, backbone, one, query, **given)
     assert set(outcome.before) == {"cat", "dog"} and outcome.after == ["emu"] * len(query)
-    assert outcome.trained["known"][0].startswith("knows 3 classes: 3 rows")
+    first, second = outcome.trained["known"]
+    assert first.startswith("knows 3 classes: 3 rows")
+    assert second.startswith("holds on to " if how == "lightcl" else "keeps 12 samples of earlier tasks")
 
 
 @pytest.mark.boards("unix")

@@ -255,7 +255,7 @@ def test_flash_that_fails_while_it_is_read_leaves_the_model_as_it_came(flash, mo
     x = next(pictures(1, 1))[0]
     model = tinylearn.load(PATH, recall=False)
     before = bytes(model.features(x))
-    head, tensors, _ = delta.check(model, flash.open("model.tld.0", "rb"))
+    head, tensors, _, _ = delta.check(model, flash.open("model.tld.0", "rb"))
     monkeypatch.setattr(delta, "check", lambda m, f: (head, [*tensors, (65535, 0, 4, 0)]))
     with pytest.raises(Exception):  # noqa: B017
         delta.restore(model)

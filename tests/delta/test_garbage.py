@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from struct import pack
+
 import pytest
 import tinylearn
 from firmware.checks import pictures
@@ -30,6 +32,8 @@ def deltas(tmp_path_factory):
         model.change([w, b] if classes == 3 else [])
         maps = [model.operator(i, "<H", 16)[0] for i in (0, 2)]
         model.held = dict(zip(maps, (bytearray(b"\x81"), bytearray(b"\1\2\0\x80")), strict=True)) if classes > 2 else {}
+        kept = pack("<I", 16) + b"\x02" + bytes(16) + b"\x01" + bytes(16)
+        model.memory = (2, bytearray(kept)) if classes == 3 else None
         model.save()
         found.append(
             max(
@@ -42,7 +46,7 @@ def deltas(tmp_path_factory):
             )
         )
     model.change(())
-    model.head, model.held = None, {}
+    model.head, model.held, model.memory = None, {}, None
     return model, tlm.read(path), found
 
 
@@ -80,8 +84,8 @@ def verdicts(deltas, raw: bytes) -> tuple[bool, bool]:
         assert 0 <= confidence <= 1
         if board.head and len(board.labels) < 200:
             board.adapt([(x, board.labels[0])], method="last_layer", steps=1)
-    assert bool(board.head or board.changed or board.held) <= board_takes
-    board.head, board.held = None, {}
+    assert bool(board.head or board.changed or board.held or board.memory) <= board_takes
+    board.head, board.held, board.memory = None, {}, None
     board.change(())
     return board_takes, host_takes
 

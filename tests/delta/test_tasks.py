@@ -44,8 +44,8 @@ def known(model):
     held = [(t, bytes(model.held[t])) for t in sorted(model.held)]
     weights = [(t, bits(model.tensor(t)[0])) for t in model.changed]
     patterns = [bits(model.features(x)) for x, _ in samples(0)]
-    said = model.explain().known()
-    return h.labels, list(h.counts), list(h.owners), bits(h.w), bits(h.sums), held, weights, patterns, said
+    kept, said = model.memory and bits(model.memory[1]), model.explain().known()
+    return h.labels, list(h.counts), list(h.owners), bits(h.w), bits(h.sums), held, weights, patterns, kept, said
 """
 TOLD = "continual.Hold, maps = Telling, []\n"
 DAY = PROGRAM + TOLD + "m = tinylearn.load()\nprint(repr(known(m)))\nlearn(m, {day})\nprint(repr((maps, known(m))))\n"
@@ -60,10 +60,14 @@ def small(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def days(small) -> list:
+    return history(small, PROGRAM)
+
+
+def history(small: Path, program: str) -> list:
     """(maps that were pulled towards, what is known) after each day, on a simulator that runs all the while."""
     simulator.on_path()
     names: dict = {}
-    exec(PROGRAM, names)
+    exec(program, names)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(names["continual"], "Hold", names["Telling"])
         model, found = import_module("tinylearn").load(str(small), recall=False), []
@@ -117,14 +121,18 @@ def a_day(board: Pico, control, day: int, cut: tuple[int, float] | None) -> tupl
 
 
 @pytest.mark.boards("unix")
-def test_on_boards_that_are_switched_off(board_pool, board_name, small, days):
+@pytest.mark.parametrize("how", ["lightcl", "replay"])
+def test_on_boards_that_are_switched_off(board_pool, board_name, small, how):
+    day_by_day, program = (text.replace("lightcl", how) for text in (DAY, PROGRAM))
+    days = history(small, program)
+    assert all(bool(known[8]) == (how == "replay") for _, known in days)
     with connect(board_pool.fresh_port(board_name), "mpremote") as link:
         flashing.flash(link, small, trains=True)
     before = None
     for day, expected in enumerate(days):
         with connect(board_pool.port(board_name), "mpremote") as link:
             link.soft_reset()
-            found = link.exec(DAY.format(day=day) + SAVE).splitlines()
+            found = link.exec(day_by_day.format(day=day) + SAVE).splitlines()
         assert [literal_eval(line) for line in found[:2]] == [before, expected], day
         board_pool.stop(board_name)
         before = expected[1]

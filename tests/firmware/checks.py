@@ -583,8 +583,11 @@ def check_continual(model):
         {"method": "full", "layers": 3, "budget": 24000},
         {"method": "scheme", "budget": 12000, "hold": {"samples": 4, "share": 0.3, "strength": 10}},
         {"method": "full", "layers": 3, "width": 16, "cache": "recompute", "budget": 14000},
+        {"method": "full", "layers": 2, "continual": "replay", "hold": {"bytes": 900}, "cache": "flash"},
     ):
-        options.update({"continual": "lightcl", "steps": 3, "augment": {"shift": 1}, "keep": False})
+        options.update(
+            {"continual": options.get("continual", "lightcl"), "steps": 3, "augment": {"shift": 1}, "keep": False}
+        )
         model.reset()
         model.adapt(tasks[0], **options)
         model.save()
@@ -600,8 +603,9 @@ def check_continual(model):
             again.adapt(samples, **options)
         assert remembered(again) == last
         again.reset()
-        assert not again.held and not tinylearn.load(model.path).held
-        again = None
+        empty = tinylearn.load(model.path)
+        assert not (again.held or again.memory or empty.held or empty.memory)
+        again = empty = None
     model.saved = False
     for name in ("model.tld.0", "model.tld.1"):
         os.remove(name)
@@ -615,6 +619,10 @@ def check_continual(model):
         {"hold": {"share": 0.6, "most": 0.5}},
         {"hold": {"strength": -1}},
         {"hold": {"old": 1}},
+        {"hold": 5},
+        {"continual": "replay", "hold": {"samples": 3}},
+        {"continual": "replay", "hold": {"bytes": 0}},
+        {"continual": "replay", "hold": None, "method": "tinytrain"},
     ):
         given = {"method": "full", "continual": "lightcl", "hold": {}}
         given.update(wrong)
@@ -626,7 +634,8 @@ def check_continual(model):
 def remembered(model):
     """What of all tasks the model knows."""
     held = [(tensor, bits(model.held[tensor])) for tensor in sorted(model.held)]
-    known = held, [bits(model.tensor(t)[0]) for t in model.changed], bits(model.head.w), answers(model, 6)
+    kept = model.memory and (model.memory[0], bits(model.memory[1]))
+    known = held, kept, [bits(model.tensor(t)[0]) for t in model.changed], bits(model.head.w), answers(model, 6)
     print(known)
     return known
 

@@ -130,7 +130,7 @@ def test_the_least_time_is_enough_and_less_is_not(method):
         ({"method": "tinytrain", "compute": 1e-6}, "the least takes 2048: compute=0.176 does"),
         ({"method": "full", "hold": {"samples": 3}}, "hold is of continual='lightcl'"),
         ({"method": "full", "hold": 3, "continual": "lightcl"}, "hold is a dict of"),
-        ({"method": "full", "continual": "ewc"}, "continual is 'lightcl' or None, not 'ewc'"),
+        ({"method": "full", "continual": "ewc"}, "continual is 'lightcl', 'replay' or None, not 'ewc'"),
         ({"method": "full", "budget": "48K"}, "budget, in bytes, is a whole number"),
         ({"method": "full", "time_budget": 0}, "time_budget is a number of seconds above 0"),
     ],

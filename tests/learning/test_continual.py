@@ -80,7 +80,7 @@ def test_replay_has_the_bytes_of_what_is_held(opened):
     runner = Integers(job, *opened)
     model = load(str(runner.path), recall=False)
     episodes = opened[0].draw(1, 0)
-    runner._learn(model, episodes[0], 0, 0, None)
+    runner._learn(model, episodes[0], 0, 0)
     holding = continual.board("holding")
     choice = next(continual.board("tuning").choices(model, "full", settings(model, job)))[0]
     tail = holding.Holding(model, choice, 8)

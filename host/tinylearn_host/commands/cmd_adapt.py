@@ -94,9 +94,11 @@ def training_options(command: Callable) -> Callable:
         ),
         click.option(
             "--continual",
-            is_flag=True,
-            callback=lambda ctx, param, value: "lightcl" if value else None,
+            flag_value="lightcl",
             help="One task more, after what --save has kept on the board, without forgetting that.",
+        ),
+        click.option(
+            "--replay", "continual", flag_value="replay", help="The same with some samples of earlier tasks, in 8 KB."
         ),
         click.option("--ratio", type=SHARE, help="Share of a layer's channels (method tinytrain, as the following)."),
         click.option("--axis", type=click.Choice(["input", "output"]), help="Whose channels are chosen."),

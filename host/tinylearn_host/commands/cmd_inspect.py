@@ -91,6 +91,8 @@ def show_delta(path: Path, as_json: bool) -> None:
     if facts["held_channels"]:
         held = ", ".join(f"{count} of tensor {tensor}" for tensor, count in facts["held_channels"].items())
         console.print(f"channels that continual learning holds: {held}")
+    if facts["kept_samples"]:
+        console.print(f"samples of earlier tasks that it keeps: {facts['kept_samples']}")
 
 
 def layer(model: tlm.Model, index: int) -> dict:

@@ -3,7 +3,7 @@
 prototype   the network stays as it is; prototypes alone are added
 naive       fine-tuned on each task as it comes; all classes compete
 alone       fine-tuned on each task by itself: its loss compares the task's own classes, nothing else is held
-replay      and some old samples with it, as int8 activations of the frozen part's end: as many bytes as lightcl has
+replay      and some old samples with it (firmware/tinylearn/replay.py), in as many bytes as lightcl has
 lightcl     firmware/tinylearn/continual.py
 joint       on all tasks at once: what could be known
 
@@ -12,7 +12,6 @@ All but joint learn from one task's samples at a time. All end with one prototyp
 
 from __future__ import annotations
 
-import inspect
 import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -84,19 +83,19 @@ class Integers:
         if self.job.strategy == "joint":
             self._learn_jointly(model, episodes, number)
             return [[self._accuracy(model, episode) for episode in episodes]]
-        memory = Memory(self, model)
         found = []
         for t, episode in enumerate(episodes):
-            self._learn(model, episode, number, t, memory)
+            self._learn(model, episode, number, t)
             found.append([self._accuracy(model, past) for past in episodes[: t + 1]])
         return found
 
-    def _learn(self, model, episode: Episode, number: int, t: int, memory: Memory) -> None:
+    def _learn(self, model, episode: Episode, number: int, t: int) -> None:
         samples, seed, strategy = self._samples(episode), seed_of(self.job.seed, number, t), self.job.strategy
         if strategy == "prototype":
             model.adapt(samples, method="prototype", more="add", keep=False)
         elif strategy == "replay":
-            memory.learn(samples, self.options(seed), t)
+            hold = {"bytes": held_bytes(model, self.job, t + 1, len(samples))}
+            model.adapt(samples, **self.options(seed), continual="replay", hold=hold)
         elif strategy == "naive":
             model.adapt(samples, **self.options(seed))
         else:
@@ -129,52 +128,7 @@ def seed_of(seed: int, number: int, t: int) -> int:
     return int(np.random.default_rng([seed, number, t, 1]).integers(1, 1 << 30))
 
 
-# ---- Latent replay ---------------------------------------------------------------------------------------------------
-
-
-class Memory:
-    """Old samples, as many as the bytes of lightcl's references hold; an equal number of each row, the first that came.
-
-    They are kept as inputs here, which the frozen part turns into the same boundary as before: one boundary and one
-    byte for its row is what each would take on a board.
-    """
-
-    def __init__(self, runner: Integers, model):
-        self.model, self.job = model, runner.job
-        self.kept: list[tuple[np.ndarray, int]] = []
-
-    def learn(self, samples: list, options: dict, t: int) -> None:
-        """As model.adapt with the old samples beside: these have no views, and their rows are as they were."""
-        training, teaching = board("training"), board("teaching")
-        model = self.model
-        options = {**_defaults(model), **options}
-        task = teaching.Task(model, options)
-        classes = bytearray(k for _, _, k in teaching.each(samples, task.labels))
-        rows = training.renewed(task, classes)
-        layout = training.lay_out(task, len(samples) + len(self.kept), len(task.labels))
-        support = board("support").Support(model, layout, options["seed"])
-        for i, (x, _) in enumerate([*samples, *self.kept]):
-            if i == len(samples):
-                layout.augment = None
-            model.take(x)
-            support.add(i)
-        model.mark(sorted(set(model.changed) | {index for index, _ in layout.trained}))
-        replaying = _with_old(training.Training, len(samples))(
-            support, teaching._new_head(task, "cosine"), rows, options["seed"]
-        )
-        replaying.rows = rows + bytearray(row for _, row in self.kept)
-        training._steps(replaying, task)
-        replaying.all_features()
-        n = len(model.f)
-        model.head = teaching.fit(task, "prototype", support.features[: len(samples) * n], rows)
-        record = layout.record
-        support.close()
-        self._keep([(x, row) for (x, _), row in zip(samples, rows, strict=True)], t + 1, record)
-
-    def _keep(self, new: list, tasks: int, record: int) -> None:
-        """What the next task will have beside its own."""
-        room = held_bytes(self.model, self.job, tasks, len(new)) // (record + 1)
-        self.kept = share_out([*self.kept, *new], room)
+# ---- The same bytes --------------------------------------------------------------------------------------------------
 
 
 def share_out(samples: list[tuple[np.ndarray, int]], room: int) -> list[tuple[np.ndarray, int]]:
@@ -201,27 +155,6 @@ def held_bytes(model, job: Job, tasks: int, count: int) -> int:
             k = min(int(most * channels + 0.5), tasks * (int(share * channels + 0.5) or 1))
             total += model.nbytes(y) // channels * k
     return min(samples, count) * total
-
-
-def _defaults(model) -> dict:
-    """The arguments of model.adapt as they are where nobody says anything."""
-    given = inspect.signature(model.adapt).parameters.items()
-    return {name: parameter.default for name, parameter in given if name not in ("samples", "save")}
-
-
-def _with_old(training: type, fresh: int) -> type:
-    """Training whose samples from `fresh` on are old: they are asked about, but make no prototypes."""
-
-    class Replaying(training):
-        def add_up(self):
-            support = self.support
-            count, support.count = support.count, fresh
-            try:
-                super().add_up()
-            finally:
-                support.count = count
-
-    return Replaying
 
 
 # ---- All sequences ---------------------------------------------------------------------------------------------------

@@ -81,10 +81,9 @@ class Pair:
     def __init__(self, runner: Integers, number: int):
         self.runner, self.episodes = runner, runner.sequences.draw(runner.job.seed, number)[:2]
         self.model = continual.board("model").load(str(runner.path), recall=False)
-        memory = continual.Memory(runner, self.model)
-        runner._learn(self.model, self.episodes[0], number, 0, memory)
+        runner._learn(self.model, self.episodes[0], number, 0)
         self.before = self._maps()
-        runner._learn(self.model, self.episodes[1], number, 1, memory)
+        runner._learn(self.model, self.episodes[1], number, 1)
 
     def accuracies(self) -> tuple[float, float]:
         """(of the second task, of the first)"""
