@@ -99,41 +99,128 @@ void tl_block_conv2d_scatter(const tl_back_t *back, int32_t y, int32_t oy, int32
     }
 }
 
-// Depthwise: at[i] += v[i] * w[i]
-static inline __attribute__((always_inline)) void add_channels(
-    const void *v, int32_t width, const int8_t *w, int32_t n, int32_t *at) {
-    const char *value = v;
-    const int32_t bytes = width / 8;
-    for (; n >= 4; n -= 4, value += 4 * bytes, w += 4, at += 4) {
-        at[0] += tl_grad_value(value, width, 0) * w[0];
-        at[1] += tl_grad_value(value, width, 1) * w[1];
-        at[2] += tl_grad_value(value, width, 2) * w[2];
-        at[3] += tl_grad_value(value, width, 3) * w[3];
+// ---- Depthwise: four channels at a time -----------------------------------------------------------------------------
+
+// acc[k] += v[k] * (b[k] - zero) for four k; off: whether there is a zero
+static inline __attribute__((always_inline)) void add_products(
+    const void *v, int32_t width, const int8_t *b, bool off, int32_t zero, int32_t *acc) {
+#if TL_HALVES
+    const uint32_t four = tl_four(b), zeros = tl_pair(zero, zero);
+    const int16x2_t even = off ? __ssub16(tl_even(four), (int16x2_t)zeros) : tl_even(four);
+    const int16x2_t odd = off ? __ssub16(tl_odd(four), (int16x2_t)zeros) : tl_odd(four);
+    const uint32_t first = tl_four(v);
+    if (!tl_is_wide(width)) {
+        acc[0] = __smlabb(tl_even(first), even, acc[0]);
+        acc[1] = __smlabb(tl_odd(first), odd, acc[1]);
+        acc[2] = __smlatt(tl_even(first), even, acc[2]);
+        acc[3] = __smlatt(tl_odd(first), odd, acc[3]);
+    } else {
+        const uint32_t second = tl_four((const int8_t *)v + 4);
+        acc[0] = __smlabb((int32_t)first, even, acc[0]);
+        acc[1] = __smlatb((int32_t)first, odd, acc[1]);
+        acc[2] = __smlabt((int32_t)second, even, acc[2]);
+        acc[3] = __smlatt((int32_t)second, odd, acc[3]);
     }
-    for (; n > 0; n--, value += bytes) {
-        *at++ += tl_grad_value(value, width, 0) * *w++;
+#else
+    UNROLLED for (int32_t k = 0; k < 4; k++) {
+        acc[k] += tl_grad_value(v, width, k) * (off ? b[k] - zero : b[k]);
+    }
+#endif
+}
+
+// Where taps meet outputs at one place of an axis: every tap_step-th tap, with outputs out_step apart
+typedef struct {
+    int32_t tap, tap_step, out, out_step, n;
+} meeting_t;
+
+static meeting_t meeting(int32_t at, int32_t k, int32_t stride, int32_t dilation, int32_t out) {
+    meeting_t m = {0, 0, 0, 0, 0};
+    for (int32_t tap = 0; tap < k && at >= 0; tap++, at -= dilation) {
+        const int32_t o = (int32_t)((uint32_t)at / (uint32_t)stride);
+        if (o * stride != at || o >= out) {
+            continue;
+        }
+        if (m.n++ == 0) {
+            m.tap = tap;
+            m.out = o;
+        } else if (m.n == 2) {
+            m.tap_step = tap - m.tap;
+            m.out_step = o - m.out;
+        }
+    }
+    return m;
+}
+
+// A pixel of dx: from where its gradients and weights go on to the next tap's, and from row to row
+typedef struct {
+    const int8_t *v, *w;
+    int32_t channels, width;
+    int32_t columns, v_step, w_step;
+    int32_t rows, v_down, w_down;
+} pixel_t;
+
+static inline __attribute__((always_inline)) void four_channels(
+    const pixel_t *p, const int8_t *v, int32_t width, const int8_t *w, int32_t *sum) {
+    int32_t acc[4] = {0, 0, 0, 0};
+    for (int32_t row = p->rows; row > 0; row--, v += p->v_down, w += p->w_down) {
+        const int8_t *value = v, *weight = w;
+        for (int32_t i = p->columns; i > 0; i--, value += p->v_step, weight += p->w_step) {
+            add_products(value, width, weight, false, 0, acc);
+        }
+    }
+    UNROLLED for (int32_t k = 0; k < 4; k++) {
+        sum[k] = acc[k];
     }
 }
 
-void tl_block_depthwise_scatter(const tl_back_t *back, int32_t y, int32_t oy, int32_t tap, int32_t *row) {
-    const tl_window_t *g = back->g;
-    if (g->in_c != g->out_c) {
-        tl_depthwise_conv2d_scatter(back, y, oy, tap, row);
-        return;
-    }
-    const int32_t n = g->in_c, width = back->dy->width, pixel = n * (width / 8);
-    const char *dy = (const char *)back->dy->at + oy * g->out_w * pixel;
-    for (int32_t left = -g->pad_left, ox = 0; ox < g->out_w; ox++, left += g->stride_w, dy += pixel) {
-        const tl_taps_t taps = tl_taps(left, g->in_w, g->k_w, g->dilation_w);
-        const int8_t *w = back->w + (tap * g->k_w + taps.first) * n;
-        int32_t *at = row + taps.start * n;
-        for (int32_t t = taps.first; t < taps.last; t++, at += g->dilation_w * n, w += n) {
-            if (!tl_is_wide(width)) {
-                add_channels(dy, 8, w, n, at);
-            } else {
-                add_channels(dy, 16, w, n, at);
-            }
+static int32_t one_channel(const pixel_t *p, const int8_t *v, const int8_t *w) {
+    int32_t sum = 0;
+    for (int32_t row = p->rows; row > 0; row--, v += p->v_down, w += p->w_down) {
+        const int8_t *value = v, *weight = w;
+        for (int32_t i = p->columns; i > 0; i--, value += p->v_step, weight += p->w_step) {
+            sum += tl_grad_value(value, p->width, 0) * *weight;
         }
+    }
+    return sum;
+}
+
+static inline __attribute__((always_inline)) int32_t whole_fours(const pixel_t *p, int32_t width, int32_t *sum) {
+    int32_t c = 0;
+    for (; c + 4 <= p->channels; c += 4) {
+        four_channels(p, p->v + c * (width / 8), width, p->w + c, sum + c);
+    }
+    return c;
+}
+
+static void add_pixel(const pixel_t *p, int32_t *sum) {
+    int32_t c = tl_is_wide(p->width) ? whole_fours(p, 16, sum) : whole_fours(p, 8, sum);
+    for (; c < p->channels; c++) {
+        sum[c] = one_channel(p, p->v + c * (p->width / 8), p->w + c);
+    }
+}
+
+void tl_block_depthwise_grad_input(const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t exponent) {
+    const tl_window_t *g = back->g;
+    const int32_t n = g->in_c, width = back->dy->width, bytes = n * (width / 8);
+    for (int32_t y = 0; y < g->in_h; y++) {
+        const meeting_t rows = meeting(y + g->pad_top, g->k_h, g->stride_h, g->dilation_h, g->out_h);
+        for (int32_t x = 0; x < g->in_w; x++) {
+            const meeting_t columns = meeting(x + g->pad_left, g->k_w, g->stride_w, g->dilation_w, g->out_w);
+            const pixel_t pixel = {
+                .v = (const int8_t *)back->dy->at + (rows.out * g->out_w + columns.out) * bytes,
+                .w = back->w + (rows.tap * g->k_w + columns.tap) * n,
+                .channels = n,
+                .width = width,
+                .columns = columns.n,
+                .v_step = columns.out_step * bytes,
+                .w_step = columns.tap_step * n,
+                .rows = rows.n,
+                .v_down = rows.out_step * g->out_w * bytes,
+                .w_down = rows.tap_step * g->k_w * n,
+            };
+            add_pixel(&pixel, scratch + x * n);
+        }
+        tl_rows_put(dx, y * g->in_w * n, scratch, g->in_w * n, exponent);
     }
 }
 
@@ -182,6 +269,33 @@ static void weight_tap(const tl_window_t *g, const tl_grad_t *dy, const int8_t *
     }
 }
 
+// acc[k] += the sum over the line of v[k] * (b[k] - zero) for four channels
+static inline __attribute__((always_inline)) void add_channels(
+    const line_t *line, int32_t width, int32_t zero, int32_t *acc) {
+    const char *v = line->v;
+    const int8_t *b = line->b;
+    const int32_t v_step = line->v_step, b_step = line->b_step;
+    for (int32_t i = line->n; i > 0; i--, v += v_step, b += b_step) {
+        add_products(v, width, b, true, zero, acc);
+    }
+}
+
+// One tap's sums of the four channels from o on
+static inline __attribute__((always_inline)) void four_weights(
+    const tl_weights_t *of, int32_t width, int32_t o, const inside_t *inside, int32_t *acc) {
+    const tl_window_t *g = of->g;
+    const int32_t pixel = g->out_c * (width / 8);
+    const int32_t first = (inside->rows.first * g->out_w + inside->columns.first) * pixel + o * (width / 8);
+    line_t line = {(const char *)of->dy->at + first, of->x + o, pixel, g->stride_w * g->in_c,
+        inside->columns.last - inside->columns.first};
+    line.b += (inside->rows.start * g->in_w + inside->columns.start) * g->in_c;
+    for (int32_t row = inside->rows.last - inside->rows.first; row > 0; row--) {
+        add_channels(&line, width, g->x_zero, acc);
+        line.v = (const char *)line.v + g->out_w * pixel;
+        line.b += g->stride_h * g->in_w * g->in_c;
+    }
+}
+
 void tl_block_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, const tl_channels_t *in, int32_t *sum) {
     tl_clear(sum, g->k_h * g->k_w * in->count);
@@ -197,6 +311,51 @@ void tl_block_grad_weight(
             }
         }
     }
+}
+
+// All taps' sums of the four channels from o on
+static void four_rows(const tl_weights_t *of, int32_t o, int32_t *sum) {
+    const tl_window_t *g = of->g;
+    const int32_t taps = g->k_h * g->k_w;
+    for (int32_t i = 0, top = -g->pad_top; i < g->k_h; i++, top += g->dilation_h) {
+        inside_t inside = {.rows = tl_taps(top, g->in_h, g->out_h, g->stride_h)};
+        for (int32_t j = 0, left = -g->pad_left; j < g->k_w; j++, left += g->dilation_w, sum++) {
+            int32_t acc[4] = {0, 0, 0, 0};
+            inside.columns = tl_taps(left, g->in_w, g->out_w, g->stride_w);
+            if (tl_is_wide(of->dy->width)) {
+                four_weights(of, 16, o, &inside, acc);
+            } else {
+                four_weights(of, 8, o, &inside, acc);
+            }
+            for (int32_t k = 0; k < 4; k++) {
+                sum[k * taps] = acc[k];
+            }
+        }
+    }
+}
+
+int32_t tl_block_depthwise_grad_weight(
+    const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
+    const tl_window_t *g = of->g;
+    const int32_t taps = g->k_h * g->k_w, o = of->out->first + first, n = of->out->count - first < 4 ? 1 : 4;
+    if (of->out->list || g->in_c != g->out_c || bytes < 16 * (taps + 1)) {
+        return 0;
+    }
+    int32_t *sum = scratch, *total = scratch + n * taps;
+    if (n == 4) {
+        four_rows(of, o, scratch);
+    } else {
+        const tl_channels_t in = {o, 1, NULL};
+        tl_block_grad_weight(g, of->dy, of->x, o, &in, scratch);
+    }
+    for (int32_t k = 0; k < n; k++, total++) {
+        *total = tl_grad_bias(of->dy, g->out_c, o + k);
+        for (int32_t tap = 0; tap < taps; tap++) {
+            *sum++ += g->x_zero * *total; // which the caller takes off
+        }
+    }
+    *row = taps;
+    return n;
 }
 
 // As many of a row's steps, which are below 1: where the sum of the fractions passes 1, its weight goes one further.

@@ -22,9 +22,16 @@
 #include "update.h"
 
 // block_grad.c: what gradient.h has under these names, faster
-tl_scatter_t tl_block_conv2d_scatter, tl_block_depthwise_scatter;
+tl_scatter_t tl_block_conv2d_scatter;
 void tl_block_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, const tl_channels_t *in, int32_t *sum);
+
+// Depthwise, of as many channels as x has; and gradients of up to four neighbouring output channels' weights at once,
+// or 0 where they are not that: *row sums each, behind them the sums of their gradients, which times x's zero point are
+// to be taken off.
+void tl_block_depthwise_grad_input(const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t exponent);
+int32_t tl_block_depthwise_grad_weight(
+    const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row);
 
 // A row's steps, each below 1, from `sum` of the fractions on
 bool tl_block_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum);
@@ -47,7 +54,10 @@ static inline bool tl_fast_conv2d_grad_input(
 static inline bool tl_fast_depthwise_grad_input(
     const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t bytes, int32_t exponent) {
     (void)bytes;
-    tl_grad_input(back, tl_block_depthwise_scatter, dx, scratch, exponent);
+    if (back->g->in_c != back->g->out_c) {
+        return false;
+    }
+    tl_block_depthwise_grad_input(back, dx, scratch, exponent);
     return true;
 }
 
@@ -60,18 +70,12 @@ static inline bool tl_fast_conv2d_grad_sums(const tl_back_t *back, int32_t *scra
     return true;
 }
 
-static inline int32_t tl_no_grad_weight(
+static inline int32_t tl_fast_conv2d_grad_weight(
     const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
-    (void)of, (void)first, (void)scratch, (void)bytes, (void)row;
-    return 0;
+    return TL_PANELS ? tl_panel_conv2d_grad_weight(of, first, scratch, bytes, row) : 0;
 }
 
-#if TL_PANELS
-#define tl_fast_conv2d_grad_weight tl_panel_conv2d_grad_weight
-#else
-#define tl_fast_conv2d_grad_weight tl_no_grad_weight
-#endif
-#define tl_fast_depthwise_grad_weight tl_no_grad_weight
+#define tl_fast_depthwise_grad_weight tl_block_depthwise_grad_weight
 #endif
 
 #endif
