@@ -1,46 +1,37 @@
 """What panels of weights that stay in the arena (`tinylearn partition --panels`) save of a Pico's answer.
 
 benchmarks/kept_panels.py               everything; writes benchmarks/results/kept_panels.json and docs/benchmarks.md
-benchmarks/kept_panels.py --only emg    names that begin so: prints, writes nothing
+benchmarks/kept_panels.py --only emg    names that begin so: prints, writes nothing; with --save, those rows
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "host")]
 
-import results  # noqa: E402
-import table  # noqa: E402
+import command  # noqa: E402
 from tinylearn_host import panels, tlm  # noqa: E402
 from tinylearn_host.bench import workloads  # noqa: E402
 from tinylearn_host.bench.measure import Figure, Meter  # noqa: E402
-from tinylearn_host.errors import TinylearnError  # noqa: E402
 
-BOARD = "pico-emulated"
 MODELS = ("emg", "glyph", "speech", "kws_ref_model")
 ROOMS = (0, 24 << 10, 48 << 10, 96 << 10)  # bytes of arena
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", metavar="NAME", help="models whose names begin so")
-    options = parser.parse_args(arguments)
-    try:
-        with Meter.opened(BOARD) as meter:
-            rows = [row for name in MODELS if name.startswith(options.only) for row in _measure(meter, name)]
-    except TinylearnError as error:
-        print(f"benchmarks/kept_panels.py: error: {error}", file=sys.stderr)
-        return error.exit_code
-    if not options.only:
-        results.save("kept_panels", rows)
-        table.write()
-    return 0 if all(row.get("exact", True) for row in rows) else 1
+    return command.run("kept_panels", __doc__, _rows, arguments)
+
+
+def _rows(meter: Meter, only: str) -> Iterator[dict]:
+    for name in MODELS:
+        if fnmatchcase(name, only + "*"):
+            yield from _measure(meter, name)
 
 
 def _measure(meter: Meter, name: str) -> Iterator[dict]:

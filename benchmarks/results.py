@@ -36,6 +36,15 @@ def merge(before: list[dict], after: list[dict], names: list[str]) -> list[dict]
     return sorted(rows.values(), key=lambda row: rank.get(row["name"].split(", ")[0], len(rank)))
 
 
+def replaced(before: list[dict], after: list[dict]) -> list[dict]:
+    """The rows of `before`, those of `after` in the place of all that have their names; new names come last."""
+    rows = {}
+    for row in before:
+        rows.setdefault(row["name"], []).append(row)
+    rows |= {name: [row for row in after if row["name"] == name] for name in dict.fromkeys(r["name"] for r in after)}
+    return [row for group in rows.values() for row in group]
+
+
 def sizes() -> list[dict]:
     """Bytes of the native modules that are built, which a board holds in RAM."""
     modules = sorted(paths.NATIVE.glob("*/*.mpy"))

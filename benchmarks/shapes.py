@@ -1,16 +1,16 @@
 """No shape falls off a cliff: what odd neighbours of clean layers cost per multiply-accumulate on the emulated Pico.
 
     benchmarks/shapes.py                    everything; writes benchmarks/results/shapes.json and docs/benchmarks.md
-    benchmarks/shapes.py --only depthwise   names that begin so: prints, writes nothing
+    benchmarks/shapes.py --only depthwise   names that begin so: prints, writes nothing; with --save, those rows
 
 Each group begins with a clean shape. A shape that costs more than twice as much as it is named again at the end.
 What a layer of one pixel and one channel costs is what every layer of its kind costs before its first product, so each
-row has the same ratio without that, too.
+row has the same ratio without that, too. Where that is more than twice, the row says by profile where the cycles go,
+and so does the clean one; and where weights have been trained, what the ratio is without their steps.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +20,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "host")]
 
-import results  # noqa: E402
+import command  # noqa: E402
+import profile_parts  # noqa: E402
 import table  # noqa: E402
 from tinylearn_host import ir, tlm  # noqa: E402
 from tinylearn_host.bench import gradients, kernels  # noqa: E402
@@ -28,7 +29,6 @@ from tinylearn_host.bench.measure import Figure, Meter  # noqa: E402
 from tinylearn_host.bench.workloads import Workload  # noqa: E402
 from tinylearn_host.errors import TinylearnError  # noqa: E402
 
-BOARD = "pico-emulated"
 C, D, F = ir.CONV2D, ir.DEPTHWISE_CONV2D, ir.FULLY_CONNECTED
 
 # (code, x, output channels, side or (height, width), stride): the clean one first
@@ -110,25 +110,22 @@ EMPTY = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", metavar="PATTERN", help="names that begin so; * and ? as in file names")
-    options = parser.parse_args(arguments)
-    try:
-        with Meter.opened(BOARD) as meter:
-            rows = [row for empty, group in _groups(options.only) for row in _measure(meter, empty, group)]
-    except TinylearnError as error:
-        print(f"benchmarks/shapes.py: error: {error}", file=sys.stderr)
-        return error.exit_code
-    if not options.only:
-        results.save("shapes", rows)
-        table.write()
-    for row in rows:
-        if row["times"] > table.CLIFF:
-            print(
-                f"{row['name']} costs {row['times']:.1f} times as much as {row['beside']}, "
-                f"{row['times_beyond']:.1f} times without the {row['empty']:,} cycles of an empty layer"
-            )
-    return 0 if all(row["exact"] for row in rows) else 1
+    return command.run("shapes", __doc__, _rows, arguments)
+
+
+def _rows(meter: Meter, only: str) -> Iterator[dict]:
+    steep = []
+    for empty, group in _groups(only):
+        rows = list(_measure(meter, empty, group))
+        if meter.name == command.BOARD:
+            _explain(meter, group, rows)
+        yield from rows
+        steep += [row for row in rows if row["times"] > table.CLIFF]
+    for row in steep:
+        print(
+            f"{row['name']} costs {row['times']:.1f} times as much as {row['beside']}, "
+            f"{row['times_beyond']:.1f} times without the {row['empty']:,} cycles of an empty layer"
+        )
 
 
 def _groups(only: str) -> Iterator[tuple[Workload, list[Workload]]]:
@@ -180,6 +177,24 @@ def _measure(meter: Meter, empty: Workload, group: list[Workload]) -> Iterator[d
         print(f"{figure.line()}  {times:.2f} times, {beyond:.2f} without {fixed:,}", flush=True)
         ratios = {"times": float(f"{times:.3g}"), "times_beyond": float(f"{beyond:.3g}")}
         yield figure.as_json() | {"beside": clean.name, "empty": fixed, **ratios}
+
+
+def _explain(meter: Meter, group: list[Workload], rows: list[dict]) -> None:
+    """Where the cycles of steep rows and of the clean one go, {part: cycles}, is added to them."""
+    steep = [row for row in rows if row["times_beyond"] > table.CLIFF]
+    for row, work in zip(rows, group, strict=True):
+        if steep and row in (rows[0], *steep):
+            row["parts"] = profile_parts.parts(meter.profile(work), profile_parts.LAYER)
+    for row in steep:
+        if "steps" in row["parts"]:
+            row["times_without_steps"] = float(f"{_without_steps(row) / _without_steps(rows[0]):.3g}")
+
+
+def _without_steps(row: dict) -> float:
+    """Cycles per multiply-accumulate without what weights take that have no products: an empty layer's cycles, the
+    steps, and looking through the sums for their exponent."""
+    steps = sum(row["parts"].get(part, 0) for part in profile_parts.STEPS)
+    return (row["cycles"] - row["empty"] - steps) / row["macs"]
 
 
 def _figure(meter: Meter, work: Workload) -> Figure:

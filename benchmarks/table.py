@@ -49,13 +49,15 @@ strides, other windows, few channels. Times: cycles per multiply-accumulate by t
 layer is one of one pixel and one channel: its record is read and checked and its kernel prepared, as for any other, and
 small layers consist of that. "Beyond" is the same ratio without it. {steep}
 
-What stays above, forward: where a map has one pixel, a weight is packed for one product, and an output's requantisation
-is prepared for it alone. Requantising and storing an output of a depthwise layer takes some 30 cycles, by the
-instructions of `kernels/armv6m/depthwise.S`: of one of three taps, on a row, more than half. On a map of 2x2 each
-output sees other taps, so each has a list of its own, made for one output. A dense layer of one row unpacks each input
-for one product. Back, it is above all `grad_weight` where few pixels share a weight.
-
 {shapes}
+
+Where the cycles of those go that stay above without an empty layer, and of the clean ones beside them: per cent of a
+profile, with the call from Python, by what a function does. Set-up is all that is made ready for products: panels,
+lists of taps, unpacked inputs. Where weights have been trained, a weight takes its step, however few products it has:
+a look through the sums for their exponent, a random number per row, rounding, a bias. "Without steps" is the ratio of
+what is left.
+
+{steep_parts}
 
 ## Whole models
 
@@ -145,6 +147,7 @@ def text() -> str:
         models=_table(columns, models, TOTAL),
         steep=_steep(results.load("shapes")),
         shapes=_shapes(results.load("shapes")),
+        steep_parts=_steep_parts(results.load("shapes")),
         panels=_panels(results.load("kept_panels")),
         learning=_table(columns, learning, TOTAL),
         forecast=_forecast(results.load("forecast")),
@@ -245,6 +248,20 @@ def _shapes(rows: list[dict]) -> str:
         name = f"**{row['name']}**" if clean else row["name"]
         times = ["", f"{row['empty']:,}", ""] if clean else [_number(row["times"]), "", _number(row["times_beyond"])]
         lines.append([name, f"{row['macs']:,}", _number(row["per_mac"]), *times])
+    return _markdown(lines)
+
+
+def _steep_parts(rows: list[dict]) -> str:
+    """A line per shape that was profiled."""
+    names = [*profile_parts.LAYER, profile_parts.REST]
+    lines = [["", "cycles", *names, "times without steps"]]
+    for row in rows:
+        if "parts" in row:
+            clean = row["name"] == row["beside"]
+            shares = [100 * row["parts"].get(name, 0) / sum(row["parts"].values()) for name in names]
+            without = _number(row["times_without_steps"]) if "times_without_steps" in row else ""
+            name = f"**{row['name']}**" if clean else row["name"]
+            lines.append([name, f"{row['cycles']:,}", *(f"{share:.0f}" for share in shares), without])
     return _markdown(lines)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
+import profile_parts
+import results
 import shapes
 import table
 from tinylearn_host.bench.measure import Meter
@@ -47,3 +50,19 @@ def test_what_is_steep_is_named():
     assert table._steep(rows) == "More than 2 times: s2.1. Beyond: s2.1."
     assert table._steep(rows[:2]) == "More than 2 times: none. Beyond: none."
     assert table._shapes(rows).count("**s1**") == 1
+
+
+def test_a_profile_tells_steps_from_products():
+    counted = {"update.channel": 30, "elements.tl_top_bits": 10, "taps.near": 40, "taps.lane": 15, "tlm.tl_inside": 5}
+    parts = profile_parts.parts(Counter(counted), profile_parts.LAYER)
+    assert parts == {"record": 5, "set-up": 15, "products": 40, "exponents and narrowing": 10, "steps": 30}
+    row = {"name": "s", "beside": "clean", "macs": 10, "cycles": 100, "empty": 20, "parts": parts}
+    assert shapes._without_steps(row) == 4
+    last = table._steep_parts([row | {"times_without_steps": 1.5}]).splitlines()[-1]
+    assert last == "| s | 100 | 5 | 15 | 40 | 0 | 10 | 30 | 0 | 1.50 |"
+
+
+def test_measured_rows_take_the_place_of_those_with_their_names():
+    before = [{"name": "a", "v": 1}, {"name": "a", "v": 2}, {"name": "b", "v": 3}]
+    after = [{"name": "a", "v": 4}, {"name": "c", "v": 5}]
+    assert [row["v"] for row in results.replaced(before, after)] == [4, 3, 5]
