@@ -111,7 +111,7 @@ enum {
 };
 
 typedef struct {
-    tl_weights_t of;
+    const tl_weights_t *of;
     int32_t first, n; // of the output channels
     int32_t oy, rows; // of the outputs that are worked on
     uint8_t *x;       // padded
@@ -119,8 +119,8 @@ typedef struct {
 } weight_t;
 
 static int32_t x_channel(const weight_t *c, int32_t lane) {
-    const tl_window_t *g = c->of.g;
-    const int32_t o = tl_channel_at(c->of.out, c->first + lane);
+    const tl_window_t *g = c->of->g;
+    const int32_t o = tl_channel_at(c->of->out, c->first + lane);
     return g->out_c == g->in_c ? o : tl_quotient(o, tl_quotient(g->out_c, g->in_c));
 }
 
@@ -138,15 +138,15 @@ ALONE void copy_bytes(uint8_t *to, const int8_t *from, int32_t n, int32_t step) 
 
 // What `high` rows of the image from `top` on have of these channels. Neighbours on a multiple of 4 go together.
 ALONE void copy_x(const weight_t *c, int32_t top, int32_t high) {
-    const tl_window_t *g = c->of.g;
+    const tl_window_t *g = c->of->g;
     const int32_t width = tl_grad_taps_width(g), inside = tl_least(g->in_w, width - g->pad_left);
     const int32_t row = g->in_w * g->in_c, begin = tl_most(0, -top), end = tl_least(high, g->in_h - top);
     tl_fill((int32_t *)(void *)c->x, width * high, (int32_t)((uint32_t)(g->x_zero + MORE) * 0x01010101u));
     for (int32_t lane = 0, step = 1; lane < c->n && inside > 0; lane += step) {
         const int32_t i = x_channel(c, lane);
-        const int8_t *from = c->of.x + i + (top + begin) * row;
+        const int8_t *from = c->of->x + i + (top + begin) * row;
         uint8_t *to = c->x + LANES * (begin * width + g->pad_left) + lane;
-        if (lane + LANES == c->n && g->out_c == g->in_c && !c->of.out->list &&
+        if (lane + LANES == c->n && g->out_c == g->in_c && !c->of->out->list &&
             (((int32_t)(uintptr_t)from | g->in_c) & 3) == 0) {
             step = LANES;
         }
@@ -158,23 +158,24 @@ ALONE void copy_x(const weight_t *c, int32_t top, int32_t high) {
 
 // What some taps have of each channel, up to three from `tap` on
 ALONE void add_taps(const weight_t *c, int32_t tap, const uint8_t *x, tl_m0_taps_t *d) {
-    const tl_window_t *g = c->of.g;
-    const char *dy = (const char *)c->of.dy->at + ((c->oy * g->out_w * g->out_c) << d->wide);
+    const tl_window_t *g = c->of->g;
+    const char *dy = (const char *)c->of->dy->at + ((c->oy * g->out_w * g->out_c) << d->wide);
     int32_t *sums = c->sums + tap;
     for (int32_t lane = 0; lane < c->n; lane += d->lanes, sums += d->next_sums / 4) {
         d->totals = tap ? NULL : c->totals + lane;
-        tl_m0_taps(x + lane, dy + (tl_channel_at(c->of.out, c->first + lane) << d->wide), d, sums);
+        tl_m0_taps(x + lane, dy + (tl_channel_at(c->of->out, c->first + lane) << d->wide), d, sums);
     }
 }
 
 ALONE void add_rows(const weight_t *c) {
-    const tl_window_t *g = c->of.g;
-    const int32_t width = LANES * tl_grad_taps_width(g), taps = g->k_h * g->k_w, wide = tl_is_wide(c->of.dy->width);
-    tl_m0_taps_t d = {.lanes = c->of.out->list ? 1 : c->n,
-        .next = LANES * g->stride_w,
-        .apart = g->out_c << wide,
-        .next_sums = 4 * taps,
-        .wide = wide};
+    const tl_window_t *g = c->of->g;
+    const int32_t width = LANES * tl_grad_taps_width(g), taps = g->k_h * g->k_w, wide = tl_is_wide(c->of->dy->width);
+    tl_m0_taps_t d;
+    d.lanes = c->of->out->list ? 1 : c->n;
+    d.next = LANES * g->stride_w;
+    d.apart = g->out_c << wide;
+    d.next_sums = 4 * taps;
+    d.wide = wide;
     d.skip = g->stride_h * width - g->out_w * d.next;
     d.columns = g->out_w * d.apart;
     d.all = c->rows * d.columns;
@@ -206,7 +207,11 @@ int32_t tl_m0_depthwise_grad_weight(
         return 0;
     }
     const int32_t room = (bytes >> 2) - tl_grad_taps_high(g, rows) * tl_grad_taps_width(g);
-    weight_t c = {.of = *of, .first = first, .sums = scratch};
+    weight_t c;
+    c.of = of;
+    c.first = first;
+    c.oy = 0;
+    c.sums = scratch;
     c.n = tl_least(LANES, of->out->count - first);
     while (c.n * (taps + 1) > room) { // by one, which there is room for
         c.n--;

@@ -48,11 +48,9 @@ FUNCTION tl_fill // r0 v, r1 how many, r2 value
     .endm
 FUNCTION tl_top_bits // r0 v, r1 end, r12 all sizes, rounded up; [sp] off
     push {r2, r4-r7, lr}
-#if !TL_LEAN
     subs r3, r1, r0
     cmp r3, #255
     bls short_row
-#endif
     rsbs r2, r2, #0
     movs r3, #0
     mov r12, r3
@@ -101,7 +99,6 @@ grow: // to the bits of |r7 - off|, and of those before: ones from the first on
     ldr r2, [sp]
     subs r2, r7, r2
     bx lr
-#if !TL_LEAN
 short_row: // growing costs more than taking all sizes together and counting bits once
     movs r3, #0
     subs r1, #12
@@ -119,7 +116,6 @@ short_row: // growing costs more than taking all sizes together and counting bit
 4:  cmp r0, r1
     bne 3b
     b count
-#endif
 
     .macro MASK bits // of a word of four bytes
     muls \bits, r4, \bits
