@@ -24,6 +24,7 @@ def need(nbytes, what):
         raise MemoryError("%s: %d bytes of RAM are wanted, and %d are free: %s" % (what, nbytes, free, _ADVICE))
 
 
+_ALLOCATION = "memory allocation failed"  # MicroPython's own words
 _ADVICE = "del what is not used, teach with fewer samples, or take a smaller model"
 _PIECES = "%s: %d bytes of RAM are wanted in one piece, and the free ones are smaller: load the model first in main.py"
 
@@ -523,7 +524,12 @@ class Model:
         options.update({"budget": budget, "time_budget": time_budget, "ratio": ratio, "axis": axis})
         options.update({"criterion": criterion, "compute": compute, "filter": filter})
         options.update({"continual": continual, "hold": hold})
-        self.head = teach(self, samples, options)
+        try:
+            self.head = teach(self, samples, options)
+        except MemoryError as e:
+            if not str(e).startswith(_ALLOCATION):
+                raise
+            raise MemoryError("adapt needs more RAM than is free: " + _ADVICE)
         if save:
             self.save()
         return self

@@ -112,3 +112,15 @@ def test_every_status_has_a_sentence():
 def test_mip_gets_every_file():
     files = json.loads((simulator.paths.ROOT / "firmware" / "package.json").read_text())["urls"]
     assert files == [[f"tinylearn/{path.name}"] * 2 for path in sorted(simulator.paths.FIRMWARE.glob("*.py"))]
+
+
+def test_out_of_ram_anywhere_is_a_sentence(small, monkeypatch):
+    """Where not this package but the interpreter has found that there is none."""
+    model = tinylearn.load(str(small), recall=False)
+
+    def collect(*_):
+        raise MemoryError("memory allocation failed, allocating 136 bytes")
+
+    monkeypatch.setattr("tinylearn.teaching.collect", collect)
+    with pytest.raises(MemoryError, match="adapt needs more RAM than is free: del what is not used, teach with fewer"):
+        model.adapt([(bytes(64), 0), (bytes(64), 1)], method="prototype")
