@@ -26,21 +26,33 @@ int32_t tl_top_bits(const int32_t *v, const int32_t *end, int32_t off) {
     return tl_bits(any);
 }
 
-int32_t tl_sum_apart(const void *at, const void *end, int32_t step, int32_t width) {
+// Each loop is there for either width.
+#define OF_WIDTH static inline __attribute__((always_inline))
+
+OF_WIDTH int32_t sum_apart(const char *g, const char *end, int32_t step, int32_t width) {
     int32_t sum = 0;
-    for (const char *g = at; g != end; g += step) {
+    for (; g != end; g += step) {
         sum += tl_grad_value(g, width, 0);
     }
     return sum;
 }
 
-uint32_t tl_most_apart(const void *at, const void *end, int32_t step, int32_t width) {
-    uint32_t most = 0;
-    for (const char *g = at; g != end; g += step) {
-        const uint32_t size = tl_size(tl_grad_value(g, width, 0));
-        most = size > most ? size : most;
+int32_t tl_sum_apart(const void *at, const void *end, int32_t step, int32_t width) {
+    return tl_is_wide(width) ? sum_apart(at, end, step, 16) : sum_apart(at, end, step, 8);
+}
+
+OF_WIDTH uint32_t most_apart(const char *g, const char *end, int32_t step, int32_t width) {
+    int32_t most = 0, least = 0;
+    for (; g != end; g += step) {
+        const int32_t v = tl_grad_value(g, width, 0);
+        most = v > most ? v : most;
+        least = v < least ? v : least;
     }
-    return most;
+    return (uint32_t)(most > -least ? most : -least);
+}
+
+uint32_t tl_most_apart(const void *at, const void *end, int32_t step, int32_t width) {
+    return tl_is_wide(width) ? most_apart(at, end, step, 16) : most_apart(at, end, step, 8);
 }
 
 void tl_fill(int32_t *v, int32_t n, int32_t value) {
@@ -51,7 +63,13 @@ void tl_fill(int32_t *v, int32_t n, int32_t value) {
 #endif
 
 static void put(void *at, int32_t width, int32_t v, int32_t limit) {
+#ifdef __ARM_ARCH_6M__
     v = v > limit ? limit : v < -limit ? -limit : v;
+#else
+    if ((uint32_t)v + (uint32_t)limit > 2 * (uint32_t)limit) { // seldom
+        v = v > 0 ? limit : -limit;
+    }
+#endif
     if (!tl_is_wide(width)) {
         *(int8_t *)at = (int8_t)v;
     } else {
@@ -60,23 +78,53 @@ static void put(void *at, int32_t width, int32_t v, int32_t limit) {
 }
 
 #ifndef __ARM_ARCH_6M__
-void tl_scale_apart(void *at, const void *end, int32_t step, int32_t width, const tl_through_t *through) {
-    const tl_through_t t = *through;
-    for (char *g = at; g != end; g += step) {
+// Mostly it goes down by up to 31 bits.
+OF_WIDTH void scale_apart(char *g, const char *end, int32_t step, int32_t width, tl_through_t t) {
+    if (t.by < 0 && t.by >= -31) {
+        for (const int32_t by = -t.by - 1; g != end; g += step) {
+            put(g, width, ((tl_grad_value(g, width, 0) * t.mantissa >> by) + 1) >> 1, t.limit);
+        }
+    }
+    for (; g != end; g += step) {
         put(g, width, tl_shift(tl_grad_value(g, width, 0) * t.mantissa, t.by), t.limit);
     }
 }
-#endif
+
+void tl_scale_apart(void *at, const void *end, int32_t step, int32_t width, const tl_through_t *through) {
+    if (tl_is_wide(width)) {
+        scale_apart(at, end, step, 16, *through);
+    } else {
+        scale_apart(at, end, step, 8, *through);
+    }
+}
+
+OF_WIDTH void narrow(char *g, const char *end, const int32_t *from, int32_t width, tl_through_t t) {
+    if (t.by < 0 && t.by >= -31) {
+        for (const int32_t by = -t.by - 1; g != end; g += width / 8) {
+            put(g, width, ((*from++ >> by) + 1) >> 1, t.limit);
+        }
+    }
+    for (; g != end; g += width / 8) {
+        put(g, width, tl_shift(*from++, t.by), t.limit);
+    }
+}
 
 void tl_narrow(void *at, const void *end, const int32_t *from, int32_t width, const tl_through_t *through) {
+    if (tl_is_wide(width)) {
+        narrow(at, end, from, 16, *through);
+    } else {
+        narrow(at, end, from, 8, *through);
+    }
+}
+#else
+void tl_narrow(void *at, const void *end, const int32_t *from, int32_t width, const tl_through_t *through) {
     const tl_through_t t = *through;
-#ifdef __ARM_ARCH_6M__
     if (t.by < 0 && t.by >= (tl_is_wide(width) ? -15 : -23)) { // what fits its width after that is below 2^30
         tl_m0_narrow(at, end, from, width, through);
         return;
     }
-#endif
     for (char *g = at; g != end; g += width / 8) {
         put(g, width, tl_shift(*from++, t.by), t.limit);
     }
 }
+#endif
