@@ -45,7 +45,7 @@ def lap(rounds):
 
 @pytest.mark.parametrize("board", ROUND)
 def test_counters_are_exact(board):
-    with Meter.opened(board) as meter:
+    with Meter.bare(board) as meter:
         meter.link.exec(meter.stopwatch())
         meter.link.exec((RISCV if "rv32" in board else THUMB) + LAP)
         once, again, more = (spin(meter, rounds) for rounds in (1000, 1000, 34567))

@@ -103,15 +103,21 @@ class Meter:
         if name == "sim":
             yield cls(name, {}, None)
             return
-        counter = boards.find(name).counter
-        words = counter.get("options", ())
-        with _fresh_state(), boards.opened(name, port, words) as device, connect(device, transport) as link:
-            flash.flash(link, flash.default_model())
-            meter = cls(name, counter, link)
+        with cls.bare(name, port, transport) as meter:
+            flash.flash(meter.link, flash.default_model())
             try:
                 yield meter
             finally:
                 meter.clear()
+
+    @classmethod
+    @contextmanager
+    def bare(cls, name: str, port: str | None = None, transport: str = "mpremote") -> Iterator[Meter]:
+        """A board without tinylearn: only its counter is of use."""
+        counter = boards.find(name).counter
+        words = counter.get("options", ())
+        with _fresh_state(), boards.opened(name, port, words) as device, connect(device, transport) as link:
+            yield cls(name, counter, link)
 
     def figures(self, work: Workload) -> list[Figure | Refusal]:
         """What the workload costs on the board, and, where the board is this machine, in LiteRT."""
