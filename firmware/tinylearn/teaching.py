@@ -336,7 +336,7 @@ def class_of(label, labels):
     for k, known in enumerate(labels):
         if known == label:
             return k
-        if str(known) == str(label):
+        if type(known) is not type(label) and str(known) == str(label):
             raise ValueError("label %r is there as %r too: use one of them for that class" % (label, known))
     if len(labels) == MAX_CLASSES:
         raise ValueError("more than %d classes" % MAX_CLASSES)
