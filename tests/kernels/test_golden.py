@@ -2,6 +2,9 @@
 
 import shutil
 import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
 
 import cases
 import golden
@@ -10,12 +13,36 @@ import pytest
 from tinylearn_host import paths, simulator
 
 KERNELS = paths.ROOT / "native_modules" / "kernels"
+pytestmark = pytest.mark.xdist_group("golden")  # with test_golden_backward.py: one process compiles for both
 SANITIZERS = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 BUILDS = {
     "plain": ["-O2"],
     "sanitized": SANITIZERS,
     "sanitized, products as on the Cortex-M0+": [*SANITIZERS, "-DTL_SPLIT_MULTIPLY=1"],
 }
+
+
+@cache
+def kernels(build: str) -> tempfile.TemporaryDirectory:
+    """A folder with the objects of all kernels."""
+    folder = tempfile.TemporaryDirectory()
+    subprocess.run([*compiler(build), "-c", *sorted(KERNELS.glob("*.c"))], cwd=folder.name, check=True)
+    return folder
+
+
+def compiler(build: str) -> list[str]:
+    return [
+        shutil.which("cc") or "gcc",
+        *("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{KERNELS}"),
+        *BUILDS[build],
+    ]
+
+
+def built(build: str, source: Path, program: Path) -> Path:
+    """The program of one source and the kernels."""
+    objects = sorted(Path(kernels(build).name).glob("*.o"))
+    subprocess.run([*compiler(build), "-o", program, source, *objects], check=True)
+    return program
 
 
 def test_the_file_is_what_its_generator_writes():
@@ -47,10 +74,7 @@ def test_the_simulator_replays_it(monkeypatch, spoilt):
 
 @pytest.mark.parametrize("build", BUILDS)
 def test_c_replays_it(build, tmp_path, spoilt):
-    program = tmp_path / "replay"
-    flags = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{KERNELS}", *BUILDS[build]]
-    sources = [golden.FILE.with_name("replay.c"), *sorted(KERNELS.glob("*.c"))]
-    subprocess.run([shutil.which("cc") or "gcc", *flags, "-o", program, *sources], check=True)
+    program = built(build, golden.FILE.with_name("replay.c"), tmp_path / "replay")
     done = subprocess.run([program, golden.FILE], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()

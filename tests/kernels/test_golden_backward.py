@@ -1,14 +1,15 @@
 """The golden vectors of the way back: what every build of the C on this machine answers."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import make_golden_backward as golden
 import pytest
 from golden import spoilt as spoilt_copy
-from test_golden import BUILDS, KERNELS
+from test_golden import BUILDS, built
 from tinylearn_host import simulator
+
+pytestmark = pytest.mark.xdist_group("golden")  # test_golden.py
 
 
 def test_the_file_is_what_its_generator_writes():
@@ -39,10 +40,7 @@ def refused(output: str) -> int:
 
 @pytest.mark.parametrize("build", BUILDS)
 def test_c_replays_it(build, tmp_path, spoilt):
-    program = tmp_path / "replay"
-    flags = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{KERNELS}", *BUILDS[build]]
-    sources = [Path(__file__).with_name("replay_backward.c"), *sorted(KERNELS.glob("*.c"))]
-    subprocess.run([shutil.which("cc") or "gcc", *flags, "-o", program, *sources], check=True)
+    program = built(build, Path(__file__).with_name("replay_backward.c"), tmp_path / "replay")
     rounds = "2000" if "sanitized" in build else "0"
     done = subprocess.run([program, golden.FILE, rounds], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
