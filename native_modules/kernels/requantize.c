@@ -1,4 +1,2 @@
-#ifdef __ARM_ARCH_6M__
 #define TL_REQUANTIZE_C
-#endif
 #include "requantize.h"

@@ -3,7 +3,7 @@
 #ifndef TL_REQUANTIZE_H
 #define TL_REQUANTIZE_H
 
-#include <stdint.h>
+#include "tl.h"
 
 // The Cortex-M0+ multiplies 32 x 32 to 32 bits only; a wider product is a library call there. Both forms of each
 // function below give the same bits; tests/kernels compare them.
@@ -28,19 +28,12 @@ static inline uint64_t tl_wide_multiply(uint32_t a, uint32_t b) {
 #endif
 }
 
-// There they are functions of requantize.c: code is RAM, and each is some hundred bytes.
 #if defined(__ARM_ARCH_6M__) && !defined(TL_REQUANTIZE_C)
 int32_t tl_high_multiply(int32_t a, int32_t b);
 int32_t tl_divide_by_power(int32_t v, int32_t k);
 int32_t tl_requantize(int32_t acc, int32_t mult, int32_t shift);
 int8_t tl_clamp(int32_t v, int32_t zero, int32_t min, int32_t max);
 #else
-#ifdef TL_REQUANTIZE_C
-#define TL_SHARED
-#else
-#define TL_SHARED static inline
-#endif
-
 // floor((a * b + 2^30) / 2^31): gemmlowp's saturating rounding doubling high multiply, where not both are INT32_MIN.
 TL_SHARED int32_t tl_high_multiply(int32_t a, int32_t b) {
 #if TL_SPLIT_MULTIPLY

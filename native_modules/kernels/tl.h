@@ -12,6 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// A function of a header that is inline, but on the Cortex-M0+: there it lies in the .c of its name, for code is RAM.
+#ifdef __ARM_ARCH_6M__
+#define TL_SHARED
+#else
+#define TL_SHARED static inline
+#endif
+
 // ---- Geometry -------------------------------------------------------------------------------------------------------
 
 // A window sliding over an image: convolutions and pools. Padding after the image follows from the shapes.

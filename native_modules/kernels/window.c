@@ -1,4 +1,2 @@
-#ifdef __ARM_ARCH_6M__
 #define TL_WINDOW_C
-#endif
 #include "window.h"

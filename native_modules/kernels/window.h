@@ -3,8 +3,6 @@
 #ifndef TL_WINDOW_H
 #define TL_WINDOW_H
 
-#include <stdbool.h>
-
 #include "tl.h"
 
 // Along one axis: the taps first .. last-1 lie inside the image, tap `first` on element `start`; all: none is outside.
@@ -14,18 +12,11 @@ typedef struct {
     bool all;
 } tl_taps_t;
 
-// On the Cortex-M0+ a function of window.c, for code is RAM.
 #if defined(__ARM_ARCH_6M__) && !defined(TL_WINDOW_C)
 tl_taps_t tl_taps(int32_t start, int32_t in, int32_t k, int32_t dilation);
 #else
-#ifdef TL_WINDOW_C
-#define TL_WINDOW
-#else
-#define TL_WINDOW static inline
-#endif
-
 // A window of k taps, `dilation` apart, its first at `start`, on an image of `in` elements
-TL_WINDOW tl_taps_t tl_taps(int32_t start, int32_t in, int32_t k, int32_t dilation) {
+TL_SHARED tl_taps_t tl_taps(int32_t start, int32_t in, int32_t k, int32_t dilation) {
     tl_taps_t taps = {0, k, start, true};
     int32_t end = start + (k - 1) * dilation;
     for (; taps.start < 0 && taps.first < k; taps.start += dilation) {
