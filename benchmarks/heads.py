@@ -48,7 +48,7 @@ def integer_answers(episode: Episode, method: str, zero: int) -> np.ndarray:
     model = SimpleNamespace(
         f=bytes(support.shape[1]), f_zero=zero, f_scale=np.float32(1 / 64).tobytes(), head=None, held={}
     )
-    model.file, model._find_panels = bytes(64), lambda: None  # it has no arena to lend
+    model.forward_bytes, model._find_panels = lambda: 0, lambda: None  # it has no arena to lend
     task = teaching.Task(model, options)
     task.labels = list(range(int(classes.max()) + 1))
     features = memoryview(bytearray(support.tobytes()))

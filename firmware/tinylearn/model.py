@@ -230,7 +230,7 @@ class Model:
                 f.readinto(self.tensor(index)[0])
 
     def _lay_out(self, tensors):
-        size, (x, y, features) = unpack_from("<I", self.file, 48)[0], self.ends
+        size, (x, y, features) = self.forward_bytes(), self.ends
         self.arena = self.x = self.y = self.f = None  # two arenas might not fit
         self.places, size = self._places(tensors, (size + 3) & ~3) if tensors else (None, size)
         self.arena, self.changed = allocate(size, "the arena"), tuple(tensors)
@@ -248,6 +248,10 @@ class Model:
 
     def _record(self, index):
         return self._sections[b"TENS"][0] + index * _TENSOR
+
+    def forward_bytes(self):
+        """Of the arena, in which a forward runs; what is trained of a memory-mapped model lies behind them."""
+        return unpack_from("<I", self.file, 48)[0]
 
     def section(self, tag):
         """(offset, bytes, records) of a section of the file, zeros where it has none."""

@@ -64,7 +64,7 @@ class Lent:
     """
 
     def __init__(self, model):
-        self.model, self.size = model, unpack_from("<I", model.file, 48)[0]
+        self.model, self.size = model, model.forward_bytes()
         self.first = self.at = 0
 
     def restart(self):

@@ -4,8 +4,6 @@ Methods: "bias" (biases of the last layers), "scheme" (a sparse update that the 
 parts of their channels), "full" (all weights and biases of the last layers), "tinytrain" (what selection.py finds).
 """
 
-from struct import unpack_from
-
 from .head import head_bytes, work_bytes
 from .model import unload
 from .support import FLASH, HERE, LENT, NOWHERE, RAM, RECOMPUTE, TRIAL, augmentation, looks, module, scarce
@@ -223,7 +221,7 @@ class Fit:
         memory = 2 * settings.keep if trained else 0  # as it is, and as it will be
         beside = self.records + self.inputs + again + memory
         self.bytes = all_features + beside + max(self.head + self.best, self.choosing + moved)
-        self._lend(trained, unpack_from("<I", model.file, 48)[0], ways, count * n)
+        self._lend(trained, model.forward_bytes(), ways, count * n)
         self.arena = (all_features if self.features == HERE else tail.size) + self.records
         self.heap = self.arena + self.inputs + again + memory + max(sum(self.apart) + self.best, moved) + 20 * ways
         frozen, forward, back = tail.macs
@@ -257,11 +255,13 @@ class Fit:
         """Reckon the seconds."""
         frozen, forward, back = _seconds(self.tail, pace.times)
         records = self.count * (1 + self.views)
-        python = (PLANNING + VIEW * self.count * self.views * len(self.tail.model.x)) / pace.hz
-        self.first = self.settings.before[1] + python + frozen * records + forward * self.count
+        before = self.settings.before[1] or PLANNING / pace.hz  # once, also where the samples are looked at
+        views = VIEW * self.count * self.views * len(self.tail.model.x) / pace.hz
+        self.first = before + views + frozen * records + forward * self.count
         if self.cache == FLASH:
             self.first += records * (RECORD + RECORD_BYTE * self.tail.record)
-        self.step = (self.count * (2 * forward + back) + self.settings.old * (forward + back)) * AROUND
+        old = self.settings.old
+        self.step = self.count * (2 * forward + back) + old * (forward + back) + (self.count + old) * AROUND / pace.hz
         if self.cache == RECOMPUTE:
             self.step += 2 * self.count * frozen
         if self.settings.find and self.tail.trained:
@@ -313,13 +313,14 @@ class Fit:
             setattr(self.tail, name, None)
 
 
-# Measured on the emulated Pico (benchmarks/forecast.py): an operator's backward beside its forward, what all operators
-# share, what a gradient to its input and one to all of its weights add, and half as much again with int16. A step takes
-# more than its operators do. Seconds of a record that goes to the flash, and of each of its bytes. Cycles until the
-# first sample, which Python plans and loads its code in, and of each value of a view.
-BACK, BACK_INPUT, BACK_WEIGHTS, WIDER = 0.3, 0.6, 1.6, 1.5
-SLOWER = 1, 1.4, 8  # by tail.Tail.speed
-AROUND, RECORD, RECORD_BYTE = 1.15, 3e-3, 13e-6
+# Measured on the emulated Pico (benchmarks/forecast_factors.py): an operator's backward beside its forward, what all
+# operators share, what a gradient to its input and one to all of its weights add, and how much longer int16 takes.
+# Cycles of a sample in a step beside its operators: loss, Python, finding it twice. Seconds of a record that goes to
+# the flash, and of each of its bytes. Cycles until the first sample, which Python plans and loads its code in, and of
+# each value of a view.
+BACK, BACK_INPUT, BACK_WEIGHTS, WIDER = 0.16, 1.07, 1.18, 1.75
+SLOWER = 1, 1.34, 12  # by tail.Tail.speed
+AROUND, RECORD, RECORD_BYTE = 1.2e6, 3e-3, 13e-6
 PLANNING, VIEW = 330e6, 600
 
 
