@@ -46,7 +46,7 @@ def integer_answers(episode: Episode, method: str, zero: int) -> np.ndarray:
     options = {"method": "last_layer", "metric": "euclidean" if method == "euclidean" else "cosine", "seed": 1}
     options.update({"steps": float_heads.STEPS, "rate": float_heads.RATE, "shrinkage": None, "more": "refine"})
     model = SimpleNamespace(
-        f=bytes(support.shape[1]), f_zero=zero, f_scale=np.float32(1 / 64).tobytes(), head=None, held={}
+        f=bytes(support.shape[1]), f_zero=zero, f_scale=np.float32(1 / 64).tobytes(), head=None, held={}, memory=None
     )
     model.forward_bytes, model._find_panels = lambda: 0, lambda: None  # it has no arena to lend
     task = teaching.Task(model, options)

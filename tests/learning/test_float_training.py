@@ -176,7 +176,7 @@ def test_heads_are_chosen_as_on_the_board():
         classes = np.tile(np.arange(4), 6)
         x = np.clip(centres[classes] + random.normal(0, noise, (24, 32)), -128, 127).astype(np.int8)
         model = SimpleNamespace(
-            f=bytes(32), f_zero=0, head=None, held=None, forward_bytes=lambda: 0, _find_panels=lambda: None
+            f=bytes(32), f_zero=0, head=None, held=None, memory=None, forward_bytes=lambda: 0, _find_panels=lambda: None
         )
         board = teaching.Task(model, {"steps": 40, "rate": 100.0})
         board.options.update(method="full", metric="cosine", seed=1, shrinkage=None, more="refine")
