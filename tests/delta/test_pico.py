@@ -3,12 +3,15 @@ while the network is trained, with the samples on the flash."""
 
 import hashlib
 
+import pytest
 from boards.pico import started
 from sweep import PROGRAM, expected, sweep, what_is_there
 from tinylearn_host import flash
 from tinylearn_host.transport import connect
 
 from firmware import small_model
+
+pytestmark = pytest.mark.xdist_group("pico-emulated")  # which starts early: a group of few, long tests would end last
 
 
 def test_old_or_new_at_every_flash_operation(tmp_path):

@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 import on_board
+import pytest
 from mpremote.transport_serial import SerialTransport
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = Path(on_board.__file__).read_text()
+pytestmark = pytest.mark.xdist_group("pico-emulated")  # which starts early: a group of few, long tests would end last
 
 
 def firmware(name: str) -> Path:
