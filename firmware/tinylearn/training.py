@@ -356,11 +356,12 @@ def _laid_out(*arguments):
 
 
 def _unload():
-    for name in ("tuning", "holding", "replay", "filtering", "tail", "augment", "selection", "story", "plan"):
+    for name in PASSING:
         unload(name)
     gc.collect()
 
 
+PASSING = "tuning", "holding", "continual", "replay", "filtering", "tail", "augment", "selection", "story", "plan"
 PLANS = 3  # where what is free is not in one piece
 GAPS = 512  # bytes that a piece may be smaller by after the next plan
 

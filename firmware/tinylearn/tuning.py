@@ -27,7 +27,8 @@ class Settings:
 
     options: of adapt. The card's rate is a number, or {method: number}.
     find: the rate is to be found by trying some
-    keep: bytes of a memory for replay, old: how many samples it has, begin: with which operator, or None
+    keep: bytes of a memory for replay, old: how many samples it has, begin: with which operator, or None; loaded: bytes
+    of it that there are
     steps, rate, views, width; augment: params of tl_train.augment or None; layers: at most so many, or None
     piece: bytes of RAM in one piece that an arena may take, or None
     filter: side of the patches that gradients are summed over, or None
@@ -51,7 +52,7 @@ class Settings:
         self.rate = _rate(None if self.find else options.get("rate"), card.get("rate"), options.get("method"))
         self.layers, self.scheme, self.cache = [options.get(name) for name in ("layers", "scheme", "cache")]
         self.continual, self.hold, self.freeze = options.get("continual"), None, 0
-        self.keep, self.old, self.begin = 0, 0, None
+        self.keep, self.old, self.begin, self.loaded = 0, 0, None, 0
         self.budget, self.time_budget = options.get("budget"), options.get("time_budget")
         self.usual = USUAL.get(options.get("method")) if self.budget is None else None
         self.module, self.looks = module(model, options), looks(options.get("method"), options.get("criterion"))
@@ -77,6 +78,7 @@ class Settings:
         self.keep = options(asked)
         if model.head and model.memory:
             self.begin, self.old = model.memory[0], len(samples(model.memory))
+            self.loaded = len(model.memory[1])
 
     def _set_selection(self, options):
         ratio, compute, axis, criterion = [options.get(name) for name in ("ratio", "compute", "axis", "criterion")]
@@ -223,7 +225,8 @@ class Fit:
         self.bytes = all_features + beside + max(self.head + self.best, self.choosing + moved)
         self._lend(trained, model.forward_bytes(), ways, count * n)
         self.arena = (all_features if self.features == HERE else tail.size) + self.records
-        self.heap = self.arena + self.inputs + again + memory + max(sum(self.apart) + self.best, moved) + 20 * ways
+        self.heap = self.arena + self.inputs + again + max(memory - settings.loaded, 0) + 20 * ways
+        self.heap += max(sum(self.apart) + self.best, moved)
         frozen, forward, back = tail.macs
         self.first_macs = frozen * slots + settings.before[0]
         self.step_macs = count * (2 * forward + back) + settings.old * (forward + back)

@@ -19,22 +19,22 @@ from firmware import small_model
 # One day: what is there, one more task, and what is there then. Days 0 and 1 bring new classes, day 2 the first ones
 # again as they look somewhere else. Of each task told, too: the maps that it is pulled towards, and how hard.
 PROGRAM = """
-import sys, tinylearn
+import tinylearn
 from binascii import crc32
-from tinylearn.continual import Hold
-continual = sys.modules["tinylearn.continual"]
+from tinylearn.training import Training
 def bits(buffer):
     return crc32(bytes(buffer)) & 0xffffffff
 def samples(day):
     for k in ((0, 1), (2, 3), (0, 1))[day]:
         for shot in range(3):
             yield bytes((i * (3 * k + 1) >> k & 3) * 60 + 9 * shot + 15 * day for i in range(64)), "class %d" % k
-class Telling(Hold):
-    def __init__(self, training, strength):
-        super().__init__(training, strength)
+maps, sweep = [], Training.sweep
+def telling(training):
+    if training.hold and training.steps == 0:
         l, arena = training.layout, memoryview(training.support.arena)
         pulled = [(t, bits(arena[at:at + 4])) for _, t, _, at, _, _ in l.pulls]
         maps.extend([pulled, bits(arena[l.references:l.references + l.samples * l.reference])])
+    return sweep(training)
 def learn(model, day):
     model.adapt(list(samples(day)), "full", 3, layers=3, budget=24000, augment=dict(shift=1), continual="lightcl")
 def known(model):
@@ -47,7 +47,7 @@ def known(model):
     kept, said = model.memory and bits(model.memory[1]), model.explain().known()
     return h.labels, list(h.counts), list(h.owners), bits(h.w), bits(h.sums), held, weights, patterns, kept, said
 """
-TOLD = "continual.Hold, maps = Telling, []\n"
+TOLD = "Training.sweep = telling\n"
 DAY = PROGRAM + TOLD + "m = tinylearn.load()\nprint(repr(known(m)))\nlearn(m, {day})\nprint(repr((maps, known(m))))\n"
 SAVE = "m.save()\nprint('saved')\n"
 THERE = PROGRAM + "print(repr(known(tinylearn.load())))\n"
@@ -69,12 +69,12 @@ def history(small: Path, program: str) -> list:
     names: dict = {}
     exec(program, names)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(names["continual"], "Hold", names["Telling"])
+        patch.setattr(names["Training"], "sweep", names["telling"])
         model, found = import_module("tinylearn").load(str(small), recall=False), []
         for day in range(3):
-            names["maps"] = []
+            names["maps"].clear()
             names["learn"](model, day)
-            found.append((names["maps"], names["known"](model)))
+            found.append((list(names["maps"]), names["known"](model)))
     return found
 
 
