@@ -75,7 +75,7 @@ def all_of(results: list[dict]) -> list[Claim]:
 
 def _auto(results: list[dict]) -> Iterator[Claim]:
     of_board = [(task_name(r), _plain(r)) for r in results if "auto" in _int8(r)]
-    best = [(name, paired(rows["auto"], _best(rows, len(rows["auto"]["accuracies"])))) for name, rows in of_board]
+    best = [(name, _beside_best(rows)) for name, rows in of_board]
     claim = f"`auto` is within {NEAR} point of the best int8 row of every task"
     yield _least(claim, best, -NEAR)
     untrained = [(name, paired(rows["auto"], rows["prototype"])) for name, rows in of_board if "prototype" in rows]
@@ -91,9 +91,9 @@ def _plain(result: dict) -> dict[str, dict]:
     return {name: row for name, row in _int8(result).items() if name == row["method"]}
 
 
-def _best(rows: dict[str, dict], n: int) -> dict:
-    """Of n episodes, where rows have seen so many."""
-    return max(rows.values(), key=lambda row: float(np.mean(row["accuracies"][:n])))
+def _beside_best(rows: dict[str, dict]) -> np.ndarray:
+    """`auto` beside the row that is furthest above it, over the episodes that both have seen."""
+    return min((paired(rows["auto"], row) for row in rows.values()), key=np.mean)
 
 
 def _least(claim: str, found: list[tuple[str, np.ndarray]], bound: float) -> Claim:
@@ -198,25 +198,30 @@ LESS_WORK, LESS_SAVED = 3.0, 1.8
 
 def _filters(results: list[dict]) -> Iterator[Claim]:
     for patch in (2, 4):
-        found = []
+        found: dict[str, list] = {}
         for result in results:
             rows = _int8(result)
             for name, row in rows.items():
                 plain = rows.get(name.removesuffix(f", filter {patch}"))
                 if name.endswith(f", filter {patch}") and plain:
-                    found.append((f"{plain['method']}, {task_name(result)}", paired(row, plain), row["costs"]))
-        yield _filter(patch, found)
+                    one = task_name(result), paired(row, plain), row["costs"]
+                    found.setdefault(row["method"], []).append(one)
+        for method in sorted(found):
+            yield _filter(f"`filter={patch}` of `{method}`", found[method])
+        if not found:
+            yield _filter(f"`filter={patch}`", [])
 
 
-def _filter(patch: int, found: list[tuple[str, np.ndarray, dict]]) -> Claim:
+def _filter(what: str, found: list[tuple[str, np.ndarray, dict]]) -> Claim:
     claim = (
-        f"`filter={patch}` loses at most {ONE:.0f} point, with at least {LESS_WORK:.0f}x fewer gradient MACs and "
+        f"{what} loses at most {ONE:.0f} point, with at least {LESS_WORK:.0f}x fewer gradient MACs and "
         f"{LESS_SAVED}x fewer saved bytes on the filtered layers"
     )
     if not found:
         return Claim(claim, "", None)
     name, worst, _ = min(found, key=lambda one: one[1].mean())
-    sentence = f"{len(found)} rows, the least is {words(worst)} ({name})"
+    mean, half = mean_of_means([differences for _, differences, _ in found])
+    sentence = f"{mean:+.2f} ± {half:.2f} over {len(found)} tasks; the least is {words(worst)} ({name})"
     holds = worst.mean() >= -ONE
     known = [costs["filtered"] for _, _, costs in found if costs.get("filtered")]
     if not known:
