@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from learning_claims import words
+from learning_claims import HALF, words
 from learning_docs import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,9 +99,6 @@ def _freezing(results: list[dict], found: list[dict]) -> str:
         about = f"{setting['pairs']} pairs of tasks, seed {setting['seed']}, `{setting['model']}`"
         parts.append(f"{titles.get(setting['sequence'], setting['sequence'])}: {about}.\n\n{markdown(lines)}\n")
     return "\n".join(parts)
-
-
-HALF = 0.5  # of naive's forgetting
 
 
 def _shown(results: list[dict]) -> str:

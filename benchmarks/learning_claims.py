@@ -12,6 +12,7 @@ COMMON = ("steps", "budget")  # options that all rows of a run share
 WHOLE = "full, all layers"  # fine-tuning of everything, whatever RAM it takes
 INT8, INT16, FLOAT32 = "int8", "int16", "float32"
 NEAR, ONE = 0.5, 1.0  # points
+MEMORY, WORK = 1098, 7.68  # times less, of TinyTrain's paper
 PAPER = "the paper: 1,098x less memory (float32; full training in batches of 100 with Adam) and 7.68x fewer MACs"
 
 
@@ -148,7 +149,7 @@ def mean_of_means(differences: list[np.ndarray]) -> tuple[float, float]:
 
 
 def _ratio(results: list[dict]) -> Claim:
-    claim = "backward memory and work of `tinytrain` against training all layers"
+    claim = "`tinytrain` takes as much less memory and work on the way back than training all layers as the paper's"
     known = [row["costs"] for r in results for name, row in _int8(r).items() if name == "tinytrain" and row["costs"]]
     known = [costs for costs in known if "whole" in costs]
     if not known:
@@ -160,9 +161,11 @@ def _ratio(results: list[dict]) -> Claim:
         ("bytes", "in int8 by this engine, one sample at a time"),
     ):
         parts.append(f"{_between([c['whole'][key] / c['backward_bytes'] for c in known])} less memory than {what}")
-    macs = _between([c["whole"]["backward_macs"] / c["backward_macs"] for c in known])
+    less = [c["whole"]["backward_macs"] / c["backward_macs"] for c in known]
+    macs, smaller = _between(less), max(c["whole"]["float_bytes_100"] / c["backward_bytes"] for c in known)
     ours = " to ".join(kb(most(c["backward_bytes"] for c in known)) for most in (min, max))
-    return Claim(claim, f"{'; '.join(parts)}; {macs} fewer MACs; {ours} of real bytes. {PAPER}", True)
+    reached = smaller >= MEMORY and max(less) >= WORK
+    return Claim(claim, f"{'; '.join(parts)}; {macs} fewer MACs; {ours} of real bytes. {PAPER}", reached)
 
 
 def _between(values: list[float]) -> str:
@@ -229,3 +232,27 @@ def _filter(what: str, found: list[tuple[str, np.ndarray, dict]]) -> Claim:
     work, saved = (min(c[f"plain_{what}"] / max(c[what], 1) for c in known) for what in ("macs", "saved"))
     sentence += f"; {work:.1f}x fewer MACs and {saved:.1f}x fewer bytes, at least"
     return Claim(claim, sentence, bool(holds and work >= LESS_WORK and saved >= LESS_SAVED))
+
+
+# ---- Continual learning ----------------------------------------------------------------------------------------------
+
+HALF = 0.5  # of what naive fine-tuning forgets
+
+
+def of_sequences(results: list[dict]) -> Iterator[Claim]:
+    """results: of benchmarks/continual.py"""
+    shares, beside = [], []
+    for result in results:
+        of = {row["strategy"]: row for row in result["rows"] if row["arithmetic"] == INT8}
+        if {"naive", "replay", "lightcl"} <= set(of):
+            ours, naive = (of[name]["forgetting"]["mean"] for name in ("lightcl", "naive"))
+            shares.append((ours / naive, result["setting"]["sequence"]))
+            averages = [of[name]["averages"] for name in ("lightcl", "replay")]
+            n = min(map(len, averages))
+            beside.append((result["setting"]["sequence"], np.subtract(*(each[:n] for each in averages))))
+    claim = "`lightcl` forgets at most half of what naive fine-tuning does"
+    found = ", ".join(f"{100 * share:.0f} % ({name})" for share, name in shares)
+    yield Claim(claim, found, max(shares)[0] <= HALF if shares else None)
+    claim = "and its average is at least that of latent replay with the same bytes"
+    found = ", ".join(f"{words(differences)} ({name})" for name, differences in beside)
+    yield Claim(claim, found, all(each.mean() >= 0 for _, each in beside) if beside else None)

@@ -86,6 +86,34 @@ def test_filters_take_what_their_layers_take(saved, holds):
     assert claim.holds is holds and f"3.9x fewer MACs and {800 / saved:.1f}x" in claim.found
 
 
+def sequence(name: str, forgotten: float, average: float) -> dict:
+    found = {"naive": (60.0, 30.0), "replay": (10.0, 80.0), "lightcl": (forgotten, average)}
+    rows = [
+        {"strategy": strategy, "arithmetic": "int8", "forgetting": {"mean": lost}, "averages": [mean - 1, mean + 1]}
+        for strategy, (lost, mean) in found.items()
+    ]
+    return {"setting": {"sequence": name}, "rows": rows}
+
+
+def test_each_sequence_must_forget_less_than_half_and_know_as_much_as_replay():
+    good, bad = sequence("days", 29.0, 80.5), sequence("classes", 31.0, 78.0)
+    assert [claim.holds for claim in learning_claims.of_sequences([good])] == [True, True]
+    forgets, knows = learning_claims.of_sequences([good, bad])
+    assert forgets.holds is False and "48 % (days), 52 % (classes)" in forgets.found
+    assert knows.holds is False and "+0.50 ± 0.00 (days), -2.00 ± 0.00 (classes)" in knows.found
+    assert [claim.holds for claim in learning_claims.of_sequences([])] == [None, None]
+
+
+@pytest.mark.parametrize("times, holds", [(98, False), (1098, True)])
+def test_the_papers_ratios(times, holds):
+    found = result("one", 86.0, 86.0, 86.0)
+    whole = {**COSTS["whole"], "float_bytes_100": 1000 * times, "backward_macs": 768}
+    for each in found["rows"]:
+        each["costs"] = {**COSTS, "whole": whole} if each["costs"] else {}
+    [claim] = [c for c in learning_claims.all_of([found]) if "1,098x" in c.found]
+    assert claim.holds is holds
+
+
 def test_the_page_has_all_of_it():
     text = learning_docs.text([result("one", 86.0, 86.2, 86.0, episodes=1)])
     assert "| tinytrain, filter 2 | 85.0 ± 1.0 (2 episodes)" in text
