@@ -194,7 +194,7 @@ def _without_steps(row: dict) -> float:
     """Cycles per multiply-accumulate without what weights take that have no products: an empty layer's cycles, the
     steps, and looking through the sums for their exponent."""
     steps = sum(row["parts"].get(part, 0) for part in profile_parts.STEPS)
-    return (row["cycles"] - row["empty"] - steps) / row["macs"]
+    return max(0, row["cycles"] - row["empty"] - steps) / row["macs"]
 
 
 def _figure(meter: Meter, work: Workload) -> Figure:

@@ -55,7 +55,7 @@ Where the cycles of those go that stay above without an empty layer, and of the 
 profile, with the call from Python, by what a function does. Set-up is all that is made ready for products: panels,
 lists of taps, unpacked inputs. Where weights have been trained, a weight takes its step, however few products it has:
 a look through the sums for their exponent, a random number per row, rounding, a bias. "Without steps" is the ratio of
-what is left.
+what is left: of depthwise kernels on small maps the set-up of a channel's three taps, which few gradients meet.
 
 {steep_parts}
 
