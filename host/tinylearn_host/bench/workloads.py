@@ -25,7 +25,7 @@ LAST_LAYER_STEPS = 40  # and its default
 # what every board has in one piece beside the larger module that the method takes, so that all choose the same. Layers
 # and the scheme are what fast kernels have room for: with more to train they would get less scratch.
 TAIL_METHODS = {
-    "bias": {"layers": 5},
+    "bias": {"layers": 5, "budget": 44_000},
     "scheme": {"scheme": "48K"},
     "full": {"layers": 2},
     "full:filter=2": {"filter": 2, "layers": 2, "budget": 42_000},
