@@ -65,7 +65,9 @@ class Device:
 
 def ask(board: Transport) -> Device:
     """What is at the other end. Raises exit code 6 where it is not a MicroPython that loads .mpy files."""
-    device = Device(**ast.literal_eval(board.exec(source("report"))))
+    # The heap first: what the board takes to compile the report may seem to be in use after it.
+    free, used = board.eval("(gc.mem_free(), gc.mem_alloc())", "import gc\ngc.collect()")
+    device = Device(**ast.literal_eval(board.exec(source("report"))), heap_free=free, heap_used=used)
     if device.name != "micropython":
         raise TinylearnError(
             f"the board at {board.port} runs {device.name} {device.version}; flashing needs MicroPython 1.25 or newer",

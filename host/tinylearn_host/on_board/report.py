@@ -1,6 +1,5 @@
 """Print what the host must know of a board before it sends anything."""
 
-import gc
 import os
 import sys
 
@@ -18,7 +17,6 @@ def built_in(name):
 
 
 def report():
-    gc.collect()
     implementation = sys.implementation
     try:
         fs = os.statvfs(os.getcwd())
@@ -29,8 +27,6 @@ def report():
         "version": ".".join(str(n) for n in implementation.version[:3]),
         "machine": getattr(implementation, "_machine", sys.platform),
         "mpy": getattr(implementation, "_mpy", 0),
-        "heap_free": gc.mem_free(),
-        "heap_used": gc.mem_alloc(),
         "block": fs[1] or fs[0] if fs else 0,
         "flash_free": fs[3] * (fs[1] or fs[0]) if fs else 0,
         "flash_total": fs[2] * (fs[1] or fs[0]) if fs else 0,
