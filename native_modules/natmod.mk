@@ -51,7 +51,7 @@ $(sort $(filter-out $(BUILD_DIRS),$(dir $(OBJECTS)))):
 	$(Q)$(MKDIR) -p $@
 $(BUILD)/$(MOD).o: $(OBJECTS)
 	$(Q)$(CROSS)gcc $(CFLAGS) $(TOGETHER) -r -nostdlib -Wl,--gc-sections,--entry=mpy_init -o $@ $^
-$(OBJECTS): $(wildcard $(MODULE_DIR)/../*.h $(MODULE_DIR)/../kernels/*.h $(MODULE_DIR)/../kernels/*/*.h $(MODULE_DIR)/../kernels/*/*.inc) $(MODULE_DIR)/../natmod.mk
+$(OBJECTS): $(wildcard $(MODULE_DIR)/../*.h $(MODULE_DIR)/../kernels/*.h $(MODULE_DIR)/../kernels/*/*.h $(MODULE_DIR)/../kernels/*.inc $(MODULE_DIR)/../kernels/*/*.inc) $(MODULE_DIR)/../natmod.mk
 
 # A division shorter than libgcc's, as an archive in front of it: the linker takes the first that has a symbol.
 ifneq ($(filter tl_infer-armv6m tl_grad-armv6m tl_channels-armv6m tl_filter-armv6m,$(MOD)-$(ARCH)),)

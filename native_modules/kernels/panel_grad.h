@@ -1,5 +1,5 @@
 // Back through convolutions by panels: packed gradients meet packed weights, or packed x, four sums at a time, and
-// every word makes two products. The loops are assembly: armv6m/chain.S, where micro.h says how one multiplication
+// every word makes two products. The loops are assembly: armv6m/chain.S, where pairs.h says how one multiplication
 // makes two products, and armv7em/chain.S, where SMLAD does. Gradients lie within +-127 (int16: +-32767), so weights
 // and x may be any int8.
 

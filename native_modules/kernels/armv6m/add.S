@@ -18,11 +18,7 @@
     .equ Y_MULT, 44
     .equ Y_SHIFT, 48
 
-    .section .text.tl_add_s8, "ax"
-    .balign 4
-    .global tl_add_s8
-    .thumb_func
-tl_add_s8:
+FUNCTION tl_add_s8
     subs r3, r3, r1
     push {r3-r7, lr}
     movs r7, r0

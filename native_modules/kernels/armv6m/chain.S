@@ -1,5 +1,5 @@
-// Gradients times a panel, added to int32 sums: the inner loop of the way back through convolutions. micro.h says how a
-// word makes two products, m0_grad.h what the arguments are. Words of one int16 make one product each, in the second chain,
+// Gradients times a panel, added to int32 sums: the inner loop of the way back through convolutions. pairs.h says how a
+// word makes two products, panel_grad.h what the arguments are. Words of one int16 make one product each, in the second chain,
 // which a lean module (gradient.h) does not have.
 //
 // The gradients are copied or unpacked onto the stack, where the chain that is entered `words` steps before its end
@@ -80,11 +80,7 @@
     bne 9b
     .endm
 
-    .section .text.tl_chain, "ax"
-    .balign 4
-    .global tl_chain
-    .thumb_func
-tl_chain:
+FUNCTION tl_chain
     SAVE
     mov r11, r0 // gradients
     mov lr, r2

@@ -43,11 +43,7 @@
     add r11, r3
     .endm
 
-    .section .text.tl_m0_dense_grad, "ax"
-    .balign 4
-    .global tl_m0_dense_grad
-    .thumb_func
-tl_m0_dense_grad:
+FUNCTION tl_m0_dense_grad
     SAVE
     ldmia r3!, {r4-r7}
     push {r0, r1, r2, r4, r6, r7} // sums, weights, gradients, their end, inputs left, bytes

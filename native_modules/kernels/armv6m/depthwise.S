@@ -66,11 +66,7 @@
     bne \saturate
     .endm
 
-    .section .text.tl_depthwise, "ax"
-    .balign 4
-    .global tl_depthwise
-    .thumb_func
-tl_depthwise:
+FUNCTION tl_depthwise
     SAVE
     movs r7, r0
 channel:

@@ -1,5 +1,5 @@
-// One pixel times four output channels, again and again: the inner loop of convolutions. micro.h says how a word makes two
-// products, and what the arguments are.
+// One pixel times four output channels, again and again: the inner loop of convolutions. pairs.h says how a word makes two
+// products, micro.h what the arguments are.
 //
 // The activations are unpacked once, onto the stack: words (x2, x0) and (x3, x1) of every four, the earlier one in the
 // high half. The chain below meets them in that order from its end, and is entered where `words` steps are left.
@@ -58,11 +58,7 @@
     .subsection 0
     .endm
 
-    .section .text.tl_dot4, "ax"
-    .balign 4
-    .global tl_dot4
-    .thumb_func
-tl_dot4:
+FUNCTION tl_dot4
     SAVE
     ldmia r3!, {r4-r7}
     mov r9, r4 // quads left

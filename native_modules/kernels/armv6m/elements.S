@@ -3,14 +3,6 @@
 #ifdef __ARM_ARCH_6M__
 #include "armv6m/m0.inc"
 
-    .macro FUNCTION name
-    .section .text.\name, "ax"
-    .balign 4
-    .global \name
-    .thumb_func
-\name:
-    .endm
-
 FUNCTION tl_fill // r0 v, r1 how many, r2 value
     push {r4, r5, lr}
     movs r3, r2

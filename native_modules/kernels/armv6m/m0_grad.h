@@ -1,4 +1,4 @@
-// The way back on the Cortex-M0+; micro.h says how one multiplication makes two products. Gradients lie within +-127,
+// The way back on the Cortex-M0+; pairs.h says how one multiplication makes two products. Gradients lie within +-127,
 // so weights and x may be any int8.
 
 #ifndef TL_M0_GRAD_H

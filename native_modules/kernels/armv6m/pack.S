@@ -1,13 +1,9 @@
-// Values that lie apart, into words: two bytes, a byte or a halfword each. m0_grad.h says what the arguments are.
+// Values that lie apart, into words: two bytes, a byte or a halfword each. panel_grad.h says what the arguments are.
 // r0 to, r1 from, r2 words left, r3 bytes to the second of two, r4 step of words, r7 bytes to the first of two, lr the sum
 #ifdef __ARM_ARCH_6M__
 #include "armv6m/m0.inc"
 
-    .section .text.tl_pack, "ax"
-    .balign 4
-    .global tl_pack
-    .thumb_func
-tl_pack:
+FUNCTION tl_pack
     push {r4-r7, lr}
     ldmia r3!, {r4, r5, r6, r7}
     mov r12, r7 // what bytes are less, or from pair to pair
@@ -67,11 +63,7 @@ done:
     pop {r4-r7, pc}
 
     .macro FOURS name // r0 to, r1 from, r3 step, lr end
-    .section .text.\name, "ax"
-    .balign 4
-    .global \name
-    .thumb_func
-\name:
+FUNCTION \name
     push {r4-r7, lr}
     lsls r2, r2, #4
     adds r2, r2, r0

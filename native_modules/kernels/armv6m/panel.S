@@ -26,11 +26,7 @@
     .equ D, 12
     .equ STEP, 4 // of tl_pack_rows_t
 
-    .section .text.tl_pack_rows, "ax"
-    .balign 4
-    .global tl_pack_rows
-    .thumb_func
-tl_pack_rows:
+FUNCTION tl_pack_rows
     SAVE
     push {r0-r3}
     ldr r4, [r3]

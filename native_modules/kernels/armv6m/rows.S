@@ -23,11 +23,7 @@
     adcs r5, r2
     .endm
 
-    .section .text.tl_dense_rows, "ax"
-    .balign 4
-    .global tl_dense_rows
-    .thumb_func
-tl_dense_rows:
+FUNCTION tl_dense_rows
     SAVE
     mov r11, sp
     ldmia r3!, {r4-r6}
@@ -91,11 +87,7 @@ end:
 row_again:
     b row
 
-    .section .text.tl_m0_dot, "ax"
-    .balign 4
-    .global tl_m0_dot
-    .thumb_func
-tl_m0_dot: // w . (x - zero) as it is; r0 x, r1 w, r2 n, r3 zero
+FUNCTION tl_m0_dot // w . (x - zero) as it is; r0 x, r1 w, r2 n, r3 zero
     push {r4-r6, lr}
     movs r4, #0
     b 2f

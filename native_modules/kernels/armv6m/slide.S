@@ -91,11 +91,7 @@ back_\sat:
     beq \exit
     .endm
 
-    .section .text.tl_slide, "ax"
-    .balign 4
-    .global tl_slide
-    .thumb_func
-tl_slide:
+FUNCTION tl_slide
     SAVE
     sub sp, #68
     mov r2, sp

@@ -48,11 +48,7 @@
     beq \exit
     .endm
 
-    .section .text.tl_m0_slide_grad, "ax"
-    .balign 4
-    .global tl_m0_slide_grad
-    .thumb_func
-tl_m0_slide_grad:
+FUNCTION tl_m0_slide_grad
     SAVE
     ldmia r3!, {r4-r7} // channels, bytes of a row, to the next column's first row, bytes of all columns
     mov r11, r6
@@ -110,11 +106,7 @@ next:
 // With stride 2: each gradient, and the one below it, ends one sum, makes the next and begins the one after it.
 // r0 gradient, r1 sum, r2 bytes from sum to sum, r3 what the next one begins with, r5 two gradients, r7 bytes of a row,
 // r8-r10 weights, r11 from gradient to gradient, r12 the next channel's weights, lr end
-    .section .text.tl_m0_stride_grad, "ax"
-    .balign 4
-    .global tl_m0_stride_grad
-    .thumb_func
-tl_m0_stride_grad:
+FUNCTION tl_m0_stride_grad
     SAVE
     mov r12, r2
     ldmia r3!, {r4-r7} // channels, bytes of a row, to the next column's first row, bytes of all columns

@@ -37,11 +37,7 @@
     mov \to, r5
     .endm
 
-    .section .text.tl_m0_spread, "ax"
-    .balign 4
-    .global tl_m0_spread
-    .thumb_func
-tl_m0_spread:
+FUNCTION tl_m0_spread
     SAVE
     push {r0-r3}
     mov r12, r3

@@ -64,11 +64,7 @@
     TIMES r6, \sum
     .endm
 
-    .section .text.tl_m0_taps, "ax"
-    .balign 4
-    .global tl_m0_taps
-    .thumb_func
-tl_m0_taps:
+FUNCTION tl_m0_taps
     SAVE
     sub sp, #40
     mov r4, sp

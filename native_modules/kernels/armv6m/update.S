@@ -40,8 +40,6 @@
     .equ EXPONENT, 40
     .equ BUFFER, 44
 
-    .section .text.tl_m0_update_channels, "ax"
-    .balign 4
     .equ U, 32 // of tl_steps_t, from its row on
     .equ RATES, 36
     .equ BIAS_RATES, 40
@@ -62,9 +60,7 @@
     .equ ALL_BUFFER, 100
     .equ BIAS_BUFFER, 104
 
-    .global tl_m0_update_channels
-    .thumb_func
-tl_m0_update_channels: // r7 steps, r6 gradients' sum, r5 weights, r4 rows left; on the stack: rate, buffer, channels left
+FUNCTION tl_m0_update_channels // r7 steps, r6 gradients' sum, r5 weights, r4 rows left; on the stack: rate, buffer, channels left
     push {r4-r7, lr}
     movs r7, r0
     movs r0, #0

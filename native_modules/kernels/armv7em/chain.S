@@ -4,6 +4,7 @@
 // The gradients are unpacked onto the stack, two to a word, where the chain that is entered `words` steps before its end
 // finds them. In the chain: r8-r11 sums, lr panel, r4 gradients, r0-r3 the panel's words.
 #if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#include "function.inc"
     .syntax unified
     .thumb
     .equ CHUNK, 16 // TL_GRAD_CHUNK
@@ -45,11 +46,7 @@
     str r8, [r2]
     .endm
 
-    .section .text.tl_chain, "ax"
-    .balign 4
-    .global tl_chain
-    .thumb_func
-tl_chain:
+FUNCTION tl_chain
     push {r4-r11, lr}
     sub sp, sp, #FRAME
     mov r12, r3

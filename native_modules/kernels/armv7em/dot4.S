@@ -1,6 +1,7 @@
 // One pixel times four output channels, again and again: the inner loop of convolutions (micro.h). The activations are
 // unpacked once, onto the stack: words (x2, x0) and (x3, x1) of every four. Per two of them eight SMLADs.
 #if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#include "function.inc"
     .syntax unified
     .thumb
     .equ WORDS, 256 // behind TL_CHUNK activations
@@ -35,11 +36,7 @@
     strb \sum, [r5], #1
     .endm
 
-    .section .text.tl_dot4, "ax"
-    .balign 4
-    .global tl_dot4
-    .thumb_func
-tl_dot4:
+FUNCTION tl_dot4
     push {r4-r11, lr}
     sub sp, sp, #FRAME
     ldmia r3, {r4, r5, r6, r7}
