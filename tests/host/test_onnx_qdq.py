@@ -4,6 +4,7 @@ import types
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from hypothesis import given, settings
@@ -175,6 +176,14 @@ def test_grouped_convolution_is_refused(tmp_path):
     net.node("Conv", net.constant(net.normal(6, 2, 3, 3)), group=2, kernel_shape=[3, 3])
     path, _ = quantised_by_hand(net, (6, 4, 4), tmp_path)
     refused(path, UNSUPPORTED_OPERATOR, "convolution in 2 groups")
+
+
+def test_values_of_no_type_are_refused(tmp_path):
+    path, _ = quantised(Net((1, 6, 6)).conv(4).relu(), (4, 4, 4), tmp_path)
+    model = onnx.load(path)
+    model.graph.initializer[0].data_type = 29
+    onnx.save(model, path)
+    refused(path, BAD_MODEL, model.graph.initializer[0].name)
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 700])

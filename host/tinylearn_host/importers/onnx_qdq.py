@@ -93,7 +93,7 @@ class _Translation(Walk):
     """Translates one ONNX model. `self.values` says what each ONNX name stands for; str names an activation."""
 
     def __init__(self, model, name: str):
-        from onnx import helper, numpy_helper
+        from onnx import helper
 
         self.model, self.name, self.helper = model, name, helper
         self.tensors: dict[str, ir.Tensor] = {}
@@ -103,10 +103,18 @@ class _Translation(Walk):
         self.readers = Counter(name for node in model.graph.node for name in node.input)
         self.arrays: dict[str, np.ndarray] = {}
         for initializer in model.graph.initializer:
-            array = numpy_helper.to_array(initializer)
+            array = self._array(initializer)
             self.arrays[initializer.name] = array
             if array.dtype.kind == "f":
                 self.values[initializer.name] = Constant(array)
+
+    def _array(self, tensor) -> np.ndarray:
+        from onnx import numpy_helper
+
+        try:
+            return numpy_helper.to_array(tensor)
+        except KeyError:  # of its table of types
+            raise self._bad(f'"{tensor.name}" has values of type {tensor.data_type}, which ONNX has not') from None
 
     def graph(self) -> ir.Graph:
         graph = self.model.graph
@@ -477,11 +485,9 @@ class _Translation(Walk):
         raise self._bad(f'the shape of "{name}" is not known; export with fixed shapes')
 
     def constant(self, node) -> None:
-        from onnx import numpy_helper
-
         if "value" not in self.attributes:
             raise self._unsupported("a constant that is no tensor", "export with onnx >= 1.16")
-        array = numpy_helper.to_array(self.attributes["value"])
+        array = self._array(self.attributes["value"])
         self.arrays[node.output[0]] = array
         if array.dtype.kind == "f":
             self.values[node.output[0]] = Constant(array)
