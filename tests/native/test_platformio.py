@@ -15,7 +15,11 @@ VECTORS = ROOT / "tests" / "golden" / "forward.bin"
 def pio(tmp_path_factory):
     """Runs `pio` with these words; gives (exit code, output)."""
     core = tmp_path_factory.mktemp("platformio")
-    settings = {"PLATFORMIO_CORE_DIR": str(core), "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true"}
+    settings = {
+        "PLATFORMIO_CORE_DIR": str(core),
+        "PLATFORMIO_WORKSPACE_DIR": str(core / "workspace"),  # another process's pio would clear the usual one
+        "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
+    }
 
     def run(*words) -> tuple[int, str]:
         command = [sys.executable, "-m", "platformio", *map(str, words)]
