@@ -14,7 +14,7 @@ import tl_train
 
 from .model import fail, unload
 from .support import augmentation, room
-from .teaching import Verdict, collect, fit, fit_chosen, held_out, length, possible, rows_of, story_of
+from .teaching import Verdict, collect, fit, fit_chosen, head_story, held_out, length, possible, rows_of
 
 METHODS = "tinytrain", "full"  # of training: the first that there is room for
 STEPS, SECONDS = 10, 120  # that training may take where nobody says: most of what 40 steps bring
@@ -73,7 +73,7 @@ def _frozen(task, features, rows):
     verdict = task.verdict
     head = fit_chosen(task, verdict.head, features, rows)
     task.model.why = "%s; head: %s" % (verdict.why, verdict.head)
-    task.model.story = story_of(task, verdict.head, len(rows))
+    task.model.story = head_story(task, verdict.head, len(rows))
     return head
 
 

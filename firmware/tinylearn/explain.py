@@ -56,8 +56,9 @@ class Explanation:
     def _know(self, model):
         head, self.changed, self.held, self.kept = model.head, [], {}, None
         if model.memory:
-            data = model.memory[1]
-            self.kept = (len(data) - 4) // (unpack_from("<I", data)[0] + 1), len(data)
+            from .replay import samples
+
+            self.kept = len(samples(model.memory)), len(model.memory[1])
         self.classes = len(head.labels) if head else 0
         self.rows, self.features, self.samples = (
             (head.params[1], head.params[0], sum([max(0, count) for count in head.counts])) if head else (0, 0, 0)

@@ -582,7 +582,7 @@ class Model:
         if not self.story and not self.head and not self.changed:
             raise ValueError("nothing has been taught, so there is nothing to explain: model.adapt(samples)")
         explanation = brought("explain").Explanation(self, self.story, self.why)
-        for name in ("explain", "story", "plan"):
+        for name in ("explain", "story", "plan", "replay"):
             unload(name)
         return explanation
 

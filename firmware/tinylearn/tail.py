@@ -24,11 +24,7 @@ _PANEL, _ROWS = 1024, 4  # of a convolution's gradients: bytes of weights, and o
 _CONV2D, _DEPTHWISE, _DENSE, _MAX_POOL, _ADDITION, _CLAMP, _RESHAPE = 1, 2, 3, 5, 7, 9, 11
 _IN_PLACE = _ADDITION, _CLAMP, _RESHAPE
 _NOBODY = 65535
-FAST, NARROW, PLAIN = (
-    0,
-    1,
-    2,
-)  # kernels: in all the scratch they can use, in the least that is still fast, in hardly any
+FAST, NARROW, PLAIN = 0, 1, 2  # kernels: in all the scratch they use, in the least that is still fast, in hardly any
 CHANGED = -2  # model.CHANGED; the host's partition imports this file alone
 _PARTITION = "this model says nothing of how to train it: run `tinylearn partition` on it and flash it again"
 

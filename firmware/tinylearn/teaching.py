@@ -111,11 +111,11 @@ def teach(model, samples, options):
     rows = rows_of(task, classes)
     method = choose(task, features, rows, possible(task, len(rows))) if options["head"] == "auto" else options["method"]
     head = fit(task, method, features, rows, options["on_step"])
-    model.story = story_of(task, method, len(rows))
+    model.story = head_story(task, method, len(rows))
     return head
 
 
-def story_of(task, method, count):
+def head_story(task, method, count):
     """What explain.py tells where a head is all that was made: (its method, samples, seconds, bytes of RAM)."""
     n, k = len(task.model.f), len(task.owners)
     made = AUTO if AUTO in (task.options["head"], task.options["method"]) else method

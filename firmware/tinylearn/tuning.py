@@ -364,7 +364,7 @@ class Budgets:
 
     def search(self, look):
         """What look() finds, or None. What is trained comes before fast kernels, so a larger budget trains no less; but
-        by plain ones, which take eight times as long, only what was closest to fitting where nothing else did."""
+        by plain ones, which take many times as long, only what was closest to fitting where nothing else did."""
         found = look()
         if found or self.quickest is not None:
             return found
@@ -469,8 +469,8 @@ _FLASH = "method %r takes at least %d bytes of flash for %d samples, and %d are 
 _RAM = "method %r takes at least %d bytes of RAM for %d samples, and %s: %s, or take 'prototype'"
 _IN_ONE_PIECE = (
     "method %r takes at least %d bytes of RAM in one piece for %d samples, and the largest there is has %d: "
+    "%s, or load the model first in main.py"
 )
-_IN_ONE_PIECE += "%s, or load the model first in main.py"
 
 
 def find(model, method, count, ways, settings, available=None, pace=None, look=None):

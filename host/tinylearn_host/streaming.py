@@ -117,7 +117,7 @@ def check(model: tlm.Model, support: Samples, query: Samples, more: bool = False
         raise TinylearnError(f"support is {support.x.dtype}, query {query.x.dtype}: both must be of one type", BAD_DATA)
     if not (1 if more else 2) <= len(support.classes) <= 256:
         count = len(support.classes)
-        raise TinylearnError(f"support has {count} class{'es' * (count > 1)}; 2 to 256 can be taught", BAD_DATA)
+        raise TinylearnError(f"support has {count} class{'es' * (count != 1)}; 2 to 256 can be taught", BAD_DATA)
     strangers = sorted({str(y) for y in query.y} - {str(y) for y in support.y})
     if strangers and not more:
         raise TinylearnError(f"query has classes that support does not teach: {', '.join(strangers[:8])}", BAD_DATA)

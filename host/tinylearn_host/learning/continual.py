@@ -132,12 +132,8 @@ def seed_of(seed: int, number: int, t: int) -> int:
 
 
 def share_out(samples: list[tuple[np.ndarray, int]], room: int) -> list[tuple[np.ndarray, int]]:
-    """So many of them, (sample, row), an equal number of each row, the first that came."""
-    by_row: dict[int, list] = {}
-    for x, row in samples:
-        by_row.setdefault(row, []).append((x, row))
-    most = max(map(len, by_row.values()))
-    return [group[i] for i in range(most) for group in by_row.values() if i < len(group)][:room]
+    """So many of them, (sample, row), as the board chooses them."""
+    return [samples[i] for i in board("replay").shared_out([row for _, row in samples])[:room]]
 
 
 def held_bytes(model, job: Job, tasks: int, count: int) -> int:
