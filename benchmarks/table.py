@@ -69,7 +69,7 @@ From the call of `model.predict` to its return (`glyph`, which has no classes of
 
 Millions of cycles of an answer on `pico-emulated` where packed weights of convolutions lie in the arena for themselves,
 made once: `tinylearn partition --panels`, measured by `benchmarks/kept_panels.py`. Where nobody asks for it they are
-made for each answer, in scratch that all share: a KB more buys 0.07 to 0.2 % of an answer, and on the way to training
+made for each answer, in scratch that all share: a KB more buys 0.07 to 0.3 % of an answer, and on the way to training
 there are better things to do with it.
 
 {panels}
