@@ -148,14 +148,17 @@ ALONE void add_parts(const input_t *c) {
     }
 }
 
+// Bytes of a part of the weights, if there are as many: what more there is becomes rows, for all weights are packed
+// again for each few of them.
+enum { PART = 2048 };
+
 // Lays out the scratch; false where it is too small.
 static bool lay_out(input_t *c, int32_t *scratch, int32_t bytes) {
     const tl_window_t *g = c->back->g;
     const int32_t width = c->back->dy->width, words = tl_grad_words(g->out_c, width), row = tl_grad_input_row(g);
     const int64_t all = 16 * (int64_t)g->k_h * tl_grad_input_quads(g) * words;
     c->kept = bytes - row >= all;
-    c->rows =
-        c->kept ? 1 : tl_most(1, tl_least(g->in_h, bytes < TL_GRAD_ROOM ? 0 : tl_quotient(bytes - TL_GRAD_ROOM, row)));
+    c->rows = c->kept ? 1 : tl_most(1, tl_least(g->in_h, bytes < PART ? 0 : tl_quotient(bytes - PART, row)));
     c->run = g->dilation_w == 1 ? g->k_w : 1;
     c->columns = c->run * g->in_c;
     c->row = row / 4 - 3;
