@@ -1,12 +1,14 @@
-"""No shape falls off a cliff: what odd neighbours of clean layers cost per multiply-accumulate on the emulated Pico.
+"""No shape falls off a cliff: what odd neighbours of clean layers cost per multiply-accumulate, on the emulated Pico
+where no other board is named.
 
     benchmarks/shapes.py                    everything; writes benchmarks/results/shapes.json and docs/benchmarks.md
+    benchmarks/shapes.py --board qemu-m4    everything there, into shapes-qemu-m4.json
     benchmarks/shapes.py --only depthwise   names that begin so: prints, writes nothing; with --save, those rows
 
 Each group begins with a clean shape. A shape that costs more than twice as much as it is named again at the end.
 What a layer of one pixel and one channel costs is what every layer of its kind costs before its first product, so each
-row has the same ratio without that, too. Where that is more than twice, the row says by profile where the cycles go,
-and so does the clean one; and where weights have been trained, what the ratio is without their steps.
+row has the same ratio without that, too. Where that is more than twice, the row says by profile where the Pico's cycles
+go, and so does the clean one; and where weights have been trained, what the ratio is without their steps.
 """
 
 from __future__ import annotations
@@ -124,7 +126,7 @@ def _rows(meter: Meter, only: str) -> Iterator[dict]:
     for row in steep:
         print(
             f"{row['name']} costs {row['times']:.1f} times as much as {row['beside']}, "
-            f"{row['times_beyond']:.1f} times without the {row['empty']:,} cycles of an empty layer"
+            f"{row['times_beyond']:.1f} times without the {row['empty']:,} of an empty layer"
         )
 
 

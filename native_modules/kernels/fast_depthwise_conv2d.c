@@ -1,5 +1,6 @@
-// Depthwise convolutions. 3x3 with stride 1 slides down the columns of the image as it lies. All others: a ring of rows
-// of one channel, padded, each word of it a pixel and the one that the next tap meets. The Cortex-M0+ has armv6m/'s.
+// Depthwise convolutions. 3x3 with stride 1 slides down the columns of the image as it lies. All others go four
+// channels at a time; where there are fewer: a ring of rows of one channel, padded, each word of it a pixel and the one
+// that the next tap meets. The Cortex-M0+ has armv6m/'s.
 
 #include "fast.h"
 
@@ -95,7 +96,7 @@ ALONE void slide(const channel_t *c, const void *how) {
     slide_columns(c, &d, kernel, g->in_w - 3, g->in_w - 1, 1);
 }
 
-// ---- Any window -----------------------------------------------------------------------------------------------------
+// ---- One channel ----------------------------------------------------------------------------------------------------
 
 // n words: a pixel and the one `other` bytes on
 ALONE uint32_t *fill_pairs(uint32_t *row, const int8_t *x, int32_t n, int32_t step, int32_t other) {
@@ -174,17 +175,86 @@ ALONE void ring(const channel_t *c, const void *how) {
         at -= at >= d.end ? height * width : 0;
     }
 }
+
+// ---- Four channels --------------------------------------------------------------------------------------------------
+
+enum { FOUR = 4, MAX_REGIONS = 9 };
+
+// The taps of output `at` along an axis, and how many outputs from there on see the same: those whose windows lie
+// inside, or one. in: of tl_window_t, the axis' fields being every other
+ALONE int32_t alike(const int32_t *in, int32_t at, tl_taps_t *taps) {
+    const int32_t out = in[3], k = in[6], stride = in[8], dilation = in[10], start = at * stride - in[12];
+    *taps = tl_taps(start, in[0], k, dilation);
+    const int32_t n = taps->all ? (in[0] - 1 - (k - 1) * dilation - start) / stride + 1 : 1;
+    return n < out - at ? n : out - at;
+}
+
+// Fours of channels that read as many of x, or one: the last four overlap those before.
+ALONE void fours(const layer_t *l, tl_quad_t *d, const tl_region_t *regions, const tl_region_t *end) {
+    const tl_window_t *g = l->g;
+    const tl_layer_t *of = &l->of;
+    const int32_t group = d->shared ? g->out_c / g->in_c : g->out_c;
+    for (int32_t first = 0, i = 0; first < g->out_c; first += group, i++) {
+        for (int32_t next = first, o; next < first + group; next += FOUR) {
+            o = next < first + group - FOUR ? next : first + group - FOUR;
+            d->of = (tl_layer_t){of->x + (d->shared ? i : o), of->w + o, of->y + o, NULL, of->mult + o, of->shift + o};
+            for (int32_t j = 0; j < FOUR; j++, o++) {
+                d->start[j] = (of->b ? of->b[o] : 0) + (d->small ? tl_lift(of->shift[o]) : 0);
+                tl_requant(d->requant + j, (uint32_t)of->mult[o], of->shift[o], g->y_zero);
+            }
+            for (const tl_region_t *r = regions; r < end; r++) {
+                tl_quad(d, r);
+            }
+        }
+    }
+}
+
+ALONE void any_window(const layer_t *l, bool small) {
+    const tl_window_t *g = l->g;
+    const int32_t row = g->in_w * g->in_c;
+    tl_quad_t d = {.x_zero = g->x_zero,
+        .y_zero = g->y_zero,
+        .x_tap = g->dilation_w * g->in_c,
+        .w_tap = g->out_c,
+        .small = small,
+        .shared = g->in_c < g->out_c};
+    tl_region_t regions[MAX_REGIONS], *r = regions;
+    tl_taps_t columns, rows;
+    for (int32_t ox = 0, n; ox < g->out_w; ox += n) {
+        n = alike(&g->in_w, ox, &columns);
+        for (int32_t oy = 0, m; oy < g->out_h; oy += m) {
+            m = alike(&g->in_h, oy, &rows);
+            const int32_t taps = columns.last - columns.first;
+            *r++ = (tl_region_t){.rows = rows.last - rows.first,
+                .x_row = taps * d.x_tap,
+                .w_gap = (g->k_w - taps) * g->out_c,
+                .x_gap = g->dilation_h * row - taps * d.x_tap,
+                .w = (rows.first * g->k_w + columns.first) * g->out_c,
+                .x = rows.start * row + columns.start * g->in_c,
+                .y = (oy * g->out_w + ox) * g->out_c,
+                .run = {n, g->stride_w * g->in_c, g->out_c},
+                .runs = {m, g->stride_h * row, g->out_w * g->out_c}};
+            if (r == regions + MAX_REGIONS || (ox + n == g->out_w && oy + m == g->out_h)) {
+                fours(l, &d, regions, r);
+                r = regions;
+            }
+        }
+    }
+}
+
 bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
     const int32_t *mult, const int8_t *shift, int8_t *y, const tl_work_t *work) {
-    bool small = work->variant == TL_FAST_SMALL, slides = small && tl_depthwise_slides(g);
-    if (!slides && work->bytes < tl_depthwise_scratch(g)) {
-        return false;
-    }
+    const bool small = work->variant == TL_FAST_SMALL;
+    const int32_t multiplier = g->out_c / g->in_c;
     const layer_t l = {g, {x, w, y, b, mult, shift}};
-    if (slides) {
+    if (small && tl_depthwise_slides(g)) {
         each_channel(&l, slide, NULL);
-    } else {
+    } else if (multiplier >= FOUR || (multiplier == 1 && g->in_c >= FOUR)) {
+        any_window(&l, small);
+    } else if (work->bytes >= tl_depthwise_scratch(g)) {
         each_channel(&l, ring, work);
+    } else {
+        return false;
     }
     tl_fast_clamp(g, y);
     return true;

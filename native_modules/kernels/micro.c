@@ -1,5 +1,9 @@
 #include "micro.h"
 
+#ifdef __ARM_FEATURE_SAT
+#include <arm_acle.h>
+#endif
+
 #ifdef __ARM_ARCH_6M__
 
 void tl_requant(tl_requant_t *r, uint32_t mult, int32_t shift, int32_t zero) {
@@ -16,11 +20,26 @@ void tl_requant(tl_requant_t *r, uint32_t mult, int32_t shift, int32_t zero) {
     *r = (tl_requant_t){(int32_t)mult, (int32_t)(round - lift), (int32_t)right, {0, 0}};
 }
 
+// The high word of a * b, rounded
+static inline int32_t high_word(int32_t a, int32_t b) {
+#if TL_HALVES
+    int32_t high;
+    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
+    return high;
+#else
+    const int64_t product = (int64_t)a * b;
+    return (int32_t)(product >> 32) + (int32_t)((uint32_t)product >> 31);
+#endif
+}
+
 static inline int8_t finish(int32_t acc, const tl_requant_t *r) {
-    int64_t product = (int64_t)(int32_t)((uint32_t)acc * 2) * r->mult;
-    int32_t high = (int32_t)(product >> 32) + (int32_t)((uint32_t)product >> 31);
+    const int32_t high = high_word((int32_t)((uint32_t)acc * 2), r->mult);
     int32_t v = (int32_t)((uint32_t)high + (uint32_t)(high >> 31) + (uint32_t)r->round) >> r->shift;
+#ifdef __ARM_FEATURE_SAT
+    return (int8_t)__ssat(v, 8);
+#else
     return (int8_t)(v < -128 ? -128 : v > 127 ? 127 : v);
+#endif
 }
 
 #if !TL_HALVES // armv7em/dot4.S
@@ -136,6 +155,81 @@ void tl_slide(const int8_t *x, const tl_slide_t *d) {
             *(int8_t *)((uintptr_t)x + (uintptr_t)d->out_last) = finish(ends + d->bottom, &d->requant);
         }
         x += d->next;
+    }
+}
+
+// ---- Four channels --------------------------------------------------------------------------------------------------
+
+typedef struct {
+    int32_t a, b, c, d;
+} sums_t;
+
+// The sums of four channels and one tap more: w[i] * (x[i] - zero), or x[0] of all where they share it
+#if TL_HALVES
+static inline sums_t add_tap(sums_t s, const int8_t *x, const int8_t *w, int32_t zero, bool shared) {
+    const int16x2_t even = tl_even(tl_four(w)), odd = tl_odd(tl_four(w));
+    if (shared) {
+        const int32_t v = *x - zero;
+        return (sums_t){__smlabb(v, even, s.a), __smlabb(v, odd, s.b), __smlabt(v, even, s.c), __smlabt(v, odd, s.d)};
+    }
+    const int16x2_t less = (int16x2_t)tl_pair(-zero, -zero);
+    const uint32_t four = tl_four(x);
+    const int16x2_t x_even = __sxtab16(less, (int8x4_t)four);
+    int16x2_t x_odd;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(x_odd) : "r"(less), "r"(four));
+    return (sums_t){
+        __smlabb(x_even, even, s.a), __smlabb(x_odd, odd, s.b), __smlatt(x_even, even, s.c), __smlatt(x_odd, odd, s.d)};
+}
+#else
+static inline sums_t add_tap(sums_t s, const int8_t *x, const int8_t *w, int32_t zero, bool shared) {
+    const int32_t first = x[0] - zero;
+    s.a += first * w[0];
+    s.b += (shared ? first : x[1] - zero) * w[1];
+    s.c += (shared ? first : x[2] - zero) * w[2];
+    s.d += (shared ? first : x[3] - zero) * w[3];
+    return s;
+}
+#endif
+
+static __attribute__((noinline)) void put_any(int8_t *y, sums_t s, const tl_quad_t *d) {
+    const int32_t sums[4] = {s.a, s.b, s.c, s.d};
+    for (int32_t i = 0; i < 4; i++) {
+        y[i] = tl_clamp(tl_requantize(sums[i], d->of.mult[i], d->of.shift[i]), d->y_zero, -128, 127);
+    }
+}
+
+static inline __attribute__((always_inline)) void region(const tl_quad_t *d, const tl_region_t *r, const bool shared) {
+    const int8_t *x_run = d->of.x + r->x;
+    int8_t *y_run = d->of.y + r->y;
+    const int32_t x_tap = d->x_tap, w_tap = d->w_tap, zero = d->x_zero;
+    for (int32_t runs = r->runs.n; runs > 0; runs--, x_run += r->runs.x, y_run += r->runs.y) {
+        const int8_t *x_first = x_run;
+        int8_t *y = y_run;
+        for (int32_t n = r->run.n; n > 0; n--, x_first += r->run.x, y += r->run.y) {
+            const int8_t *x = x_first, *w = d->of.w + r->w;
+            sums_t s = {d->start[0], d->start[1], d->start[2], d->start[3]};
+            for (int32_t rows = r->rows; rows > 0; rows--, x += r->x_gap, w += r->w_gap) {
+                for (const int8_t *end = x + r->x_row; x != end; x += x_tap, w += w_tap) {
+                    s = add_tap(s, x, w, zero, shared);
+                }
+            }
+            if (d->small) {
+                y[0] = finish(s.a, d->requant);
+                y[1] = finish(s.b, d->requant + 1);
+                y[2] = finish(s.c, d->requant + 2);
+                y[3] = finish(s.d, d->requant + 3);
+            } else {
+                put_any(y, s, d);
+            }
+        }
+    }
+}
+
+void tl_quad(const tl_quad_t *d, const tl_region_t *r) {
+    if (d->shared) {
+        region(d, r, true);
+    } else {
+        region(d, r, false);
     }
 }
 

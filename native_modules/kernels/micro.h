@@ -110,16 +110,16 @@ typedef struct {
 // x: the leftmost pixel that the window meets in the first row
 void tl_slide(const int8_t *x, const tl_slide_t *d);
 
+// So many outputs, or runs of them: bytes from one's window to the next one's, from output to output
+typedef struct {
+    int32_t n, x, y;
+} tl_walk_t;
+
 #ifdef __ARM_ARCH_6M__
 // Depthwise with any window, straight on NHWC. A region: outputs that see the same taps, in runs, two at a time
 typedef struct {
     int32_t offset, w; // bytes from the first tap
 } tl_tap_t;
-
-// So many outputs, or runs of them: bytes from one's window to the next one's, from output to output
-typedef struct {
-    int32_t n, x, y;
-} tl_walk_t;
 
 typedef struct {
     int32_t columns;      // taps in a row
@@ -159,6 +159,26 @@ enum {
 
 void tl_depthwise(tl_depthwise_t *d);
 #else
+// Depthwise with any window, straight on NHWC, four output channels at a time. A region: outputs that see the same taps
+typedef struct {
+    int32_t rows, x_row;  // of taps: how many, and bytes of one
+    int32_t w_gap, x_gap; // bytes from behind a row to the next
+    int32_t w, x, y;      // bytes to the first tap's weight, to the first window's first tap, to the first output
+    tl_walk_t run, runs;
+} tl_region_t;
+
+typedef struct {
+    tl_layer_t of; // from these four channels on
+    int32_t x_zero, y_zero;
+    int32_t x_tap, w_tap; // bytes from tap to tap
+    int32_t start[4];     // what their sums begin with
+    tl_requant_t requant[4];
+    bool small;  // requant holds for them
+    bool shared; // all four read one channel of x
+} tl_quad_t;
+
+void tl_quad(const tl_quad_t *d, const tl_region_t *r);
+
 // Depthwise with any window: one row of outputs of one channel, from a ring of rows of pixel pairs.
 typedef struct {
     const uint32_t *w, *w_end; // per row of the window: two weights each, the second of an odd last one 0
