@@ -20,8 +20,10 @@ ALONE int32_t products(
     return acc;
 }
 
-void tl_channel(const tl_window_t *g, const tl_steps_t *s, const int8_t *x, const int8_t *w, int32_t bias, int32_t mult,
-    int32_t shift, int8_t *y) {
+void tl_channel(
+    const tl_window_t *g, const tl_steps_t *s, const tl_layer_t *of, int32_t o, const int8_t *x, const int8_t *w) {
+    const int32_t bias = of->b ? of->b[o] : 0;
+    int8_t *y = of->y + o;
     for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy++, top += g->stride_h) {
         const tl_taps_t rows = tl_taps(top, g->in_h, g->k_h, g->dilation_h);
         const int8_t *x_row = x + rows.start * g->in_w * g->in_c, *w_row = w + rows.first * s->w_row;
@@ -29,7 +31,7 @@ void tl_channel(const tl_window_t *g, const tl_steps_t *s, const int8_t *x, cons
             const tl_taps_t columns = tl_taps(left, g->in_w, g->k_w, g->dilation_w);
             const int32_t acc = products(s, x_row + columns.start * g->in_c, w_row + columns.first * s->w_tap,
                 rows.last - rows.first, columns.last - columns.first, g->x_zero, bias);
-            *y = tl_clamp(tl_requantize(acc, mult, shift), g->y_zero, g->y_min, g->y_max);
+            *y = tl_clamp(tl_requantize(acc, of->mult[o], of->shift[o]), g->y_zero, g->y_min, g->y_max);
             y += g->out_c;
         }
     }

@@ -13,8 +13,9 @@ typedef struct {
     int32_t n;
 } tl_steps_t;
 
-// Writes one output channel, plainly: fast kernels have the speed, and code is RAM.
-void tl_channel(const tl_window_t *g, const tl_steps_t *s, const int8_t *x, const int8_t *w, int32_t bias, int32_t mult,
-    int32_t shift, int8_t *y);
+// Writes output channel o, whose input and weights begin at x and w, plainly: fast kernels have the speed, and code is
+// RAM.
+void tl_channel(
+    const tl_window_t *g, const tl_steps_t *s, const tl_layer_t *of, int32_t o, const int8_t *x, const int8_t *w);
 
 #endif

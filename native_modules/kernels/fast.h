@@ -8,15 +8,12 @@
 
 #include "tl.h"
 
-bool tl_fast_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const int32_t *mult,
-    const int8_t *shift, int8_t *y, const tl_work_t *work);
-bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
-    const int32_t *mult, const int8_t *shift, int8_t *y, const tl_work_t *work);
+bool tl_fast_conv2d(const tl_window_t *g, const tl_layer_t *of, const tl_work_t *work);
+bool tl_fast_depthwise_conv2d(const tl_window_t *g, const tl_layer_t *of, const tl_work_t *work);
 
 // Fills the scratch with the sums of rows 0, step, 2 step ..., 1, 1 + step ... and gives the step, or 0.
 #ifdef __ARM_ARCH_6M__
-int32_t tl_fast_fully_connected(
-    const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const tl_work_t *work);
+int32_t tl_fast_fully_connected(const tl_dense_t *g, const tl_layer_t *of, const tl_work_t *work);
 
 // w . (x - zero)
 int32_t tl_m0_dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero);

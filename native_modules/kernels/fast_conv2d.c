@@ -48,29 +48,27 @@ ALONE void gather(const tl_window_t *g, const int8_t *x, int32_t top, int32_t le
 typedef struct {
     tl_dot4_t chain; // first, so that it is found again from it
     const tl_window_t *g;
-    const int8_t *w;
-    const int32_t *b, *mult;
-    const int8_t *shift;
+    const tl_layer_t *of;
     int32_t k;      // weights of one output channel
     int32_t groups; // fours of them
     uint32_t last;  // words in the last call of the chain
     bool small;     // sums are below 2^20
-    bool simple;    // one call of the chain gives a pixel
+    bool simple;    // one call of the chain gives a pixel, or many
     uint32_t raw;   // of the chain's last call
     int32_t o, n;
     int32_t *start, *acc; // per channel of the panel
     uint32_t *panel;
-    int8_t *column;
+    int8_t *column; // NULL where windows are the image's own words
 } conv_t;
 
 enum { GROUPS = TL_CHUNK / 2 };
 
 static int8_t requantized(const conv_t *c, int32_t sum, int32_t o) {
-    return tl_clamp(tl_requantize(sum, c->mult[o], c->shift[o]), c->g->y_zero, -128, 127);
+    return tl_clamp(tl_requantize(sum, c->of->mult[o], c->of->shift[o]), c->g->y_zero, -128, 127);
 }
 
 #ifdef __ARM_ARCH_6M__
-enum { CHECKS = 1 };
+enum { CHECKS = 1, MANY = 1 };
 
 // Where sums are not known to be small, tl_dot4 looks whether they are, four at once. A channel that tl_requant_t is
 // not for begins so high that no sum of its products can look small. Its shift there is 0, and `low` what it began too
@@ -78,7 +76,7 @@ enum { CHECKS = 1 };
 enum { FAR = 1 << 30 };
 
 static void rescale(const conv_t *c, int32_t o, int32_t *start, tl_requant_t *to) {
-    const int32_t mult = c->mult[o], shift = c->shift[o], lift = tl_lift(shift);
+    const int32_t mult = c->of->mult[o], shift = c->of->shift[o], lift = tl_lift(shift);
     tl_requant(to, (uint32_t)mult, shift, c->g->y_zero);
     *start += lift;
     if (c->small) {
@@ -97,24 +95,24 @@ void tl_dot4_beyond(const tl_dot4_t *d, int8_t *y, const int32_t sums[4], const 
     int32_t o = c->o + (int32_t)(y - (int8_t *)d->out);
     for (int32_t i = 4; i > 0 && o < c->o + c->n; i--, o++, requant++) {
         const uint32_t lack = requant->shift ? 0 : requant->low;
-        *y++ = requantized(c, (int32_t)((uint32_t)*sums++ + lack) - tl_lift(c->shift[o]), o);
+        *y++ = requantized(c, (int32_t)((uint32_t)*sums++ + lack) - tl_lift(c->of->shift[o]), o);
     }
 }
 #else
-enum { CHECKS = 0 };
+enum { CHECKS = 0, MANY = 0 };
 
 static void rescale(const conv_t *c, int32_t o, int32_t *start, tl_requant_t *to) {
-    *start += tl_lift(c->shift[o]);
-    tl_requant(to, (uint32_t)c->mult[o], c->shift[o], c->g->y_zero);
+    *start += tl_lift(c->of->shift[o]);
+    tl_requant(to, (uint32_t)c->of->mult[o], c->of->shift[o], c->g->y_zero);
 }
 #endif
 
 // Fills the panel, and the sums that its channels begin with. Beyond the last channel anything will do.
 ALONE void pack(const conv_t *c) {
-    const int8_t *w = c->w + c->o * c->k;
+    const int8_t *w = c->of->w + c->o * c->k;
     uint32_t *p = c->panel;
     for (int32_t i = 0; i < c->n; i++) {
-        c->start[i] = c->b ? c->b[c->o + i] : 0;
+        c->start[i] = c->of->b ? c->of->b[c->o + i] : 0;
     }
     for (int32_t left = c->groups; left > 0; left -= GROUPS, w += 4 * GROUPS) {
         const int32_t taps = left > GROUPS ? 4 * GROUPS : c->k - 4 * (c->groups - left);
@@ -162,30 +160,62 @@ ALONE void pixel(conv_t *c, const int8_t *x, int8_t *y) {
     }
 }
 
-ALONE void one_panel(conv_t *c, const int8_t *x, int8_t *y) {
+#ifdef __ARM_ARCH_6M__
+// Lists the taps of a window whose rows are whole. Beyond the last are weights of 0.
+ALONE void list_taps(const tl_window_t *g, int32_t *to) {
+    const int32_t run = g->k_w * g->in_c, step = g->dilation_h * g->in_w * g->in_c;
+    for (int32_t at = 0, end = g->k_h * step; at < end; at += step) {
+        for (int32_t i = 0; i < run; i++) {
+            *to++ = at + i;
+        }
+    }
+    to[0] = to[1] = to[2] = 0;
+}
+
+// As many neighbouring pixels as have their windows in the next `wholes` columns, at most `most`: how many
+ALONE int32_t many(conv_t *c, const int8_t *x, int8_t *y, int32_t wholes, int32_t most) {
+    const int32_t stride = c->g->stride_w;
+    while ((most - 1) * stride >= wholes) {
+        most--;
+    }
+    c->chain.out = y;
+    c->chain.pixels = most;
+    c->chain.next = stride * c->g->in_c;
+    tl_dot4(x, c->last, c->panel, &c->chain);
+    return most;
+}
+#else
+#define many(...) 1
+#endif
+
+ALONE void one_panel(conv_t *c) {
+    int8_t *y = c->of->y + c->o;
     const tl_window_t *g = c->g;
-    const int32_t row = g->in_w * g->in_c, step = g->stride_w * g->in_c, run = g->k_w * g->in_c;
-    const int32_t height = (g->k_h - 1) * g->dilation_h + 1;
-    const bool direct = run == g->in_c && g->k_h == 1 && (run & 3) == 0; // the image's own bytes
+    const int32_t row = g->in_w * g->in_c, run = g->k_w * g->in_c, height = (g->k_h - 1) * g->dilation_h + 1;
     for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy++, top += g->stride_h) {
-        bool whole_rows = g->dilation_w == 1 && top >= 0 && top + height <= g->in_h;
-        int32_t most_left = whole_rows ? g->in_w - g->k_w : -1; // where the window's rows are whole
-        const int8_t *at = x + top * row - g->pad_left * g->in_c;
-        for (int32_t ox = g->out_w, left = -g->pad_left; ox > 0; ox--, left += g->stride_w) {
-            const int8_t *window = direct ? at : c->column;
-            if (!direct && left >= 0 && left <= most_left) {
-                copy(c->column, at, run, g->dilation_h * row, run, g->k_h);
-            } else if (!direct) {
-                gather(g, at, top, left, c->column);
-            }
-            if (c->simple) {
-                c->chain.out = y;
-                tl_dot4(window, c->last, c->panel, &c->chain);
+        const bool whole_rows = g->dilation_w == 1 && top >= 0 && top + height <= g->in_h;
+        const int32_t wholes = whole_rows ? g->in_w - g->k_w + 1 : 0; // columns where the window's rows are whole
+        const int8_t *at = c->of->x + top * row - g->pad_left * g->in_c;
+        for (int32_t ox = g->out_w, left = -g->pad_left, n; ox > 0; ox -= n) {
+            const bool whole = (uint32_t)left < (uint32_t)wholes;
+            n = 1;
+            if (MANY && whole && c->simple) {
+                n = many(c, at, y, wholes - left, ox);
             } else {
+                const int8_t *window = at;
+                if (c->column) {
+                    window = c->column;
+                    if (whole) {
+                        copy(c->column, at, run, g->dilation_h * row, run, g->k_h);
+                    } else {
+                        gather(g, at, top, left, c->column);
+                    }
+                }
                 pixel(c, window, y);
             }
-            at += step;
-            y += g->out_c;
+            left += n * g->stride_w;
+            at += n * g->stride_w * g->in_c;
+            y += n * g->out_c;
         }
     }
 }
@@ -199,38 +229,45 @@ void tl_fast_clamp(const tl_window_t *g, int8_t *y) {
     }
 }
 
-bool tl_fast_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const int32_t *mult,
-    const int8_t *shift, int8_t *y, const tl_work_t *work) {
+bool tl_fast_conv2d(const tl_window_t *g, const tl_layer_t *of, const tl_work_t *work) {
     const int32_t channels = 4 * tl_conv2d_quads(g, work->bytes);
     if (channels == 0) {
         return false;
     }
-    conv_t c = {.g = g, .w = w, .b = b, .mult = mult, .shift = shift, .k = g->k_h * g->k_w * g->in_c};
+    conv_t c = {.g = g, .of = of, .k = g->k_h * g->k_w * g->in_c};
     c.groups = (c.k + 3) / 4;
     c.last = 2 * ((uint32_t)(c.groups - 1) % GROUPS + 1) - ((c.k & 3) == 1);
     c.small = work->variant == TL_FAST_SMALL;
-    c.column = work->at;
-    c.start = (int32_t *)(c.column + 4 * c.groups);
+    int8_t *column = work->at;
+    c.start = (int32_t *)(column + 4 * c.groups);
     c.acc = c.start + channels;
     c.panel = (uint32_t *)(c.acc + channels);
+    if (g->k_h * g->k_w > 1 || (c.k & 3) != 0) {
+        c.column = column;
+        memset(column + c.k, 0, (size_t)(4 * c.groups - c.k));
+    }
 #ifdef __ARM_ARCH_6M__
     c.raw = c.small ? 0 : (uint32_t)&c.chain;
-    c.chain.reach = TL_LIFT - tl_lift(*shift);
+    c.chain.reach = TL_LIFT - tl_lift(*of->shift);
+    int32_t taps[2 * TL_CHUNK + 2];
+    if (c.column && c.groups <= GROUPS) {
+        list_taps(g, taps);
+        c.chain.taps = taps;
+    }
 #else
     c.raw = c.small ? 0 : TL_RAW;
 #endif
     c.chain.raw = c.raw;
-    memset(c.column + c.k, 0, (size_t)(4 * c.groups - c.k));
     for (; c.o < g->out_c; c.o += channels) {
         c.n = g->out_c - c.o < channels ? g->out_c - c.o : channels;
         c.chain.quads = (uint32_t)(c.n + 3) / 4;
         c.chain.start = c.start;
-        c.simple = c.raw != TL_RAW && (c.n & 3) == 0 && c.groups <= GROUPS;
+        c.simple = c.raw != TL_RAW && (c.n & 3) == 0 && c.n == g->out_c && c.groups <= GROUPS;
         if (!work->packed || c.n < g->out_c) {
             pack(&c);
         }
-        one_panel(&c, x, y + c.o);
+        one_panel(&c);
     }
-    tl_fast_clamp(g, y);
+    tl_fast_clamp(g, of->y);
     return true;
 }

@@ -242,11 +242,10 @@ ALONE void any_window(const layer_t *l, bool small) {
     }
 }
 
-bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
-    const int32_t *mult, const int8_t *shift, int8_t *y, const tl_work_t *work) {
+bool tl_fast_depthwise_conv2d(const tl_window_t *g, const tl_layer_t *of, const tl_work_t *work) {
     const bool small = work->variant == TL_FAST_SMALL;
     const int32_t multiplier = g->out_c / g->in_c;
-    const layer_t l = {g, {x, w, y, b, mult, shift}};
+    const layer_t l = {g, *of};
     if (small && tl_depthwise_slides(g)) {
         each_channel(&l, slide, NULL);
     } else if (multiplier >= FOUR || (multiplier == 1 && g->in_c >= FOUR)) {
@@ -256,7 +255,7 @@ bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_
     } else {
         return false;
     }
-    tl_fast_clamp(g, y);
+    tl_fast_clamp(g, of->y);
     return true;
 }
 #endif

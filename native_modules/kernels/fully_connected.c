@@ -92,17 +92,17 @@ static void dots(const int8_t *x, const int8_t *const w[ROWS], int32_t n, int32_
 }
 #endif
 
-static void put(const tl_dense_t *g, int32_t o, int32_t acc, const uint32_t *scale, int8_t *y) {
-    y[o] = tl_clamp(scale_as_float64(acc, scale[2 * o], scale[2 * o + 1]), g->y_zero, g->y_min, g->y_max);
+static void put(const tl_dense_t *g, const tl_layer_t *of, int32_t o, int32_t acc) {
+    const uint32_t *scale = (const uint32_t *)of->mult + 2 * o;
+    of->y[o] = tl_clamp(scale_as_float64(acc, scale[0], scale[1]), g->y_zero, g->y_min, g->y_max);
 }
 
-void tl_fully_connected_s8(const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
-    const uint32_t *scale, int8_t *y, const tl_work_t *work) {
-    const int32_t step = work && work->variant ? tl_fast_fully_connected(g, x, w, b, work) : 0;
+void tl_fully_connected_s8(const tl_dense_t *g, const tl_layer_t *of, const tl_work_t *work) {
+    const int32_t step = work->variant ? tl_fast_fully_connected(g, of, work) : 0;
     const int32_t *sum = step ? work->at : NULL;
     for (int32_t first = 0; first < step; first++) {
         for (int32_t o = first; o < g->n_out; o += step) {
-            put(g, o, *sum++, scale, y);
+            put(g, of, o, *sum++);
         }
     }
     for (int32_t o = step ? g->n_out : 0; o < g->n_out; o += ROWS) {
@@ -110,12 +110,12 @@ void tl_fully_connected_s8(const tl_dense_t *g, const int8_t *x, const int8_t *w
         int32_t sums[ROWS];
         for (int32_t r = 0; r < ROWS; r++) {
             int32_t i = o + r < g->n_out ? o + r : o; // beyond the last row anything will do
-            rows[r] = w + i * g->n_in;
-            sums[r] = b ? b[i] : 0;
+            rows[r] = of->w + i * g->n_in;
+            sums[r] = of->b ? of->b[i] : 0;
         }
-        dots(x, rows, g->n_in, g->x_zero, sums);
+        dots(of->x, rows, g->n_in, g->x_zero, sums);
         for (int32_t r = 0; r < ROWS && o + r < g->n_out; r++) {
-            put(g, o + r, sums[r], scale, y);
+            put(g, of, o + r, sums[r]);
         }
     }
 }

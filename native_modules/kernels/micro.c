@@ -43,7 +43,7 @@ static inline int8_t finish(int32_t acc, const tl_requant_t *r) {
 }
 
 #if !TL_HALVES // armv7em/dot4.S
-void tl_dot4(const int8_t *x, uint32_t words, const uint32_t *panel, const tl_dot4_t *d) {
+void tl_dot4(const int8_t *x, uint32_t words, const uint32_t *panel, tl_dot4_t *d) {
     uint32_t a[TL_CHUNK + 1];
     const uint32_t *four = (const uint32_t *)x, *p = panel;
     for (uint32_t i = 0; i < words; i += 2) {

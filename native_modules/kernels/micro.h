@@ -54,6 +54,11 @@ typedef struct {
     void *out;            // int8 4 * quads, or where raw is set int32 4 * quads
     uint32_t raw;         // TL_RAW, or 0; on the Cortex-M0+ this struct's own address, too: see tl_dot4_beyond
     int32_t reach;        // there: added to each of four sums, it must give 20 bits
+#ifdef __ARM_ARCH_6M__
+    int32_t pixels;      // so many at once, or 0: one. Counted down, while `out` goes on. Not raw
+    int32_t next;        // bytes from one's x to the next one's
+    const int32_t *taps; // NULL, or where the activations lie, in bytes from x: a multiple of 4
+#endif
 } tl_dot4_t;
 
 enum { TL_RAW = 1 };
@@ -61,7 +66,7 @@ enum { TL_RAW = 1 };
 // One pixel times all channels of a panel. x: 2 * words int8, readable to the next multiple of 4, on a multiple of 4.
 // 1 <= words <= TL_CHUNK. panel: per quad 4 * words words and, unless raw, four tl_requant_t. Of every four weights the
 // first word has the first and third, the next word the others.
-void tl_dot4(const int8_t *x, uint32_t words, const uint32_t *panel, const tl_dot4_t *d);
+void tl_dot4(const int8_t *x, uint32_t words, const uint32_t *panel, tl_dot4_t *d);
 
 #ifdef __ARM_ARCH_6M__
 // What tl_dot4 calls for a quad whose sums are not all within reach of tl_requant_t: fills y
@@ -77,14 +82,6 @@ typedef struct {
 } tl_pack_rows_t;
 
 void tl_pack_rows(const int8_t *w, int32_t n, uint32_t *p, tl_pack_rows_t *d);
-
-// The buffers of a depthwise layer. b may be NULL
-typedef struct {
-    const int8_t *x, *w;
-    int8_t *y;
-    const int32_t *b, *mult;
-    const int8_t *shift;
-} tl_layer_t;
 
 // Depthwise 3x3, stride 1, one pixel of padding left and right: down each column of one channel, straight on NHWC.
 // Each input row meets three outputs at once: it ends one (kernel row 2), continues one (row 1) and begins one (row 0).

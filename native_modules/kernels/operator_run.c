@@ -6,13 +6,11 @@
 
 // Whether what the host has proved of the file's weights holds for any others: windows so small that no sum of theirs
 // leaves what tl_requant_t (micro.h) holds. Larger ones would have to be looked through each time.
-static bool is_small(const tl_call_t *call) {
+static bool is_small(const tl_call_t *call, const tl_layer_t *layer) {
     const tl_window_t *g = &call->g.window;
     const int32_t n = g->k_h * g->k_w * (call->code == TL_DEPTHWISE_CONV2D ? 1 : g->in_c);
-    const int32_t *b = call->span[TL_B].at;
-    const int8_t *shift = (const int8_t *)((const int32_t *)call->span[TL_REQUANT].at + g->out_c);
     for (int32_t o = 0; o < g->out_c; o++) {
-        const int32_t room = (REACH >> (shift[o] == 0)) - n * (127 * 255), v = b ? b[o] : 0;
+        const int32_t room = (REACH >> (layer->shift[o] == 0)) - n * (127 * 255), v = layer->b ? layer->b[o] : 0;
         if (v >= room || v <= -room) {
             return false;
         }
@@ -23,26 +21,29 @@ static bool is_small(const tl_call_t *call) {
 void tl_call_run(const tl_call_t *call) {
     const tl_span_t *span = call->span;
     const tl_window_t *window = &call->g.window;
-    const int8_t *x = span[TL_X].at, *x2 = span[TL_X2].at, *w = span[TL_W].at;
-    const int32_t *b = span[TL_B].at, *mult = span[TL_REQUANT].at;
+    const int8_t *x = span[TL_X].at;
     int8_t *y = span[TL_Y].at;
+    tl_layer_t layer = {x, span[TL_W].at, y, span[TL_B].at, span[TL_REQUANT].at, NULL};
     tl_work_t work = {
         call->variant, span[TL_SCRATCH].at, (uint32_t)span[TL_SCRATCH].bytes, call->packed, span[TL_START].at, NULL};
-    if (call->changed && call->code <= TL_DEPTHWISE_CONV2D && work.variant == TL_FAST_SMALL && !is_small(call)) {
-        work.variant = TL_FAST;
+    if (call->code <= TL_DEPTHWISE_CONV2D) {
+        layer.shift = (const int8_t *)(layer.mult + window->out_c);
+        if (call->changed && work.variant == TL_FAST_SMALL && !is_small(call, &layer)) {
+            work.variant = TL_FAST;
+        }
     }
     if (span[TL_START].bytes > 4 * (size_t)call->g.dense.n_out) {
         work.panel = (const uint32_t *)work.start + call->g.dense.n_out;
     }
     switch (call->code) {
         case TL_CONV2D:
-            tl_conv2d_s8(window, x, w, b, mult, (const int8_t *)(mult + window->out_c), y, &work);
+            tl_conv2d_s8(window, &layer, &work);
             break;
         case TL_DEPTHWISE_CONV2D:
-            tl_depthwise_conv2d_s8(window, x, w, b, mult, (const int8_t *)(mult + window->out_c), y, &work);
+            tl_depthwise_conv2d_s8(window, &layer, &work);
             break;
         case TL_FULLY_CONNECTED:
-            tl_fully_connected_s8(&call->g.dense, x, w, b, (const uint32_t *)mult, y, &work);
+            tl_fully_connected_s8(&call->g.dense, &layer, &work);
             break;
         case TL_AVG_POOL:
         case TL_MAX_POOL:
@@ -52,7 +53,7 @@ void tl_call_run(const tl_call_t *call) {
             tl_mean_s8(&call->g.mean, x, y);
             break;
         case TL_ADD:
-            tl_add_s8(&call->g.add, x, x2, y);
+            tl_add_s8(&call->g.add, x, span[TL_X2].at, y);
             break;
         case TL_PAD:
             tl_pad_s8(&call->g.pad, x, y);

@@ -105,21 +105,27 @@ typedef struct {
     const uint32_t *panel; // NULL, or its weights as armv6m's tl_dot4 (micro.h) reads them, zeros up to multiples of 4
 } tl_work_t;
 
-// ---- Forward --------------------------------------------------------------------------------------------------------
-// mult (int32) and shift (int8, TFLite's sign: positive is left) hold one requantisation per output channel; b may be
-// NULL. work NULL, or with less scratch than the variant needs (work.h): the plain kernel.
+// The buffers of a layer with weights. mult and shift (TFLite's sign: positive is left) hold one requantisation per
+// output channel; b may be NULL.
+typedef struct {
+    const int8_t *x, *w;
+    int8_t *y;
+    const int32_t *b, *mult;
+    const int8_t *shift;
+} tl_layer_t;
 
-void tl_conv2d_s8(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const int32_t *mult,
-    const int8_t *shift, int8_t *y, const tl_work_t *work);
+// ---- Forward --------------------------------------------------------------------------------------------------------
+// work with less scratch than the variant needs (work.h): the plain kernel.
+
+void tl_conv2d_s8(const tl_window_t *g, const tl_layer_t *of, const tl_work_t *work);
 
 // out_c = in_c * multiplier; output channel o reads input channel o / multiplier
-void tl_depthwise_conv2d_s8(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
-    const int32_t *mult, const int8_t *shift, int8_t *y, const tl_work_t *work);
+void tl_depthwise_conv2d_s8(const tl_window_t *g, const tl_layer_t *of, const tl_work_t *work);
 
 // LiteRT's reference rounds here as float64 does: y = round(acc * scale), ties away from zero, the product rounded to
-// 53 bits before. scale holds one float64 per output channel as two words, low word first; each within [2^-31, 2^16).
-void tl_fully_connected_s8(const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
-    const uint32_t *scale, int8_t *y, const tl_work_t *work);
+// 53 bits before. mult holds the scales, one float64 per output channel as two words, low word first; each within
+// [2^-31, 2^16). There is no shift.
+void tl_fully_connected_s8(const tl_dense_t *g, const tl_layer_t *of, const tl_work_t *work);
 
 void tl_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y, bool averages); // or maxima
 void tl_mean_s8(const tl_mean_t *g, const int8_t *x, int8_t *y);

@@ -12,23 +12,20 @@ bool tl_inside(tl_extent_t extent, uint32_t offset, uint32_t bytes) {
 
 static tl_status_t read_section(tl_program_t *p, const tl_section_t *section) {
     const void *records = p->base + section->offset;
+    uint32_t size = 0; // of one
     if (section->tag == TAG('T', 'E', 'N', 'S') && !p->tensors) {
         p->tensors = records;
         p->n_tensors = section->count;
-        return section->count <= TL_MAX_RECORDS && section->length == section->count * sizeof(tl_tensor_t) ? TL_OK
-                                                                                                           : TL_E_COUNT;
-    }
-    if (section->tag == TAG('O', 'P', 'S', ' ') && !p->operators) {
+        size = sizeof(tl_tensor_t);
+    } else if (section->tag == TAG('O', 'P', 'S', ' ') && !p->operators) {
         p->operators = records;
         p->n_operators = section->count;
-        return section->count <= TL_MAX_RECORDS && section->length == section->count * sizeof(tl_operator_t)
-                   ? TL_OK
-                   : TL_E_COUNT;
-    }
-    if (section->tag == TAG('D', 'A', 'T', 'A') && !p->data.begin) {
+        size = sizeof(tl_operator_t);
+    } else if (section->tag == TAG('D', 'A', 'T', 'A') && !p->data.begin) {
         p->data = (tl_extent_t){section->offset, section->offset + section->length};
     }
-    return TL_OK;
+    const bool sound = section->count <= TL_MAX_RECORDS && section->length == section->count * size;
+    return size == 0 || sound ? TL_OK : TL_E_COUNT;
 }
 
 tl_status_t tl_open_program(tl_program_t *p, const void *model, size_t length) {

@@ -82,8 +82,7 @@ ALONE void any_window(const tl_window_t *g, const tl_depthwise_t *layer) {
     }
 }
 
-bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_t *w, const int32_t *b,
-    const int32_t *mult, const int8_t *shift, int8_t *y, const tl_work_t *work) {
+bool tl_fast_depthwise_conv2d(const tl_window_t *g, const tl_layer_t *of, const tl_work_t *work) {
     const int32_t taps = g->k_h * g->k_w;
     tl_depthwise_t d;
     tl_tap_t few[MAX_TAPS];
@@ -104,7 +103,7 @@ bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_
         }
         d.list = work->at;
     }
-    d.of = (tl_layer_t){x, w, y, b, mult, shift};
+    d.of = *of;
     d.channels = d.out_c = g->out_c;
     d.part = 0;
     d.in_c = g->in_c;
@@ -115,7 +114,7 @@ bool tl_fast_depthwise_conv2d(const tl_window_t *g, const int8_t *x, const int8_
     } else {
         slide(g, &d);
     }
-    tl_fast_clamp(g, y);
+    tl_fast_clamp(g, of->y);
     return true;
 }
 #endif

@@ -47,7 +47,7 @@ static void add_rows(const tl_dense_t *g, const int8_t *x, const int8_t *w, int3
 // All of it with a panel of 16 bits per weight; beyond the last of x and of the rows, it has zeros
 static void chain(const tl_dense_t *g, const int8_t *x, const tl_work_t *work) {
     const uint32_t *panel = work->panel;
-    tl_dot4_t d = {(uint32_t)(g->n_out + 3) / 4, work->start, work->at, TL_RAW, 0};
+    tl_dot4_t d = {.quads = (uint32_t)(g->n_out + 3) / 4, .start = work->start, .out = work->at, .raw = TL_RAW};
     for (int32_t left = g->n_in; left > 0; left -= 2 * TL_CHUNK, x += 2 * TL_CHUNK) {
         uint32_t words = left < 2 * TL_CHUNK ? (uint32_t)(left + 3) / 4 * 2 : TL_CHUNK;
         tl_dot4(x, words, panel, &d);
@@ -56,8 +56,7 @@ static void chain(const tl_dense_t *g, const int8_t *x, const tl_work_t *work) {
     }
 }
 
-int32_t tl_fast_fully_connected(
-    const tl_dense_t *g, const int8_t *x, const int8_t *w, const int32_t *b, const tl_work_t *work) {
+int32_t tl_fast_fully_connected(const tl_dense_t *g, const tl_layer_t *of, const tl_work_t *work) {
     const int32_t n = g->n_in, zero = work->start ? 0 : g->x_zero; // a start has the zero point's part in it
     const int32_t step = n & 3 ? 4 : 1;                            // rows between two that lie alike in their words
     int32_t *sums = work->at;
@@ -65,20 +64,20 @@ int32_t tl_fast_fully_connected(
         return 0;
     }
     if (work->panel && work->bytes >= 4 * (uint32_t)tl_fours(g->n_out)) {
-        chain(g, x, work);
+        chain(g, of->x, work);
         return 1;
     }
-    b = work->start ? work->start : b;
+    const int32_t *b = work->start ? work->start : of->b;
     for (int32_t i = 0; i < step && i < g->n_out; i++) {
         const int32_t rows = (g->n_out - i + step - 1) >> (step / 2);
         memset(sums, 0, 4 * (size_t)rows);
         if (zero) {
-            add_rows(g, NULL, w + i * n, step, rows, sums);
+            add_rows(g, NULL, of->w + i * n, step, rows, sums);
         }
         for (int32_t j = 0; j < rows; j++) {
             sums[j] = (b ? b[i + j * step] : 0) - zero * sums[j];
         }
-        add_rows(g, x, w + i * n, step, rows, sums);
+        add_rows(g, of->x, of->w + i * n, step, rows, sums);
         sums += rows;
     }
     return step;

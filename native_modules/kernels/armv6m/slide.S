@@ -19,7 +19,7 @@
     .equ HEIGHT, 52 // bytes from the first to behind the last input row
     .equ WARM, 56 // rows before the first output is finished: 1 or 2
     .equ PAD, 60 // bottom padding: 0 or 1
-    .equ END, 64
+    .equ W1R, 64
 
     .macro LOADX // r3 = left + (middle << 16), r4 = right; on to the next row
     movs r4, #0
@@ -37,20 +37,18 @@
     asrs r5, r5, #16
     adcs \s, r5
     .endm
-    .macro SINGLE s, w
-    mov r5, \w
+    .macro SINGLE s // times r5
     muls r5, r4, r5
     adds \s, \s, r5
     .endm
     .macro FINISH s, out, sat // tl_requant_t: saturated, stored
-    ldr r3, [sp, #M0]
+    add r5, sp, #M0
+    ldmia r5, {r3, r4, r5}
     muls r3, \s, r3
     asrs r3, r3, #11
-    ldr r4, [sp, #M1]
     muls r4, \s, r4
     adds r4, r4, r3
     asrs r4, r4, #10
-    ldr r5, [sp, #M2]
     muls r5, \s, r5
     adds r5, r5, r4
     asrs r3, r5, #31
@@ -74,21 +72,14 @@ back_\sat:
     eors r5, r4
     b back_\sat
     .endm
-    .macro ROW p, q, n, exit, sat
-    LOADX
-    PAIR \p, r10
-    ldr r5, [sp, #W2R]
-    muls r5, r4, r5
-    adds \p, \p, r5
-    PAIR \q, r9
-    SINGLE \q, r12
-    ldr \n, [sp, #START]
-    PAIR \n, r8
-    SINGLE \n, r11
-    FINISH \p, OUT, \sat
-    ldr r3, [sp, #END]
-    cmp r6, r3
-    beq \exit
+    .macro BEGUN // r1 goes on with the row, r2 begins
+    PAIR r1, r9
+    ldr r5, [sp, #W1R]
+    SINGLE r1
+    ldr r2, [sp, #START]
+    PAIR r2, r8
+    mov r5, r11
+    SINGLE r2
     .endm
 
 FUNCTION tl_slide
@@ -104,50 +95,40 @@ FUNCTION tl_slide
     mov r9, r3
     mov r10, r4
     mov r11, r5
-    mov r12, r6
+    str r6, [sp, #W1R]
     ldmia r1!, {r2, r7} // step, channels
     mov lr, r2
     mov r6, r0
 column:
     ldr r3, [sp, #HEIGHT]
     adds r3, r3, r6
-    str r3, [sp, #END]
+    mov r12, r3 // where the column ends
     ldr r1, [sp, #START_Q]
     ldr r0, [sp, #WARM]
 1:  LOADX
-    PAIR r1, r9
-    SINGLE r1, r12
-    ldr r2, [sp, #START]
-    PAIR r2, r8
-    SINGLE r2, r11
+    BEGUN
     subs r0, r0, #1
     beq 2f
-    mov r1, r2
+    movs r1, r2
     b 1b
-2:  mov r0, r1
-    mov r1, r2
-    b rows
-last_q1: // the row before was the last: its middle sum is the bottom output, still without kernel row 2
-    mov r0, r1
-    b last
-last_q2:
-    mov r0, r2
-    b last
-    SATURATE sat_2
-    SATURATE sat_1
-rows:
-    ROW r0, r1, r2, last_q1, sat_1
-    ROW r1, r2, r0, last_q2, sat_2
-    ROW r2, r0, r1, last, sat_3
-    b rows
-    SATURATE sat_3
-last:
+row: // r0 ends with the row
+    LOADX
+    PAIR r0, r10
+    ldr r5, [sp, #W2R]
+    SINGLE r0
+    BEGUN
+    FINISH r0, OUT, sat
+2:  movs r0, r1
+    movs r1, r2
+    cmp r6, r12
+    bne row
+    // the row before was the last: its middle sum is the bottom output, still without kernel row 2
     ldr r3, [sp, #PAD]
     cmp r3, #0
     beq 3f
     ldr r3, [sp, #BOTTOM]
     adds r0, r0, r3
-    FINISH r0, OUT_LAST, sat_4
+    FINISH r0, OUT_LAST, sat_last
 3:  ldr r3, [sp, #NEXT]
     adds r6, r6, r3
     ldr r3, [sp, #COLUMNS]
@@ -155,7 +136,8 @@ last:
     str r3, [sp, #COLUMNS]
     beq 4f
     b column
-    SATURATE sat_4
+    SATURATE sat
+    SATURATE sat_last
 4:  add sp, #68
     RESTORE
 #endif
