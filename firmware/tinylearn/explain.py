@@ -19,9 +19,10 @@ _KINDS = "", "conv2d", "depthwise", "dense"
 # seconds: in all; looking: of them, to find out what to train. steps: made, of at most `most`. ram_bytes, flash_bytes:
 # at the peak. rate: of steps. first .. end: operators that ran in each step. width: bits of gradients. macs_*:
 # multiply-accumulates of one sample: frozen; forward and back in each step; macs_all_back: back all the way with
-# everything trained.
+# everything trained. panel_bytes: of RAM, in which packed weights stay; panel_seconds: what that saves of a step, as
+# forecast; 0 where nobody asked for a forecast.
 STORY = "seconds", "looking", "rate", "steps", "most", "ram_bytes", "flash_bytes", "first", "end", "width", "views"
-STORY += "samples", "macs_frozen", "macs_forward", "macs_back", "macs_all_back"
+STORY += "samples", "macs_frozen", "macs_forward", "macs_back", "macs_all_back", "panel_bytes", "panel_seconds"
 Story = namedtuple("Story", STORY)
 # A layer that is trained, or could have been. axis: "input" or "output"; channels: a list, or None: all `of` them.
 # weights, biases: how many are trained. score: as a share of the best; worth: Fisher information, for "l2" the
@@ -51,7 +52,7 @@ class Explanation:
             self.method, samples, seconds, ram = story
             end = model.first_of_head
             macs = sum([model.operator(i, "<I", 28)[0] for i in range(end)])
-            self.told = Story(seconds, 0, 0, 0, 0, ram, 0, end, end, 0, 0, samples, macs, 0, 0, 0)
+            self.told = Story(seconds, 0, 0, 0, 0, ram, 0, end, end, 0, 0, samples, macs, 0, 0, 0, 0, 0)
 
     def _know(self, model):
         head, self.changed, self.held, self.kept = model.head, [], {}, None
@@ -124,6 +125,9 @@ class Explanation:
             "multiply-accumulates of a sample in a step: %d forward twice, %d back, %.1f%% of all the way back"
             % (told.macs_forward, told.macs_back, 100 * told.macs_back / max(1, told.macs_all_back))
         )
+        if told.panel_bytes:
+            saved = ", which saves %.2g s of a step" % told.panel_seconds if told.panel_seconds else ""
+            lines.append("packed weights stay in %d bytes of that RAM%s" % (told.panel_bytes, saved))
 
 
 _KNOWS = "knows %d classes: %d rows over %d features, of %d samples"

@@ -12,11 +12,12 @@ from .model import fail
 # head: sums, counts, rows. training: the work space of closed_form or last_layer; of head='auto' the larger, and one
 # more head; of a method that trains the network the arena that it is trained in, what is kept per sample, and the best
 # weights. code: modules that the first adapt loads. Of a method that trains the network: operators, those of which
-# something is trained; steps; cache, where the samples are kept ("ram", "flash", "recompute"), flash, bytes of a file.
+# something is trained; steps; cache, where the samples are kept ("ram", "flash", "recompute"), flash, bytes of a file;
+# panels, bytes of packed weights that stay, as there is room for them, and saved, seconds of a step.
 Plan = namedtuple(
     "Plan",
     ("method", "bytes", "seconds", "model", "arena", "features", "head", "training", "code")
-    + ("operators", "steps", "cache", "flash"),
+    + ("operators", "steps", "cache", "flash", "panels", "saved"),
 )
 
 # How fast a board is: seconds of each of the frozen network's operators, the core's clock in Hz.
@@ -61,6 +62,8 @@ def plan(model, method, ways, shots, steps, head=None, options=None):
         steps or 0,
         None,
         0,
+        0,
+        0,
     )
 
 
@@ -89,6 +92,8 @@ def _of_tail(model, method, ways, shots, steps, options, code):
         fit.steps,
         fit.cache,
         fit.flash,
+        fit.panel_bytes,
+        fit.saved,
     )
 
 

@@ -3,7 +3,7 @@
 from math import ldexp
 from struct import pack
 
-STORY_FORMAT = "<fffHHIIHHBBHIIII"  # explain.STORY
+STORY_FORMAT = "<fffHHIIHHBBHIIIIIf"  # explain.STORY
 ROW_FORMAT = "<HBHIHff"  # explain.ROW; then a bit for each channel where some are chosen
 TRAINED, OUTPUT, SCORED, SOME = 1, 2, 4, 8
 
@@ -15,7 +15,8 @@ def story_of(fit, method, settings):
     tail, order = fit.tail, fit.order
     all_back = sum([op.macs_input + op.macs_weight for op in backward(tail.model)])
     told = (0, 0, settings.rate, 0, fit.steps, fit.bytes, fit.flash, tail.first, tail.end, tail.width, fit.views)
-    parts = [pack(STORY_FORMAT, *told + (fit.count,) + tail.macs + (all_back,))]
+    told += (fit.count,) + tail.macs + (all_back, fit.panel_bytes, fit.saved)
+    parts = [pack(STORY_FORMAT, *told)]
     best = order[0][0] if order else 0
     for score, layer in order or ():
         worth = ldexp(layer.worth, layer.exponent) / (2 * fit.count if settings.looks else 1)

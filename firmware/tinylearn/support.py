@@ -204,7 +204,7 @@ class Support:
         slots = self.count * (1 + self.views) if layout.cache == RAM else 1
         if layout.cache == RAM and layout.old:
             slots += 1
-        self.arena = allocate(self.records_at + slots * layout.record, "training")
+        self.arena = allocate(layout.arena, "training")
         layout.reserved = None
         view, self.slot_at = memoryview(self.arena), self.records_at + (slots - 1) * layout.record
         self.slot = view[self.slot_at : self.slot_at + layout.record]

@@ -254,6 +254,12 @@ def _sums(weights):
     return 256 * min(fours, 8), 16 * fours + 4
 
 
+def _panel_bytes(op, quads):
+    """Of the scratch of a convolution's forward, with a panel of so many fours of output channels."""
+    fours = (op.shape[1] * op.shape[2] + 3) // 4
+    return 4 * fours + quads * (32 * fours + 112)
+
+
 def _start(block):
     return block.at
 
@@ -366,10 +372,12 @@ class Tail:
 
     def _least_work(self, op):
         """Bytes of a convolution's panel of eight output channels; other operators want all that they have."""
-        if op.code != _CONV2D:
-            return self.model.nbytes(op.s)
-        fours = (op.shape[1] * op.shape[2] + 3) // 4
-        return 4 * fours + 2 * (32 * fours + 112)
+        return _panel_bytes(op, 2) if op.code == _CONV2D else self.model.nbytes(op.s)
+
+    def panels(self):
+        """Of convolutions whose packed weights could stay: [(operator, bytes, whether it stays as it is)]"""
+        ops = [op for op in self.ops if op.code == _CONV2D and op.s != _NOBODY]
+        return [(op, _panel_bytes(op, (op.shape[0] + 3) // 4), op.index not in self.choice) for op in ops]
 
     def _keeps_input(self, op):
         return op.code == _MAX_POOL or self._trains(op, WEIGHTS) or self._inspects(op, 0)

@@ -125,12 +125,25 @@ class Training:
                 fail(status, "training")
 
     def run_clean(self, i):
-        """A clean sample's features, in self.f."""
+        """A clean sample's features, in self.f. From sample 0 to the last one weights do not move."""
         support, layout = self.support, self.layout
+        if i == 0:
+            self.keep_panels(False)
         support.find(i, 0)
         status = tl_infer.run(self.model.file, support.arena, layout.first, layout.end, layout.places)
         if status:
             fail(status, "the model")
+        if i == 0:
+            self.keep_panels(True)
+
+    def keep_panels(self, made):
+        """Whether panels that stay are of the weights as they are; of weights that never move they are, once made."""
+        places = self.layout.places
+        for t, empty, full, stays in self.layout.panels:
+            if made:
+                places[t] = full
+            elif not stays:
+                places[t] = empty
 
     def all_features(self):
         """Features of all clean samples, in the support's."""
@@ -152,6 +165,7 @@ class Training:
         """The same by the head's rows as they are."""
         support, layout, state = self.support, self.layout, self.state
         file, arena, places = self.model.file, support.arena, layout.places
+        self.keep_panels(False)
         self._shuffle()
         loss = right = 0
         for i in self.order:

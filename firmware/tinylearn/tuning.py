@@ -200,7 +200,11 @@ class Fit:
     where something is trained and not only inspected
     pace: plan.Pace, or None; first, step, seconds: what samples, a step, the whole run take at it
     order: of "tinytrain": [(score, layer)]
+    panels: [(operator, scratch, bytes, whether its weights stay as they are)] of packed weights that stay where they
+    are made, behind all else of the arena; panel_bytes: of them; saved: seconds of a step
     """
+
+    panels, panel_bytes, saved = (), 0, 0
 
     def __init__(self, model, tail, count, ways, cache, settings, keep_best, pace=None):
         n, record = len(model.f), tail.record
@@ -267,6 +271,8 @@ class Fit:
         self.step = self.count * (2 * forward + back) + old * (forward + back) + (self.count + old) * AROUND / pace.hz
         if self.cache == RECOMPUTE:
             self.step += 2 * self.count * frozen
+        self.saved = sum([self._runs(panel[3]) * _packing(self.tail, panel[0], pace.times) for panel in self.panels])
+        self.step -= self.saved
         if self.settings.find and self.tail.trained:
             self.first += len(FACTORS) * (TRIAL + 1) * self.step
 
@@ -278,7 +284,25 @@ class Fit:
         """Let kernels in little scratch have up to so many bytes more."""
         before = self.tail.size
         self.tail.widen(before + more)
-        more = self.tail.size - before
+        self._grow(self.tail.size - before, pace)
+
+    def keep(self, room, pace):
+        """Let packed weights stay in up to so many bytes, those first that save most for theirs."""
+        found = [
+            (-(self._runs(stays) * op.parameters() << 10) // size, op.index, op.s, size, stays)
+            for op, size, stays in self.tail.panels()
+        ]
+        for panel in sorted(found):
+            if self.panel_bytes + panel[3] <= room:
+                self.panels += (panel[1:],)
+                self.panel_bytes += panel[3]
+        self._grow(self.panel_bytes, pace)
+
+    def _runs(self, stays):
+        """Forward runs of a step that find a panel made: all, or, of what each sample moves, the clean but the first"""
+        return 2 * self.count if stays else self.count - 1
+
+    def _grow(self, more, pace):
         self.arena, self.bytes, self.heap = self.arena + more, self.bytes + more, self.heap + more
         if pace:
             self.forecast(pace)
@@ -301,6 +325,11 @@ class Fit:
             fields["rates"] = [factor * settings.rate for factor in FACTORS]
         fields["macs"], fields["arena"] = self.macs(), self.arena
         fields["features"], fields["idle"], fields["apart"] = self.features, self.idle, self.apart
+        at, fields["panels"] = self.arena - self.panel_bytes, []
+        for _, scratch, size, stays in self.panels:
+            fields["places"][scratch] = place = at + TO_THE_END
+            fields["panels"].append((scratch, place, place + PACKED, stays))
+            at += size
         return fields
 
     def _module(self):
@@ -325,6 +354,8 @@ BACK, BACK_INPUT, BACK_WEIGHTS, WIDER = 0.16, 1.07, 1.18, 1.75
 SLOWER = 1, 1.34, 12  # by tail.Tail.speed
 AROUND, RECORD, RECORD_BYTE = 1.2e6, 3e-3, 13e-6
 PLANNING, VIEW = 330e6, 600
+PACKING = 2.6  # products that take as long as packing a weight for them
+TO_THE_END, PACKED = 3, 1 << 30  # of a scratch's place, native_modules/kernels/program.h
 
 
 def _seconds(tail, times):
@@ -339,6 +370,13 @@ def _seconds(tail, times):
         part *= op.share * (WIDER if tail.width == 16 else 1) * SLOWER[tail.speed(op)]
         back += times[op.index] * (BACK + part)
     return sum(times[: tail.first]), sum(times[tail.first : tail.end]), back
+
+
+def _packing(tail, index, times):
+    """Seconds of an operator's forward in which it packs its weights."""
+    op = tail.ops[index - tail.first]
+    packing = PACKING * op.parameters()
+    return times[index] * packing / (packing + op.macs)
 
 
 class Budgets:
@@ -429,6 +467,11 @@ class Budgets:
             self.least_flash = written
         return enough
 
+    def keep_panels(self, fit):
+        """In half of what room is left: what is allocated beside the arena wants pieces of it, too."""
+        if fit:
+            fit.keep(self._left_over(fit) // 2, self.pace)
+
     def _in_time(self, fit, hurry):
         limit = self.settings.time_budget
         if limit is None or fit.seconds <= limit:
@@ -490,10 +533,12 @@ def find(model, method, count, ways, settings, available=None, pace=None, look=N
             first = find_inspected(model, count, ways, settings, available, budgets.pace)
         look = look or stand_in(model, settings, first)
         found = budgets.search(lambda: select(budgets, look))
+        budgets.keep_panels(found)
         if found and first:
             found.bytes, found.heap = max(found.bytes, first.bytes), max(found.heap, first.heap)
     else:
         found = budgets.search(lambda: _most(budgets, method))
+        budgets.keep_panels(found)
     if found and settings.filter and not found.tail.filtered:
         from .filtering import NOTHING
 

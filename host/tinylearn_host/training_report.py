@@ -11,6 +11,7 @@ from typing import Any
 
 from tinylearn_host import ir, pages, panels, partition, planner, simulator, sizes, tlm
 from tinylearn_host.boards import Board
+from tinylearn_host.device import kb
 from tinylearn_host.errors import NOT_ENOUGH_RAM, USAGE, TinylearnError
 from tinylearn_host.training_sections import BIAS, WEIGHTS
 
@@ -158,6 +159,7 @@ def memory(training: Training) -> dict[str, int]:
         "best weights": fit.best,
         "features": fit.count * n,
         "samples": fit.records + fit.inputs,
+        "panels": fit.panel_bytes,
     }
     return {**kept, "heads": fit.bytes - sum(kept.values())}
 
@@ -185,9 +187,36 @@ def blocks(training: Training) -> list[dict]:
         kept = "weights" if kind in COPIES else "tables"
         holds = f"trained copy of tensor {index}" if kind in COPIES else kind
         found.append({"kind": kept, "holds": holds, "first": 0, "last": last, "at": at, "bytes": size})
-    extra = training.fit.arena - tail.size
+    extra = training.fit.arena - training.fit.panel_bytes - tail.size
     found.append({"kind": "cache", "holds": "samples", "first": 0, "last": last, "at": tail.size, "bytes": extra})
+    at = tail.size + extra
+    for index, _, size, _ in training.fit.panels:
+        holds = f"panel of {training.model.ops[index].name} {index}"
+        found.append({"kind": "scratch", "holds": holds, "first": 0, "last": last, "at": at, "bytes": size})
+        at += size
     return found
+
+
+def panels_that_stay(training: Training) -> dict:
+    """Packed weights that stay while the tail is trained, in the room that its choice has left: of which operators,
+    made once by the first sample or, where these are trained, once for all clean samples of a step. seconds_per_step:
+    forecast; None where the board has no cycles."""
+    fit = training.fit
+    once, again = ([i for i, _, _, stays in fit.panels if stays is wanted] for wanted in (True, False))
+    seconds = None if fit.step is None else round(fit.saved, 4)
+    return {"bytes": fit.panel_bytes, "made_once": once, "made_each_step": again, "seconds_per_step": seconds}
+
+
+def panel_sentence(training: Training) -> str | None:
+    """The same in words, where there are any."""
+    found = panels_that_stay(training)
+    if not found["bytes"]:
+        return None
+    which = ", ".join(str(i) for i in sorted(found["made_once"] + found["made_each_step"]))
+    saved = "" if found["seconds_per_step"] is None else f", which saves {found['seconds_per_step']:.3g} s of a step"
+    return (
+        f"While it is trained, packed weights of operators {which} stay in {kb(found['bytes'])} that are left{saved}."
+    )
 
 
 def _name(training: Training, kind: str, index: int) -> str:
@@ -240,6 +269,7 @@ def as_json(chosen: Training, trainings: list[Training], board: Board | None, ta
         "methods": [_in_short(training) for training in trainings],
         "layers": layers(chosen),
         "panels": panels.trade(chosen.model, board),
+        "training_panels": panels_that_stay(chosen),
         "steps": steps(chosen),
         "blocks": blocks(chosen),
     }
@@ -263,7 +293,10 @@ def _in_short(training: Training) -> dict:
 def save_html(path: Path, chosen: Training, trainings: list[Training], board: Board | None, task: Task) -> None:
     """The report as one page without links to anywhere. Written to a temporary name first."""
     facts = as_json(chosen, trainings, board, task)
-    told = {"words": panels.words, "trade": panels.sentences(facts["panels"])}
+    told = {
+        "words": panels.words,
+        "trade": [*panels.sentences(facts["panels"]), *filter(None, [panel_sentence(chosen)])],
+    }
     pages.save("partition.html", path, {**facts, **told, "picture": Picture(facts), "title": board and board.title})
 
 

@@ -131,8 +131,11 @@ enum { TL_AS_IT_CAME = -1, TL_CHANGED = -2 };
 // which are the same still. What the caller says wrongly here makes a wrong answer.
 enum { TL_PACKED = 1 << 30 };
 
+// As well: the scratch goes on to the arena's end, and may be more than the file has for it.
+enum { TL_TO_THE_END = 3 };
+
 // Runs operators first .. last-1. places: none, or one int32 per tensor: TL_AS_IT_CAME, TL_CHANGED, else an offset in
-// the arena; of scratch, 1, 2 or 3 above a multiple of 4: there are but a half, a quarter, an eighth of its bytes.
+// the arena; of scratch, 1 or 2 above a multiple of 4: there are but a half, a quarter of its bytes.
 // masks: none, or one int32 per operator: -1, or the offset in the arena where it leaves its clip bits: bit i of byte i
 // / 8 is 1 where output i lies strictly inside the clamp. Every tensor, place and geometry it uses is checked again, so
 // that a wrong argument or an unchecked file gives a status.

@@ -91,8 +91,9 @@ tl_status_t tl_find_tensor(const tl_program_t *p, uint32_t index, tl_span_t *spa
         return TL_E_TYPE;
     }
     if (t->type == TL_RAW && moved) { // less scratch does, too
-        size >>= place & 3;
+        const uint32_t shift = place & 3;
         place = place << 2 >> 4 << 2; // without TL_PACKED
+        size = shift == TL_TO_THE_END ? p->arena_length - place : size >> shift;
     } else if (t->type != TL_RAW) {
         uint32_t bytes = t->type == TL_INT32 ? 4 : 1;
         for (int i = 0; i < 4; i++) {

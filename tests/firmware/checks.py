@@ -469,10 +469,11 @@ def check_tail(model):
     ):
         trained(model, samples, **options)
     known = []
-    for budget in (6000, 4500):  # in all the scratch that kernels want, and in what is left over
+    for budget in (12000, 6000, 4500):  # with panels that stay, in all the scratch that kernels want, in what is left
         trained(model, samples, method="full", layers=3, cache="flash", budget=budget)
         known.append(([bits(model.tensor(t)[0]) for t in model.changed], bits(model.head.w)))
-    assert known[0] == known[1]
+        print(model.explain().told.panel_bytes)
+    assert known[0] == known[1] == known[2]
     assert not any(name.endswith(".tmp") for name in os.listdir(".")), "the file of the samples stays"
     with open(model.path + ".was.tmp", "wb") as f:
         f.write(b"weights")
@@ -714,8 +715,11 @@ def check_tail_plan(model):
         {"method": "full", "layers": 2},
         {"method": "scheme", "budget": 16000},
         {"method": "tinytrain", "budget": 24000, "ratio": 0.25},
+        {"method": "full", "layers": 3, "budget": 12000},
     ):
         plan = model.plan(ways=3, shots=4, **options)
+        if "budget" in options:
+            print("panels", plan.panels)
         print(
             [getattr(plan, item) for item in ("operators", "features", "head", "training", "cache", "flash", "steps")]
         )

@@ -144,7 +144,7 @@ def _tell(console: Console, path: Path, chosen: Training, trainings: list[Traini
     found = panels.trade(model, board)
     console.print("[bold]weight panels[/bold]")
     console.print(_panels(found["layers"]))
-    for sentence in panels.sentences(found):
+    for sentence in filter(None, [*panels.sentences(found), training_report.panel_sentence(chosen)]):
         console.print(sentence)
 
 

@@ -22,7 +22,8 @@ PICO = "pico"
 def of(job: Job, task: Task, model: tlm.Model) -> dict:
     """Empty for rows that no board runs.
 
-    ram: bytes at the peak beyond model and code. saved: activations and masks of one sample that wait for the backward.
+    ram: bytes at the peak beyond model and code, without packed weights that stay where there is room. saved:
+    activations and masks of one sample that wait for the backward.
     macs: of the whole adaptation; backward_macs: of one sample and step. seconds: on a Pico. delta: bytes of the .tld.
     backward_bytes: of RAM that one sample's way there and back through the tail takes; whole: the same of all layers.
     """
@@ -34,7 +35,11 @@ def of(job: Job, task: Task, model: tlm.Model) -> dict:
     pace = sizes.pace(board, model)
     fit = _fit(job, model, count, task.way, pace)
     if fit:
-        found = {"ram": fit.bytes, "saved": saved(fit.tail), "macs": fit.first_macs + fit.steps * fit.step_macs}
+        found = {
+            "ram": fit.bytes - fit.panel_bytes,
+            "saved": saved(fit.tail),
+            "macs": fit.first_macs + fit.steps * fit.step_macs,
+        }
         found.update(backward_macs=fit.tail.macs[2], cache=fit.cache, seconds=round(fit.seconds, 1))
         found.update(backward_bytes=fit.tail.size, whole=whole(job, model, count, task.way))
         found.update(filtered(fit.tail))
