@@ -31,7 +31,7 @@ from tinylearn_host.learning import float_heads  # noqa: E402
 simulator.on_path()
 from tinylearn import teaching  # noqa: E402
 
-HEADS = ("prototype", "euclidean", "closed_form", "last_layer", "auto")
+HEADS = ("prototype", "euclidean", *float_heads.CLOSED, "last_layer", "auto")
 
 # One few-shot task: features int8 less no zero point, classes 0 .. k-1.
 Episode = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # support, its classes, queries, their classes
@@ -44,7 +44,7 @@ def integer_answers(episode: Episode, method: str, zero: int) -> np.ndarray:
     """The classes that the board's head gives the queries."""
     support, classes, queries, _ = episode
     options = {"method": "last_layer", "metric": "euclidean" if method == "euclidean" else "cosine", "seed": 1}
-    options.update({"steps": float_heads.STEPS, "rate": float_heads.RATE, "shrinkage": None, "more": "refine"})
+    options.update({"steps": float_heads.STEPS, "rate": float_heads.RATE, "shrinkage": None, "more": "refine", "head": None})
     model = SimpleNamespace(
         f=bytes(support.shape[1]), f_zero=zero, f_scale=np.float32(1 / 64).tobytes(), head=None, held={}, memory=None
     )
@@ -54,7 +54,7 @@ def integer_answers(episode: Episode, method: str, zero: int) -> np.ndarray:
     features = memoryview(bytearray(support.tobytes()))
     rows = teaching._rows_of(task, memoryview(bytearray(classes.astype(np.uint8))))
     if method == "auto":
-        method = teaching.choose(task, features, rows)
+        method = teaching.choose(task, features, rows, teaching.untrained(task, len(rows)))
         CHOSEN[method] = CHOSEN.get(method, 0) + 1
     head = teaching.fit(task, "prototype" if method == "euclidean" else method, features, rows)
     return np.array([head.nearest(x) for x in queries])
@@ -172,7 +172,7 @@ def _accuracy(episode: Episode, answers: np.ndarray) -> float:
 
 
 def _line(row: dict) -> str:
-    line = f"{row['task']:20} {row['head']:12} {row['int']:6.2f} +- {row['ci']:.2f}"
+    line = f"{row['task']:20} {row['head']:14} {row['int']:6.2f} +- {row['ci']:.2f}"
     if "float" in row:
         return (
             f"{line}   float64 {row['float']:6.2f}, difference {row['difference']:+.2f} +- {row['difference_ci']:.2f}"

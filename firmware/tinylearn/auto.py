@@ -14,13 +14,12 @@ import tl_train
 
 from .model import fail, unload
 from .support import augmentation, room
-from .teaching import Verdict, collect, fit, fit_chosen, head_story, held_out, length, possible, rows_of
+from .teaching import Verdict, collect, fit, fit_chosen, head_story, held_out, length, of_one, rows_of, untrained
 
 METHODS = "tinytrain", "full"  # of training: the first that there is room for
 STEPS, SECONDS = 10, 120  # that training may take where nobody says: most of what 40 steps bring
 SURE, SURE_OF_VIEWS = 26870, 19661  # 0.82 and 0.6, mean probabilities from which on nothing is trained
 FEWEST = 3  # samples of each class that can say which head is the best for a network that was trained on them
-FROZEN = "closed_form", "prototype"  # heads; where they are equally good, the first
 
 
 def judge(task, samples):
@@ -92,22 +91,24 @@ def _again(model, inputs, count):
 
 def _verdict(task, features, rows, inputs):
     """teaching.Verdict"""
-    found, heads = Verdict(), _heads(task, len(rows))
-    asked, right, sure = held_out(task, features, rows, heads + ("prototype",))
+    found, heads = Verdict(), untrained(task, len(rows))
+    tried = heads if heads[-1] == "prototype" else heads + ("prototype",)  # which tell whether classes lie apart
+    asked, right, sure = held_out(task, features, rows, tried)
     enough, what = SURE, "samples held out in turn"
     views = _views(task.model, task.options) if inputs else None
     if asked:
-        found.head = heads[right.index(max(right[:-1]))]
+        best = sure.index(max(sure[: len(heads)]))
+        found.head = heads[best]
         if views is None or len(rows) >= FEWEST * len(set(rows)):
-            found.right, found.asked = max(right[:-1]), asked
+            found.right, found.asked = right[best], asked
     else:
-        found.head = heads[0] if len(heads) == 1 else _of_one(task.model)
+        best, found.head = -1, heads[0] if len(heads) == 1 else of_one(task.model)
         if views is None:
             found.why = "one sample of each class, of which no views are known"
             return found
         enough, what = SURE_OF_VIEWS, "views of the samples"
         asked, right, sure = _of_views(task, inputs, features, rows, views)
-    found.why = "%d of %d %s are right, and %.2f sure" % (max(right), asked, what, sure[-1] / (32768 * asked))
+    found.why = "%d of %d %s are right, and %.2f sure" % (right[best], asked, what, sure[-1] / (32768 * asked))
     if sure[-1] >= enough * asked:
         found.why += ": the features tell the classes apart"
     elif not inputs:
@@ -117,22 +118,6 @@ def _verdict(task, features, rows, inputs):
     else:
         found.methods = METHODS
     return found
-
-
-def _heads(task, count):
-    heads = possible(task, count)
-    return heads if len(heads) == 1 else tuple([name for name in FROZEN if name in heads])
-
-
-def _of_one(model):
-    """The head for one sample of each class, where nothing can be held out: what the model's card says, else by what
-    its features were trained for. Lengths count (closed_form) where a classifier read them, not where prototypes did.
-    """
-    card = model.meta.get("train")
-    head = card.get("head") if isinstance(card, dict) else None
-    if head in FROZEN:
-        return head
-    return "closed_form" if model.first_of_head < model.operators else "prototype"
 
 
 def _views(model, options):

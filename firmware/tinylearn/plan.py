@@ -31,7 +31,7 @@ _TAIL_MODULES = ("tuning", "training", "support", "tail", "augment")
 
 def plan(model, method, ways, shots, steps, head=None, options=None):
     code = _code(_MODULES)
-    from .head import AUTO, FOLDS, HEADS, TAILS, check_method, head_bytes, work_bytes
+    from .head import AUTO, CLOSED, FOLDS, TAILS, check_method, head_bytes, work_bytes
 
     check_method(method, head)
     if method == AUTO:  # what it takes where it trains
@@ -46,8 +46,10 @@ def plan(model, method, ways, shots, steps, head=None, options=None):
     n, samples = len(model.f), ways * shots
     features = samples * (n + 1)
     taught, training = head_bytes(n, ways), work_bytes(AUTO if head == AUTO else method, n, ways, samples)
-    costs = {name: _cycles(name, n, ways, samples, 40 if steps is None else steps) for name in HEADS}
-    cycles = max(costs.values()) + FOLDS * sum(costs.values()) if head == AUTO else costs[method]
+    cycles = _cycles(method, n, ways, samples, 40 if steps is None else steps)
+    if head == AUTO:  # each that is tried is made of four fifths of the samples at a time, and then one of all
+        one, fold = [_cycles("closed_form", n, ways, count, 0) for count in (samples, samples - samples // FOLDS)]
+        cycles = one + FOLDS * (len(CLOSED) * fold + _cycles("prototype", n, ways, samples, 0))
     return Plan(
         method,
         features + taught + training + code,

@@ -10,7 +10,19 @@ from struct import unpack_from
 
 import tl_train
 
-from .head import AUTO, FOLDS, HEADS, TAILS, Head, check_method, head_bytes, matrix_bytes, training_bytes, work_bytes
+from .head import (
+    AUTO,
+    CLOSED,
+    FOLDS,
+    HEADS,
+    TAILS,
+    Head,
+    check_method,
+    head_bytes,
+    matrix_bytes,
+    training_bytes,
+    work_bytes,
+)
 from .model import allocate, brought, fail, float_parts, often, unload
 
 STEPS, RATE = 40, 100
@@ -109,7 +121,7 @@ def teach(model, samples, options):
     _check_steps(options["steps"], options["rate"])
     features, classes = collect(model, samples, task.labels)
     rows = rows_of(task, classes)
-    method = choose(task, features, rows, possible(task, len(rows))) if options["head"] == "auto" else options["method"]
+    method = choose(task, features, rows, untrained(task, len(rows))) if options["head"] == "auto" else options["method"]
     head = fit(task, method, features, rows, options["on_step"])
     model.story = head_story(task, method, len(rows))
     return head
@@ -164,8 +176,8 @@ def fit(task, method, features, rows, on_step=None, passing=False):
     _call(tl_train.class_sums, head.params, features, rows, head.sums, head.counts)
     if task.source:
         _add_own_classes(task.model, head, task.source)
-    if method == "closed_form":
-        _closed_form(head, features, rows, options["shrinkage"], task)
+    if method in CLOSED:
+        _closed_form(head, features, rows, CLOSED.index(method), task)
         return head
     _call(tl_train.class_rows, head.params, head.sums, head.counts, head.w, head.b)
     if method == "last_layer":
@@ -477,15 +489,15 @@ def _scratch(task, nbytes, what):
     return spare[:nbytes] if spare and len(spare) >= nbytes else task.lent.take(nbytes, what)
 
 
-def _closed_form(head, features, rows, shrinkage, task):
-    """Rows by linear discriminant analysis (native_modules/kernels/head_closed_form.c)."""
-    n, k, samples = head.params[0], head.params[1], len(rows)
+def _closed_form(head, features, rows, part, task):
+    """Rows by linear discriminant analysis (native_modules/kernels/head_closed_form.c). part: of head.CLOSED"""
+    n, k, samples, shrinkage = head.params[0], head.params[1], len(rows), task.options["shrinkage"]
     if min(n, samples) > MAX_MATRIX:
         raise ValueError(
             "closed_form takes %d samples, or a model of %d features, not %d samples of %d features: use 'prototype'"
             % (MAX_MATRIX, MAX_MATRIX, samples, n)
         )
-    examples, prior = samples - len(set(rows)), n << 8
+    examples, prior = samples - len(set(rows)), n << 8 >> 2 * part
     if shrinkage is not None and examples:
         part = int(shrinkage * 1024 + 0.5)
         prior = max(1, min(1 << 23, (examples * part << 8) // (1024 - part)))
@@ -502,28 +514,59 @@ def _closed_form(head, features, rows, shrinkage, task):
 
 
 def possible(task, count):
-    """The head that was asked for, else those that can be made of so many samples."""
+    """The head that was asked for, else those that are tried over a network trained on so many samples: round closed
+    forms and less round ones. Prototypes are what it was trained for, and look better on these samples than they are.
+    """
     if task.options["head"] in HEADS:
         return (task.options["head"],)
-    if min(len(task.model.f), count) <= MAX_MATRIX:
-        return HEADS
-    return tuple([name for name in HEADS if name != "closed_form"])
+    if min(len(task.model.f), count) > MAX_MATRIX:
+        return ("prototype",)
+    return CLOSED if task.options["shrinkage"] is None else CLOSED[:1]
 
 
-def choose(task, features, rows, methods=HEADS):
-    """The method that answers best on samples that were held out, each once. Reorders the samples.
+def untrained(task, count):
+    """The same of a network as it is: prototypes, too."""
+    heads = possible(task, count)
+    return heads if task.options["head"] in HEADS or heads[0] == "prototype" else heads + ("prototype",)
 
-    With one sample of each class there are none to hold out: "prototype".
+
+def choose(task, features, rows, methods):
+    """The method that suits the samples best. Reorders them."""
+    return judged(task, features, rows, methods)[0]
+
+
+def judged(task, features, rows, methods):
+    """(the method that gives the right classes the highest probability, of samples that were held out, each once; how
+    many of these it answers right, and how many there were). Reorders the samples.
+
+    Of one sample of each class there are none: what is known of the network says which. Prototypes, where there is no
+    room for any of the methods.
     """
-    asked, right, _ = held_out(task, features, rows, methods)
-    return methods[right.index(max(right))] if asked else "prototype"
+    try:
+        asked, right, sure = held_out(task, features, rows, methods)
+    except MemoryError:
+        methods = ("prototype",)
+        asked, right, sure = held_out(task, features, rows, methods)
+    best = sure.index(max(sure))
+    return (methods[best] if asked else of_one(task.model)), right[best], asked
+
+
+def of_one(model):
+    """The head for one sample of each class, where nothing can be held out: what the model's card says, else by what
+    its features were trained for. Lengths count (closed_form) where a classifier read them, not where prototypes did.
+    """
+    card = model.meta.get("train")
+    head = card.get("head") if isinstance(card, dict) else None
+    if head in HEADS[:2]:
+        return head
+    return "closed_form" if model.first_of_head < model.operators else "prototype"
 
 
 def held_out(task, features, rows, methods):
     """Hold out the samples in turn: (how many were, how many of them each method answers right, the probabilities that
     it gives to their classes, 32768 for 1, added up). Reorders the samples.
 
-    A method that there is no room for is none of the best; MemoryError where there is room for none.
+    A method that there is no room for has less than none; MemoryError where there is room for none.
     """
     n, folds, asked, count = len(task.model.f), _folds(rows), 0, len(rows)
     right, sure = [0] * len(methods), [0] * len(methods)
@@ -537,7 +580,7 @@ def held_out(task, features, rows, methods):
             except MemoryError:
                 if i == len(methods) - 1 and max(right) < 0:
                     raise
-                right[i] = -len(rows) * FOLDS
+                right[i] = sure[i] = -len(rows) << 15
                 continue
             for j in range(count, len(rows)):
                 best, p = head.belief(features[j * n : (j + 1) * n], head.owners[rows[j]])

@@ -25,7 +25,7 @@ from .teaching import (
     each,
     fit_chosen,
     gained,
-    held_out,
+    judged,
     length,
     moved,
     possible,
@@ -560,11 +560,9 @@ def _taught(training, task, rows):
     if not verdict:
         return heads[0] if len(heads) == 1 else choose(task, features, rows, heads)
     order = bytes(rows)
-    _, right, _ = held_out(task, features, rows, heads)
-    best = max(right)
-    task.why = "%s, so the network is trained: %d are right then" % (verdict.why, best)
-    if gained(verdict.right, best, verdict.asked):
-        method = heads[right.index(best)]
+    method, right, _ = judged(task, features, rows, heads)
+    task.why = "%s, so the network is trained: %d are right then" % (verdict.why, right)
+    if gained(verdict.right, right, verdict.asked):
         task.why += "; head: " + method
         return method
     rows[ALL] = order  # of the features that are made again

@@ -179,15 +179,19 @@ def test_heads_are_chosen_as_on_the_board():
             f=bytes(32), f_zero=0, head=None, held=None, memory=None, forward_bytes=lambda: 0, _find_panels=lambda: None
         )
         board = teaching.Task(model, {"steps": 40, "rate": 100.0})
-        board.options.update(method="full", metric="cosine", seed=1, shrinkage=None, more="refine")
+        board.options.update(method="full", metric="cosine", seed=1, shrinkage=None, more="refine", head=None)
         board.labels = [0, 1, 2, 3]
         rows = teaching._rows_of(board, bytearray(classes.astype(np.uint8)))
-        chosen = teaching.choose(board, memoryview(bytearray(x.tobytes())), memoryview(rows))
-        assert float_heads.choose(x.astype(float), classes) == chosen
+        assert teaching.possible(board, len(rows)) == float_heads.CLOSED
+        assert teaching.untrained(board, len(rows)) == float_heads.UNTRAINED
+        for tried in (float_heads.CLOSED, float_heads.UNTRAINED):
+            found = teaching.judged(board, memoryview(bytearray(x.tobytes())), memoryview(bytearray(rows)), tried)
+            head, right = float_heads.judged(x.astype(float), classes, tried, "prototype")
+            assert found == (head, right, len(rows))
 
 
-def test_one_example_of_each_class_leaves_the_prototypes():
-    assert float_heads.choose(np.eye(3), np.arange(3)) == "prototype"
+def test_of_one_example_of_each_class_nothing_can_be_held_out():
+    assert float_heads.judged(np.eye(3), np.arange(3), float_heads.CLOSED, "prototype") == ("prototype", 0)
 
 
 def lessons(count: int) -> list[Lesson]:
@@ -303,7 +307,7 @@ def test_the_board_and_real_numbers_judge_alike(shots, invert, monkeypatch):
     frozen = FloatTraining(FloatNet(GLYPH), {}, [Lesson(x, y, x, 9)], 0, None, 0.0)
     settings = tuning.Settings(board, {"method": "full"})
     views = float_auto.asked_views(x, settings.augment, 9)
-    found = float_auto.judge(frozen.known()[:, 0], y, frozen.features_of(views), auto._of_one(board))
+    found = float_auto.judge(frozen.known()[:, 0], y, frozen.features_of(views), teaching.of_one(board))
     assert found.trains == bool(verdicts[0].methods) == invert
     assert found.head == verdicts[0].head
     assert (found.right is None) == (verdicts[0].right is None) == (shots == 1)

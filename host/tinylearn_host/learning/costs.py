@@ -45,7 +45,7 @@ def of(job: Job, task: Task, model: tlm.Model) -> dict:
         found.update(filtered(fit.tail))
     else:
         simulator.on_path()
-        method = arithmetic.firmware("auto").FROZEN[0] if job.method == arithmetic.AUTO else job.method
+        method = arithmetic.firmware("head").HEADS[0] if job.method == arithmetic.AUTO else job.method
         plan = import_module("tinylearn.model").load(str(runner.path), recall=False).plan(method, task.way, task.shot)
         forward = sum(op.macs for op in model.ops[: model.head])
         found = {"ram": plan.features + plan.head + plan.training, "saved": 0, "macs": forward * count}

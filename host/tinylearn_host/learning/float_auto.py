@@ -32,12 +32,13 @@ def judge(x: np.ndarray, y: np.ndarray, views: np.ndarray | None, of_one: str, a
     """x, y: features [samples, n] and classes. views: features of a view of each sample, where views are known; of_one:
     the head where nothing can be held out; asked: the head that was asked for."""
     auto = _board("auto")
-    heads = (asked,) if asked in float_heads.CANDIDATES else auto.FROZEN
+    heads = (asked,) if asked in float_heads.HEADS else float_heads.UNTRAINED
     count, right, sure = float_heads.held_out(x, y, (*heads, "prototype"))
-    best, enough, watched, samples = heads[right.index(max(right[:-1]))], auto.SURE, None, count
+    at = sure.index(max(sure[:-1]))
+    best, enough, watched, samples = heads[at], auto.SURE, None, count
     if count:
         if views is None or len(y) >= auto.FEWEST * (y.max() + 1):
-            watched = max(right[:-1])
+            watched = right[at]
     else:
         best = heads[0] if len(heads) == 1 else of_one
         if views is None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 STEPS, RATE, TAU = 40, 100.0, 10.0
+DISTANCE = 8  # of class means from their mean, squared and whitened, which probabilities follow from
 
 Head = tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]
 
@@ -29,13 +31,15 @@ def euclidean(x: np.ndarray, y: np.ndarray) -> Head:
     return 2 * means, -(means**2).sum(1), np.asarray
 
 
-def closed_form(x: np.ndarray, y: np.ndarray) -> Head:
-    """Linear discriminant analysis; the covariance is that of the samples and n more of a sphere of its size."""
+def closed_form(x: np.ndarray, y: np.ndarray, part: float = 1) -> Head:
+    """Linear discriminant analysis; the covariance is that of the samples and part * n more of a sphere of its size,
+    then scaled to a mean distance of DISTANCE (native_modules/kernels/head_closed_form.c)."""
     means, n = _means(x, y), x.shape[1]
-    z = x - means[y]
+    z, centred = x - means[y], means - means.mean(0)
     examples, trace = len(x) - len(means), (z**2).sum()
-    covariance = z.T @ z + np.eye(n) * trace / examples if trace else np.eye(n)
-    w = np.linalg.solve(covariance, (means - means.mean(0)).T).T * (examples + n)
+    covariance = z.T @ z + np.eye(n) * part * trace / examples if trace else np.eye(n)
+    w = np.linalg.solve(covariance, centred.T).T
+    w *= DISTANCE / max((w * centred).sum(1).mean(), 1e-12)
     return w, -(w * (means + means.mean(0))).sum(1) / 2, np.asarray
 
 
@@ -55,6 +59,8 @@ def last_layer(x: np.ndarray, y: np.ndarray) -> Head:
 
 
 HEADS = {"prototype": cosine, "euclidean": euclidean, "closed_form": closed_form, "last_layer": last_layer}
+CLOSED = ("closed_form", "closed_form/4", "closed_form/16")  # as firmware/tinylearn/head.py
+HEADS |= {name: partial(closed_form, part=0.25**i) for i, name in enumerate(CLOSED)}
 
 
 def answers(head: Head, x: np.ndarray) -> np.ndarray:
@@ -65,13 +71,16 @@ def answers(head: Head, x: np.ndarray) -> np.ndarray:
 
 # ---- Which head ------------------------------------------------------------------------------------------------------
 
-CANDIDATES, FOLDS = ("closed_form", "prototype", "last_layer"), 5  # where they are equally good, the first
+FOLDS = 5
+UNTRAINED = (*CLOSED, "prototype")  # that are tried over a network as it is; CLOSED over a trained one
 
 
-def choose(x: np.ndarray, y: np.ndarray) -> str:
-    """The head that answers best on samples held out in turn, as firmware/tinylearn/teaching.py chooses."""
-    asked, right, _ = held_out(x, y, CANDIDATES)
-    return CANDIDATES[right.index(max(right))] if asked else "prototype"
+def judged(x: np.ndarray, y: np.ndarray, names: tuple[str, ...], of_one: str) -> tuple[str, int]:
+    """As teaching.judged: (the head that gives the right classes the highest probability, of samples held out in turn,
+    how many of them it answers right). of_one: the head where there is nothing to hold out."""
+    asked, right, sure = held_out(x, y, names)
+    best = sure.index(max(sure))
+    return (names[best] if asked else of_one), right[best]
 
 
 def held_out(x: np.ndarray, y: np.ndarray, names: tuple[str, ...]) -> tuple[int, list[int], list[float]]:

@@ -268,14 +268,12 @@ class FloatTraining:
         return self.features().cpu().numpy().astype(np.float64)
 
     def answers(self, lessons: list[Lesson], heads: str | list[str]) -> list[np.ndarray]:
-        """The class that each query gets; heads: a name of float_heads.HEADS or "auto", one for each lesson or one."""
+        """The class that each query gets; heads: a name of float_heads.HEADS, one for each lesson or one."""
         known, asked = self.known(), self._asked(lessons)
         heads = [heads] * len(lessons) if isinstance(heads, str) else heads
         found = []
         for e, (lesson, head) in enumerate(zip(lessons, heads, strict=True)):
-            x = known[:, e]
-            method = float_heads.choose(x, lesson.classes) if head == "auto" else head
-            taught = float_heads.HEADS[method](x, lesson.classes)
+            taught = float_heads.HEADS[head](known[:, e], lesson.classes)
             found.append(float_heads.answers(taught, asked[e]))
         return found
 

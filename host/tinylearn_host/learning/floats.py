@@ -39,12 +39,21 @@ class Floats(Runner):
         ]
         if self.job.method == AUTO:
             return self._decided(lessons)
-        head = self.job.options.get("head") or ("auto" if trains(self.job.method) else self.job.method)
+        asked = self.job.options.get("head")
         if not trains(self.job.method):
-            return self._frozen(lessons).answers(lessons, head)
+            frozen, asked = self._frozen(lessons), asked if asked == AUTO else self.job.method
+            return frozen.answers(lessons, self._heads(frozen, lessons, asked, float_heads.UNTRAINED))
         training, steps = self._training(self.job, lessons)
         training.run(steps, firmware("tuning").PATIENCE)
-        return training.answers(lessons, head)
+        return training.answers(lessons, self._heads(training, lessons, asked, float_heads.CLOSED))
+
+    def _heads(self, training: FloatTraining, lessons: list, asked: str | None, tried: tuple[str, ...]) -> list[str]:
+        """The head of each lesson: what was asked for, or what the samples say."""
+        if asked not in (None, AUTO):
+            return [asked] * len(lessons)
+        known, of_one = training.known(), firmware("teaching").of_one(in_place(self.model))
+        classes = [lesson.classes for lesson in lessons]
+        return [float_heads.judged(known[:, e], y, tried, of_one)[0] for e, y in enumerate(classes)]
 
     def _frozen(self, lessons: list) -> FloatTraining:
         return FloatTraining(self.net, {}, lessons, 0, None, 0.0)
@@ -72,7 +81,7 @@ class Floats(Runner):
     def _verdicts(self, frozen: FloatTraining, lessons: list) -> list:
         board = in_place(self.model)
         settings = firmware("tuning").Settings(board, {"method": firmware("auto").METHODS[0], **self.job.options})
-        of_one, asked = firmware("auto")._of_one(board), self.job.options.get("head")
+        of_one, asked = firmware("teaching").of_one(board), self.job.options.get("head")
         known, verdicts = frozen.known(), []
         for e, lesson in enumerate(lessons):
             views = float_auto.asked_views(lesson.support, settings.augment, lesson.seed)
@@ -86,12 +95,12 @@ class Floats(Runner):
             return training.run_watched(steps, firmware("training").WATCHED), [verdict.head for verdict in verdicts]
         training.run(steps, firmware("tuning").PATIENCE)
         asked = self.job.options.get("head")
-        names = (asked,) if asked in float_heads.CANDIDATES else float_heads.CANDIDATES
+        names = (asked,) if asked in float_heads.HEADS else float_heads.CLOSED
         known, gained, heads = training.known(), [], []
         for e, (lesson, verdict) in enumerate(zip(lessons, verdicts, strict=True)):
-            _, right, _ = float_heads.held_out(known[:, e], lesson.classes, names)
-            gained.append(verdict.gained(max(right)))
-            heads.append(names[right.index(max(right))])
+            head, right = float_heads.judged(known[:, e], lesson.classes, names, verdict.head)
+            gained.append(verdict.gained(right))
+            heads.append(head)
         return gained, heads
 
     def _training(self, job: Job, lessons: list) -> tuple[FloatTraining, int]:
