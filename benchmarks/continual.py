@@ -50,7 +50,7 @@ RUNS = (
     Run("speakers", "glyph/glyph.tlm", "spoken_digits.npz"),
     Run("sessions", "emg-without-half.tlm", "emg_gestures.npz", True),
 )
-SHARED = ("--steps", "10", "--layers", "6")
+SHARED = ("--steps", "10", "--layers", "6", "--rate", "0.01")  # one rate for all strategies
 FREEZE = ("negatives", "wearers")  # runs whose backbones' layers are measured
 
 

@@ -44,7 +44,9 @@ def integer_answers(episode: Episode, method: str, zero: int) -> np.ndarray:
     """The classes that the board's head gives the queries."""
     support, classes, queries, _ = episode
     options = {"method": "last_layer", "metric": "euclidean" if method == "euclidean" else "cosine", "seed": 1}
-    options.update({"steps": float_heads.STEPS, "rate": float_heads.RATE, "shrinkage": None, "more": "refine", "head": None})
+    options.update(
+        {"steps": float_heads.STEPS, "rate": float_heads.RATE, "shrinkage": None, "more": "refine", "head": None}
+    )
     model = SimpleNamespace(
         f=bytes(support.shape[1]), f_zero=zero, f_scale=np.float32(1 / 64).tobytes(), head=None, held={}, memory=None
     )
@@ -54,7 +56,7 @@ def integer_answers(episode: Episode, method: str, zero: int) -> np.ndarray:
     features = memoryview(bytearray(support.tobytes()))
     rows = teaching._rows_of(task, memoryview(bytearray(classes.astype(np.uint8))))
     if method == "auto":
-        method = teaching.choose(task, features, rows, teaching.untrained(task, len(rows)))
+        method = teaching.choose(task, features, rows, teaching.possible(task, len(rows)))
         CHOSEN[method] = CHOSEN.get(method, 0) + 1
     head = teaching.fit(task, "prototype" if method == "euclidean" else method, features, rows)
     return np.array([head.nearest(x) for x in queries])

@@ -88,7 +88,7 @@ class Run:
 
 
 SHARED = ("--steps", "10")  # they bring most of what forty bring
-WHOLE = "full:layers=99:budget=9999999:float32"  # fine-tuning all of the network, as a PC would
+WHOLE = "full:layers=99:budget=9999999:rate=0.01:float32"  # fine-tuning all of the network, as a PC would
 METHODS = ("--method", f"all,{WHOLE}")
 INTEGERS = ("--arithmetic", "int8,int16,float32")
 RUNS = (

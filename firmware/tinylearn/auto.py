@@ -12,9 +12,10 @@ from array import array
 
 import tl_train
 
+from .head import HEADS
 from .model import fail, unload
 from .support import augmentation, room
-from .teaching import Verdict, collect, fit, fit_chosen, head_story, held_out, length, of_one, rows_of, untrained
+from .teaching import Verdict, collect, fit, fit_chosen, head_story, held_out, length, of_one, possible, rows_of
 
 METHODS = "tinytrain", "full"  # of training: the first that there is room for
 STEPS, SECONDS = 10, 120  # that training may take where nobody says: most of what 40 steps bring
@@ -91,18 +92,18 @@ def _again(model, inputs, count):
 
 def _verdict(task, features, rows, inputs):
     """teaching.Verdict"""
-    found, heads = Verdict(), untrained(task, len(rows))
-    tried = heads if heads[-1] == "prototype" else heads + ("prototype",)  # which tell whether classes lie apart
-    asked, right, sure = held_out(task, features, rows, tried)
+    found, heads = Verdict(), possible(task, len(rows)) + ("prototype",)
+    asked, right, sure = held_out(task, features, rows, heads)
     enough, what = SURE, "samples held out in turn"
     views = _views(task.model, task.options) if inputs else None
     if asked:
-        best = sure.index(max(sure[: len(heads)]))
+        best = sure.index(max(sure[:-1]))
+        best = best if sure[best] >= 0 else -1  # no room
         found.head = heads[best]
         if views is None or len(rows) >= FEWEST * len(set(rows)):
-            found.right, found.asked = right[best], asked
+            found.right = right[best]
     else:
-        best, found.head = -1, heads[0] if len(heads) == 1 else of_one(task.model)
+        best, found.head = -1, task.options["head"] if task.options["head"] in HEADS else of_one(task.model)
         if views is None:
             found.why = "one sample of each class, of which no views are known"
             return found

@@ -8,8 +8,8 @@ from .model import argmax, fail
 
 HEADS = "closed_form", "prototype", "last_layer"  # where they are equally good, the first is chosen
 FOLDS = 5  # in which the samples are held out to choose one
-# The closed form, by how many examples show a round covariance: as many as there are features, or a part of that.
-CLOSED = "closed_form", "closed_form/4", "closed_form/16"
+# The closed form, by how many examples its round covariance counts as: as many as there are features, or an eighth.
+CLOSED = "closed_form", "closed_form/8"
 TAILS = "bias", "scheme", "tinytrain", "full"  # methods that train the network's tail, and then one of these
 
 AUTO = "auto"  # whichever of all these the samples say

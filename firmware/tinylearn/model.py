@@ -486,7 +486,7 @@ class Model:
 
         Of "bias", "scheme", "tinytrain", "full":
 
-        layers    how many of the last layers, at most; None: those that do two thirds of the network's work
+        layers    how many of the last layers, at most; None: those that do three quarters of the work
         scheme    the name of one; None: the largest that fits
         views     how many augmented views of each sample there are, 0: none; None: the model's card
         augment   how they differ (augment.py), a dict of amounts, or "image", "spectrogram", "signal", or False; None:

@@ -101,18 +101,18 @@ def trainable(model):
     return [op for op in backward(model) if op.flags & (WEIGHTS | BIAS)]
 
 
-def usual(model):
-    """Those that are trained where nobody says how many: the last ones, up to two thirds of the network's work.
+def usual(model, parts=3, of=4):
+    """Those that are trained where nobody says how many: the last ones, up to three quarters of the network's work.
 
-    A step costs what its tail costs, and late layers matter most (TinyTrain inspects 30 to 44 % of the
-    layers, arXiv 2307.09988, table 11).
+    A step costs what its tail costs, and late layers matter most; far from what the network was trained on the middle
+    ones do, too (docs/training.md).
     """
     total = sum([model.operator(i, "<I", 28)[0] for i in range(model.first_of_head)])
     found, macs, before = [], 0, model.first_of_head
     for op in trainable(model):
         macs += sum([model.operator(i, "<I", 28)[0] for i in range(op.index, before)])
         before = op.index
-        if len(found) >= 2 and 3 * macs > 2 * total:
+        if len(found) >= 2 and of * macs > parts * total:
             break
         found.append(op)
     return found

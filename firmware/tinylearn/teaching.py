@@ -51,22 +51,11 @@ class Task:
 class Verdict:
     """Of "auto". methods: by which the network is to be trained, the first that there is room for; none: not at all.
 
-    head: the best for the network as it is. why: in words. right: how many samples that head answers right, of `asked`
-    held out in turn, or None: then a view of each watches training
+    head: the best for the network as it is. why: in words. right: how many samples held out in turn that head answers
+    right, or None: then a view of each watches training
     """
 
-    methods, right, asked, head, why = (), None, 0, None, None
-
-
-FEW = 20  # one wrong of so many samples, or less: too few to say by how much heads have become better
-
-
-def gained(before, after, asked):
-    """Whether heads over the trained network answer clearly more rightly. It has been trained on what they are asked,
-    which makes some right by itself: a quarter of what was wrong must be, unless few were.
-    """
-    wrong, left = asked - before, asked - after
-    return left <= wrong if FEW * wrong <= asked else 4 * left <= 3 * wrong
+    methods, right, head, why = (), None, None, None
 
 
 class Lent:
@@ -121,7 +110,7 @@ def teach(model, samples, options):
     _check_steps(options["steps"], options["rate"])
     features, classes = collect(model, samples, task.labels)
     rows = rows_of(task, classes)
-    method = choose(task, features, rows, untrained(task, len(rows))) if options["head"] == "auto" else options["method"]
+    method = choose(task, features, rows, possible(task, len(rows))) if options["head"] == "auto" else options["method"]
     head = fit(task, method, features, rows, options["on_step"])
     model.story = head_story(task, method, len(rows))
     return head
@@ -497,7 +486,7 @@ def _closed_form(head, features, rows, part, task):
             "closed_form takes %d samples, or a model of %d features, not %d samples of %d features: use 'prototype'"
             % (MAX_MATRIX, MAX_MATRIX, samples, n)
         )
-    examples, prior = samples - len(set(rows)), n << 8 >> 2 * part
+    examples, prior = samples - len(set(rows)), n << 8 >> 3 * part
     if shrinkage is not None and examples:
         part = int(shrinkage * 1024 + 0.5)
         prior = max(1, min(1 << 23, (examples * part << 8) // (1024 - part)))
@@ -514,20 +503,14 @@ def _closed_form(head, features, rows, part, task):
 
 
 def possible(task, count):
-    """The head that was asked for, else those that are tried over a network trained on so many samples: round closed
-    forms and less round ones. Prototypes are what it was trained for, and look better on these samples than they are.
+    """The head that was asked for, else those that can be made of so many samples. Prototypes, which training compares
+    with, look better on these samples than they are, and without training they are never better than closed forms.
     """
     if task.options["head"] in HEADS:
         return (task.options["head"],)
     if min(len(task.model.f), count) > MAX_MATRIX:
         return ("prototype",)
     return CLOSED if task.options["shrinkage"] is None else CLOSED[:1]
-
-
-def untrained(task, count):
-    """The same of a network as it is: prototypes, too."""
-    heads = possible(task, count)
-    return heads if task.options["head"] in HEADS or heads[0] == "prototype" else heads + ("prototype",)
 
 
 def choose(task, features, rows, methods):
@@ -537,7 +520,7 @@ def choose(task, features, rows, methods):
 
 def judged(task, features, rows, methods):
     """(the method that gives the right classes the highest probability, of samples that were held out, each once; how
-    many of these it answers right, and how many there were). Reorders the samples.
+    many of these it answers right). Reorders the samples.
 
     Of one sample of each class there are none: what is known of the network says which. Prototypes, where there is no
     room for any of the methods.
@@ -548,7 +531,7 @@ def judged(task, features, rows, methods):
         methods = ("prototype",)
         asked, right, sure = held_out(task, features, rows, methods)
     best = sure.index(max(sure))
-    return (methods[best] if asked else of_one(task.model)), right[best], asked
+    return methods[best] if asked else of_one(task.model), right[best]
 
 
 def of_one(model):

@@ -24,7 +24,6 @@ from .teaching import (
     clock,
     each,
     fit_chosen,
-    gained,
     judged,
     length,
     moved,
@@ -560,9 +559,9 @@ def _taught(training, task, rows):
     if not verdict:
         return heads[0] if len(heads) == 1 else choose(task, features, rows, heads)
     order = bytes(rows)
-    method, right, _ = judged(task, features, rows, heads)
+    method, right = judged(task, features, rows, heads)
     task.why = "%s, so the network is trained: %d are right then" % (verdict.why, right)
-    if gained(verdict.right, right, verdict.asked):
+    if right >= verdict.right:
         task.why += "; head: " + method
         return method
     rows[ALL] = order  # of the features that are made again

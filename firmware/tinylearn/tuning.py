@@ -10,10 +10,11 @@ from .support import FLASH, HERE, LENT, NOWHERE, RAM, RECOMPUTE, TRIAL, augmenta
 from .tail import BIAS, FAST, FISHER, INPUT, NARROW, PLAIN, WEIGHTS, Tail, Trained, schemes, trainable, usual, whole
 
 STEPS, VIEWS, WIDTH = 40, 4, 8
-RATE, RATES = 0.01, {"bias": 0.1, "tinytrain": 0.02}  # biases, or parts of layers, want larger steps: docs/training.md
+RATE, RATES = 0.02, {"bias": 0.1}  # biases want larger steps, and continual learning smaller ones: docs/training.md
+CAREFUL = 0.01
 FIND = "find"  # as a rate: each of the card's times these is tried, for TRIAL steps
 FACTORS = (1, 4, 0.25)
-RATIO, COMPUTE = 0.5, 0.5  # of "tinytrain": share of a layer's channels, and of the work of going back all the way
+RATIO, COMPUTE = 0.75, 1  # of "tinytrain": share of a layer's channels, and of the work of going back all the way
 CRITERIA = "fisher", "both", "fisher/memory", "fisher/compute", "l2", "random"  # the first: where nobody says
 AXES = "input", "output"
 PATIENCE = 10  # steps without a lower loss after which training ends
@@ -49,7 +50,8 @@ class Settings:
                 found[i] = card.get(name, defaults[i])
         self.steps, self.views, self.width = found
         self.find = options.get("rate") == FIND
-        self.rate = _rate(None if self.find else options.get("rate"), card.get("rate"), options.get("method"))
+        usual = CAREFUL if options.get("continual") else RATES.get(options.get("method"), RATE)
+        self.rate = _rate(None if self.find else options.get("rate"), card.get("rate"), options.get("method"), usual)
         self.layers, self.scheme, self.cache = [options.get(name) for name in ("layers", "scheme", "cache")]
         self.continual, self.hold, self.freeze = options.get("continual"), None, 0
         self.keep, self.old, self.begin, self.loaded = 0, 0, None, 0
@@ -111,12 +113,12 @@ class Settings:
             raise ValueError("time_budget is a number of seconds above 0, not %r" % (self.time_budget,))
 
 
-def _rate(asked, card, method):
+def _rate(asked, card, method, usual):
     if asked is not None:
         return asked
     if isinstance(card, dict):
         card = card.get(method)
-    return RATES.get(method, RATE) if card is None else card
+    return usual if card is None else card
 
 
 def _share(name, value):

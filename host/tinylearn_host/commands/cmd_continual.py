@@ -27,7 +27,7 @@ from tinylearn_host.learning import arithmetic, bench, continual, datasets, repo
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--method", default=continual.METHOD, show_default=True, help="What of the network is trained.")
 @click.option("--steps", type=click.IntRange(1), default=10, show_default=True)
-@click.option("--rate", type=float, help="Default: the model's card.")
+@click.option("--rate", type=float, help="Default: the model's card, else what suits each strategy.")
 @click.option("--views", type=click.IntRange(0, 64), help="Likewise.")
 @click.option("--layers", type=click.IntRange(1), help="How many of the last layers are trained at most.")
 @click.option("--budget", type=click.IntRange(1), help="Bytes of RAM that training may take.")

@@ -16,26 +16,22 @@ ONE = 32768  # of a probability, as auto.SURE has it
 
 @dataclass(frozen=True)
 class Verdict:
-    """As auto.Verdict: whether the network is trained; the best head for it as it is; how many samples held out in turn
-    that head answers rightly, of `asked`, or None where views watch."""
+    """As teaching.Verdict: whether the network is trained; the best head for it as it is; how many samples held out in
+    turn that head answers rightly, or None where views watch."""
 
     trains: bool
     head: str
     right: int | None
-    asked: int = 0
-
-    def gained(self, right: int) -> bool:
-        return _board("teaching").gained(self.right, right, self.asked)
 
 
 def judge(x: np.ndarray, y: np.ndarray, views: np.ndarray | None, of_one: str, asked: str | None = None) -> Verdict:
     """x, y: features [samples, n] and classes. views: features of a view of each sample, where views are known; of_one:
     the head where nothing can be held out; asked: the head that was asked for."""
     auto = _board("auto")
-    heads = (asked,) if asked in float_heads.HEADS else float_heads.UNTRAINED
+    heads = (asked,) if asked in float_heads.HEADS else float_heads.CLOSED
     count, right, sure = float_heads.held_out(x, y, (*heads, "prototype"))
     at = sure.index(max(sure[:-1]))
-    best, enough, watched, samples = heads[at], auto.SURE, None, count
+    best, enough, watched = heads[at], auto.SURE, None
     if count:
         if views is None or len(y) >= auto.FEWEST * (y.max() + 1):
             watched = right[at]
@@ -45,7 +41,7 @@ def judge(x: np.ndarray, y: np.ndarray, views: np.ndarray | None, of_one: str, a
             return Verdict(False, best, None)
         enough, count = auto.SURE_OF_VIEWS, len(y)
         sure = [float_heads.belief(float_heads.HEADS["prototype"](x, y), views, y)[1]]
-    return Verdict(ONE * sure[-1] < enough * count, best, watched, samples)
+    return Verdict(ONE * sure[-1] < enough * count, best, watched)
 
 
 def _board(name: str):

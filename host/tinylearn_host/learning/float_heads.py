@@ -59,8 +59,8 @@ def last_layer(x: np.ndarray, y: np.ndarray) -> Head:
 
 
 HEADS = {"prototype": cosine, "euclidean": euclidean, "closed_form": closed_form, "last_layer": last_layer}
-CLOSED = ("closed_form", "closed_form/4", "closed_form/16")  # as firmware/tinylearn/head.py
-HEADS |= {name: partial(closed_form, part=0.25**i) for i, name in enumerate(CLOSED)}
+CLOSED = ("closed_form", "closed_form/8")  # as firmware/tinylearn/head.py
+HEADS |= {name: partial(closed_form, part=0.125**i) for i, name in enumerate(CLOSED)}
 
 
 def answers(head: Head, x: np.ndarray) -> np.ndarray:
@@ -72,7 +72,6 @@ def answers(head: Head, x: np.ndarray) -> np.ndarray:
 # ---- Which head ------------------------------------------------------------------------------------------------------
 
 FOLDS = 5
-UNTRAINED = (*CLOSED, "prototype")  # that are tried over a network as it is; CLOSED over a trained one
 
 
 def judged(x: np.ndarray, y: np.ndarray, names: tuple[str, ...], of_one: str) -> tuple[str, int]:

@@ -42,18 +42,18 @@ class Floats(Runner):
         asked = self.job.options.get("head")
         if not trains(self.job.method):
             frozen, asked = self._frozen(lessons), asked if asked == AUTO else self.job.method
-            return frozen.answers(lessons, self._heads(frozen, lessons, asked, float_heads.UNTRAINED))
+            return frozen.answers(lessons, self._heads(frozen, lessons, asked))
         training, steps = self._training(self.job, lessons)
         training.run(steps, firmware("tuning").PATIENCE)
-        return training.answers(lessons, self._heads(training, lessons, asked, float_heads.CLOSED))
+        return training.answers(lessons, self._heads(training, lessons, asked))
 
-    def _heads(self, training: FloatTraining, lessons: list, asked: str | None, tried: tuple[str, ...]) -> list[str]:
+    def _heads(self, training: FloatTraining, lessons: list, asked: str | None) -> list[str]:
         """The head of each lesson: what was asked for, or what the samples say."""
         if asked not in (None, AUTO):
             return [asked] * len(lessons)
         known, of_one = training.known(), firmware("teaching").of_one(in_place(self.model))
         classes = [lesson.classes for lesson in lessons]
-        return [float_heads.judged(known[:, e], y, tried, of_one)[0] for e, y in enumerate(classes)]
+        return [float_heads.judged(known[:, e], y, float_heads.CLOSED, of_one)[0] for e, y in enumerate(classes)]
 
     def _frozen(self, lessons: list) -> FloatTraining:
         return FloatTraining(self.net, {}, lessons, 0, None, 0.0)
@@ -99,7 +99,7 @@ class Floats(Runner):
         known, gained, heads = training.known(), [], []
         for e, (lesson, verdict) in enumerate(zip(lessons, verdicts, strict=True)):
             head, right = float_heads.judged(known[:, e], lesson.classes, names, verdict.head)
-            gained.append(verdict.gained(right))
+            gained.append(right >= verdict.right)
             heads.append(head)
         return gained, heads
 
