@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cards
 import learning_claims
+import learning_tuned
 from learning_claims import paired, rows_of, task_name, words
 from tinylearn_host.device import kb
 from tinylearn_host.learning import report
@@ -93,7 +94,7 @@ Methods that train the network, in per cent of queries; off by more than {slope:
 {differences}
 
 {tasks}
-{searches}{replays}"""
+{tuned}{searches}{replays}"""
 
 
 def write() -> None:
@@ -118,6 +119,7 @@ def text(results: list[dict]) -> str:
         differences=_differences(results),
         tasks="\n\n".join(_task(result) for result in results),
         classes=_classes(results, load(CLASSES)),
+        tuned=learning_tuned.text(),
         searches=_searches(load(SEARCHES)),
         replays=_replays(load(REPLAYS)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import learning
 import learning_docs
+import learning_tuned
 import pytest
 from tinylearn_host.learning import tasks
 
@@ -85,3 +86,13 @@ def test_schemes_that_a_search_found():
     assert "| 9 | +0.5 | +3.2 | +1.5 |" in lines and "| 8 | -1.0 |  |  |" in lines
     assert "| 64.0 KB | 80.0 | 85.0 | 40.0 KB |  |" in lines and "| 1.0 KB | 80.0 |  |  | 81.0 |" in lines
     assert learning_docs._searches([]) == ""
+
+
+def test_what_was_tuned_is_compared_with_its_base():
+    """Over the tasks and episodes that both have, and the base has no difference of its own."""
+    base = {"name": "before", "accuracies": {"a": [50, 60, 70], "b": [10, 20, 30]}}
+    now = {"name": "now", "accuracies": {"a": [51, 62], "c": [1, 2]}}
+    lines = learning_tuned.table({"base": "before", "rows": [base, now]}).splitlines()
+    assert lines[2] == "| before | | 2 | | |"
+    assert lines[3] == "| now | +1.50 ± 0.98 | 1 | +1.50 (a) | +1.50 (a) |"
+    assert learning_tuned.FILE.exists() and "## What defaults were chosen by" in learning_tuned.text()
