@@ -220,6 +220,33 @@ ALONE void one_panel(conv_t *c) {
     }
 }
 
+#ifndef __ARM_ARCH_6M__
+enum { FEW = 2 };
+
+// Of so few pixels a panel would cost more than it saves: rows of weights as they lie
+ALONE void few_pixels(const conv_t *c, int8_t *column) {
+    const tl_window_t *g = c->g;
+    const tl_layer_t *of = c->of;
+    int8_t *y = of->y;
+    for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy++, top += g->stride_h) {
+        for (int32_t ox = 0, left = -g->pad_left; ox < g->out_w; ox++, left += g->stride_w, y += g->out_c) {
+            gather(g, of->x + (top * g->in_w + left) * g->in_c, top, left, column);
+            for (int32_t o = 0; o < g->out_c; o += TL_DOTS) {
+                const int32_t rows = g->out_c - o < TL_DOTS ? g->out_c - o : TL_DOTS;
+                int32_t sums[TL_DOTS];
+                for (int32_t r = 0; r < rows; r++) {
+                    sums[r] = of->b ? of->b[o + r] : 0;
+                }
+                tl_dots(column, of->w + o * c->k, rows, c->k, g->x_zero, sums);
+                for (int32_t r = 0; r < rows; r++) {
+                    y[o + r] = requantized(c, sums[r], o + r);
+                }
+            }
+        }
+    }
+}
+#endif
+
 // What was written without the clamp
 void tl_fast_clamp(const tl_window_t *g, int8_t *y) {
     if (g->y_min > -128 || g->y_max < 127) {
@@ -258,6 +285,13 @@ bool tl_fast_conv2d(const tl_window_t *g, const tl_layer_t *of, const tl_work_t 
     c.raw = c.small ? 0 : TL_RAW;
 #endif
     c.chain.raw = c.raw;
+#ifndef __ARM_ARCH_6M__
+    if (g->out_h * g->out_w <= FEW) {
+        few_pixels(&c, column);
+        tl_fast_clamp(g, of->y);
+        return true;
+    }
+#endif
     for (; c.o < g->out_c; c.o += channels) {
         c.n = g->out_c - c.o < channels ? g->out_c - c.o : channels;
         c.chain.quads = (uint32_t)(c.n + 3) / 4;

@@ -1,6 +1,6 @@
-// Depthwise convolutions. 3x3 with stride 1 slides down the columns of the image as it lies. All others go four
-// channels at a time; where there are fewer: a ring of rows of one channel, padded, each word of it a pixel and the one
-// that the next tap meets. The Cortex-M0+ has armv6m/'s.
+// Depthwise convolutions. 3x3 with stride 1 slides down the columns of the image as it lies, 1x3 along its rows. All
+// others go four channels at a time; where there are fewer: a ring of rows of one channel, padded, each word of it a
+// pixel and the one that the next tap meets. The Cortex-M0+ has armv6m/'s.
 
 #include "fast.h"
 
@@ -94,6 +94,33 @@ ALONE void slide(const channel_t *c, const void *how) {
     slide_columns(c, &d, kernel + 2, 0, 0, 1);
     slide_columns(c, &d, kernel + 1, 0, 1, g->in_w - 2);
     slide_columns(c, &d, kernel, g->in_w - 3, g->in_w - 1, 1);
+}
+
+// ---- 1x3 ------------------------------------------------------------------------------------------------------------
+
+static bool is_line(const tl_window_t *g) {
+    const int32_t right = g->out_w + 2 - g->pad_left - g->in_w; // pixels of padding
+    return g->k_h == 1 && g->k_w == 3 && g->out_c == g->in_c && g->in_h == g->out_h && g->pad_top == 0 &&
+           g->stride_w == 1 && g->dilation_w == 1 && g->pad_left <= 1 && g->in_w >= 2 && right >= 0 && right <= 1;
+}
+
+ALONE void line(const channel_t *c, const void *how) {
+    (void)how;
+    const tl_window_t *g = c->g;
+    const int32_t w0 = c->w[0], w1 = c->w[g->in_c], w2 = c->w[2 * g->in_c], row = g->in_w * g->in_c;
+    tl_line_t d = {.w = {w0, w1, w2},
+        .start = c->bias + tl_lift(c->shift) - g->x_zero * (w0 + w1 + w2),
+        .zero = g->x_zero,
+        .n = g->in_w,
+        .step = g->in_c,
+        .left = g->pad_left,
+        .right = g->out_w + 2 - g->pad_left > g->in_w};
+    tl_requant(&d.requant, (uint32_t)c->mult, c->shift, g->y_zero);
+    const int8_t *x = c->x;
+    int8_t *y = c->y;
+    for (int32_t rows = g->in_h; rows > 0; rows--, x += row, y += g->out_w * g->in_c) {
+        tl_line(x, y, &d);
+    }
 }
 
 // ---- One channel ----------------------------------------------------------------------------------------------------
@@ -248,6 +275,8 @@ bool tl_fast_depthwise_conv2d(const tl_window_t *g, const tl_layer_t *of, const 
     const layer_t l = {g, *of};
     if (small && tl_depthwise_slides(g)) {
         each_channel(&l, slide, NULL);
+    } else if (small && is_line(g)) {
+        each_channel(&l, line, NULL);
     } else if (multiplier >= FOUR || (multiplier == 1 && g->in_c >= FOUR)) {
         any_window(&l, small);
     } else if (work->bytes >= tl_depthwise_scratch(g)) {

@@ -44,52 +44,9 @@ static int32_t scale_as_float64(int32_t acc, uint32_t low, uint32_t high) {
 #ifdef __ARM_ARCH_6M__ // code is RAM, and the speed is in armv6m/
 enum { ROWS = 1 };
 
-// sums[r] += w[r] . (x - zero) over n neighbours, for ROWS rows that meet one x
-static void dots(const int8_t *x, const int8_t *const w[ROWS], int32_t n, int32_t zero, int32_t sums[ROWS]) {
-    *sums += tl_m0_dot(x, w[0], n, zero);
-}
+#define tl_dots(x, w, rows, n, zero, sums) (*(sums) += tl_m0_dot(x, w, n, zero))
 #else
-enum { ROWS = 4 };
-
-static void dots(const int8_t *x, const int8_t *const w[ROWS], int32_t n, int32_t zero, int32_t sums[ROWS]) {
-    const int8_t *w0 = w[0], *w1 = w[1], *w2 = w[2], *w3 = w[3];
-    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
-#if TL_HALVES
-    const uint32_t zeros = tl_pair(zero, zero);
-#define DOT(s, w)                                                                                                      \
-    four = tl_four(w);                                                                                                 \
-    s = __smlad(__sxtb16(four), even, s);                                                                              \
-    s = __smlad(__sxtb16(four >> 8 | four << 24), odd, s);                                                             \
-    w += 4;
-#else
-#define DOT(s, w)                                                                                                      \
-    s += w[0] * v0 + w[1] * v1 + w[2] * v2 + w[3] * v3;                                                                \
-    w += 4;
-#endif
-    for (; n >= 4; n -= 4, x += 4) {
-#if TL_HALVES
-        uint32_t four = tl_four(x), even = __ssub16(__sxtb16(four), zeros);
-        uint32_t odd = __ssub16(__sxtb16(four >> 8 | four << 24), zeros);
-#else
-        int32_t v0 = x[0] - zero, v1 = x[1] - zero, v2 = x[2] - zero, v3 = x[3] - zero;
-#endif
-        DOT(s0, w0)
-        DOT(s1, w1)
-        DOT(s2, w2)
-        DOT(s3, w3)
-    }
-    for (; n > 0; n--) {
-        int32_t v = *x++ - zero;
-        s0 += *w0++ * v;
-        s1 += *w1++ * v;
-        s2 += *w2++ * v;
-        s3 += *w3++ * v;
-    }
-    sums[0] = s0;
-    sums[1] = s1;
-    sums[2] = s2;
-    sums[3] = s3;
-}
+enum { ROWS = TL_DOTS };
 #endif
 
 static void put(const tl_dense_t *g, const tl_layer_t *of, int32_t o, int32_t acc) {
@@ -106,15 +63,13 @@ void tl_fully_connected_s8(const tl_dense_t *g, const tl_layer_t *of, const tl_w
         }
     }
     for (int32_t o = step ? g->n_out : 0; o < g->n_out; o += ROWS) {
-        const int8_t *rows[ROWS];
+        const int32_t rows = ROWS == 1 || g->n_out - o > ROWS ? ROWS : g->n_out - o;
         int32_t sums[ROWS];
-        for (int32_t r = 0; r < ROWS; r++) {
-            int32_t i = o + r < g->n_out ? o + r : o; // beyond the last row anything will do
-            rows[r] = of->w + i * g->n_in;
-            sums[r] = of->b ? of->b[i] : 0;
+        for (int32_t r = 0; r < rows; r++) {
+            sums[r] = of->b ? of->b[o + r] : 0;
         }
-        dots(of->x, rows, g->n_in, g->x_zero, sums);
-        for (int32_t r = 0; r < ROWS && o + r < g->n_out; r++) {
+        tl_dots(of->x, of->w + o * g->n_in, rows, g->n_in, g->x_zero, sums);
+        for (int32_t r = 0; r < rows; r++) {
             put(g, of, o + r, sums[r]);
         }
     }

@@ -79,26 +79,47 @@ void tl_dot4(const int8_t *x, uint32_t words, const uint32_t *panel, tl_dot4_t *
 }
 #endif
 
+// Two words of a panel from four weights, which are added to sums; and the sum of n weights that this makes
+#if TL_HALVES
+static inline uint32_t pack_four(uint32_t four, uint32_t *p, uint32_t sums) {
+    const int16x2_t even = tl_even(four), odd = tl_odd(four), ones = 0x00010001;
+    p[0] = (uint32_t)even;
+    p[4] = (uint32_t)odd;
+    return (uint32_t)__smlad(even, ones, __smlad(odd, ones, (int32_t)sums));
+}
+
+static inline int32_t sum_of(uint32_t sums, int32_t n) {
+    (void)n;
+    return (int32_t)sums;
+}
+#else
+static inline uint32_t pack_four(uint32_t four, uint32_t *p, uint32_t sums) {
+    const uint32_t v = four ^ 0x80808080, even = v & TL_LANES, odd = (v >> 8) & TL_LANES;
+    p[0] = tl_weights_of(even);
+    p[4] = tl_weights_of(odd);
+    return sums + even + odd;
+}
+
+static inline int32_t sum_of(uint32_t sums, int32_t n) {
+    return (int32_t)((sums & 0xffff) + (sums >> 16)) - 128 * tl_fours(n);
+}
+#endif
+
 // One row; gives its sum.
 static int32_t pack_row(const int8_t *w, int32_t n, uint32_t *p) {
     uint32_t sums = 0;
-    int32_t groups = 0;
-    for (; n > 0; n -= 4, w += 4, p += 8, groups++) {
-        uint32_t v = 0;
-        if (n >= 4) {
-            v = tl_four(w);
-        } else {
-            for (int32_t i = n; i > 0; i--) {
-                v = v << 8 | (uint8_t)w[i - 1];
-            }
-        }
-        v ^= 0x80808080;
-        uint32_t even = v & TL_LANES, odd = (v >> 8) & TL_LANES;
-        p[0] = tl_weights_of(even);
-        p[4] = tl_weights_of(odd);
-        sums += even + odd;
+    int32_t left = n;
+    for (; left >= 4; left -= 4, w += 4, p += 8) {
+        sums = pack_four(tl_four(w), p, sums);
     }
-    return (int32_t)((sums & 0xffff) + (sums >> 16)) - 4 * 128 * groups;
+    if (left > 0) {
+        uint32_t v = 0;
+        while (left > 0) {
+            v = v << 8 | (uint8_t)w[--left];
+        }
+        sums = pack_four(v, p, sums);
+    }
+    return sum_of(sums, n);
 }
 
 void tl_pack_rows(const int8_t *w, int32_t n, uint32_t *p, tl_pack_rows_t *d) {
@@ -106,6 +127,83 @@ void tl_pack_rows(const int8_t *w, int32_t n, uint32_t *p, tl_pack_rows_t *d) {
         *d->start++ -= d->zero * pack_row(w, n, p++);
     }
 }
+
+// ---- Rows of weights ------------------------------------------------------------------------------------------------
+
+// Four of x less the zero point, each row's four meet them.
+#if TL_HALVES
+typedef struct {
+    int16x2_t even, odd;
+} four_t;
+
+static inline four_t four_less(const int8_t *x, int32_t zero) {
+    const int16x2_t less = (int16x2_t)tl_pair(-zero, -zero);
+    return (four_t){tl_even_more(tl_four(x), less), tl_odd_more(tl_four(x), less)};
+}
+
+static inline int32_t add_dot(int32_t sum, four_t x, const int8_t *w) {
+    const uint32_t four = tl_four(w);
+    return __smlad(tl_odd(four), x.odd, __smlad(tl_even(four), x.even, sum));
+}
+#else
+typedef struct {
+    int32_t of[4];
+} four_t;
+
+static inline four_t four_less(const int8_t *x, int32_t zero) {
+    return (four_t){{x[0] - zero, x[1] - zero, x[2] - zero, x[3] - zero}};
+}
+
+static inline int32_t add_dot(int32_t sum, four_t x, const int8_t *w) {
+    return sum + w[0] * x.of[0] + w[1] * x.of[1] + w[2] * x.of[2] + w[3] * x.of[3];
+}
+#endif
+
+static int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero, int32_t sum) {
+    for (; n >= 4; n -= 4, x += 4, w += 4) {
+        sum = add_dot(sum, four_less(x, zero), w);
+    }
+    for (; n > 0; n--) {
+        sum += *w++ * (*x++ - zero);
+    }
+    return sum;
+}
+
+static void four_dots(const int8_t *x, const int8_t *w, int32_t n, int32_t zero, int32_t *sums) {
+    const int8_t *v = w + 2 * n;
+    const int32_t next = n;
+    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+    for (; n >= 4; n -= 4, x += 4, w += 4, v += 4) {
+        const four_t four = four_less(x, zero);
+        s0 = add_dot(s0, four, w);
+        s1 = add_dot(s1, four, w + next);
+        s2 = add_dot(s2, four, v);
+        s3 = add_dot(s3, four, v + next);
+    }
+    for (; n > 0; n--, w++, v++) {
+        const int32_t one = *x++ - zero;
+        s0 += one * w[0];
+        s1 += one * w[next];
+        s2 += one * v[0];
+        s3 += one * v[next];
+    }
+    sums[0] = s0;
+    sums[1] = s1;
+    sums[2] = s2;
+    sums[3] = s3;
+}
+
+void tl_dots(const int8_t *x, const int8_t *w, int32_t rows, int32_t n, int32_t zero, int32_t *sums) {
+    if (rows == TL_DOTS) {
+        four_dots(x, w, n, zero, sums);
+    } else {
+        for (; rows > 0; rows--, w += n, sums++) {
+            *sums = dot(x, w, n, zero, *sums);
+        }
+    }
+}
+
+// ---- Depthwise ------------------------------------------------------------------------------------------------------
 
 // Three neighbouring pixels, and what a kernel row makes of them
 typedef struct {
@@ -158,6 +256,30 @@ void tl_slide(const int8_t *x, const tl_slide_t *d) {
     }
 }
 
+void tl_line(const int8_t *x, int8_t *y, const tl_line_t *d) {
+    const int32_t w0 = d->w[0], w1 = d->w[1], w2 = d->w[2], start = d->start, zero = d->zero, step = d->step;
+    const int8_t *end = x + d->n * step;
+    const tl_requant_t requant = d->requant;
+    int32_t ends = start + w0 * zero;
+    if (!d->left) {
+        ends = start + w0 * *x;
+        x += step;
+    }
+    ends += w1 * *x;
+    int32_t goes_on = start + w0 * *x;
+    x += step;
+    const uintptr_t out = (uintptr_t)y - (uintptr_t)x;
+    for (; x != end; x += step) {
+        const int32_t v = *x, sum = ends + w2 * v;
+        ends = goes_on + w1 * v;
+        goes_on = start + w0 * v;
+        *(int8_t *)((uintptr_t)x + out) = finish(sum, &requant);
+    }
+    if (d->right) {
+        *(int8_t *)((uintptr_t)x + out) = finish(ends + w2 * zero, &requant);
+    }
+}
+
 // ---- Four channels --------------------------------------------------------------------------------------------------
 
 typedef struct {
@@ -174,9 +296,7 @@ static inline sums_t add_tap(sums_t s, const int8_t *x, const int8_t *w, int32_t
     }
     const int16x2_t less = (int16x2_t)tl_pair(-zero, -zero);
     const uint32_t four = tl_four(x);
-    const int16x2_t x_even = __sxtab16(less, (int8x4_t)four);
-    int16x2_t x_odd;
-    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(x_odd) : "r"(less), "r"(four));
+    const int16x2_t x_even = tl_even_more(four, less), x_odd = tl_odd_more(four, less);
     return (sums_t){
         __smlabb(x_even, even, s.a), __smlabb(x_odd, odd, s.b), __smlatt(x_even, even, s.c), __smlatt(x_odd, odd, s.d)};
 }

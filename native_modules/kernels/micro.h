@@ -176,6 +176,18 @@ typedef struct {
 
 void tl_quad(const tl_quad_t *d, const tl_region_t *r);
 
+// Depthwise with three taps in a row, stride 1, straight on NHWC: one row of one channel. A pixel meets three outputs
+// at once: it ends one, continues one and begins one.
+typedef struct {
+    int32_t w[3];
+    int32_t start, zero; // what a sum begins with, less the zero point three times
+    tl_requant_t requant;
+    int32_t n, step;  // pixels, and bytes from one to the next, or from output to output
+    bool left, right; // whether there is a pixel of padding
+} tl_line_t;
+
+void tl_line(const int8_t *x, int8_t *y, const tl_line_t *d);
+
 // Depthwise with any window: one row of outputs of one channel, from a ring of rows of pixel pairs.
 typedef struct {
     const uint32_t *w, *w_end; // per row of the window: two weights each, the second of an odd last one 0
@@ -206,6 +218,11 @@ typedef struct {
 
 // Dense layers: sums[row] += w[row] . x. x, w: 4 * fours int8 (of each row), on multiples of 4; 4 * fours <= TL_ROW
 void tl_dense_rows(const int8_t *x, uint32_t fours, const int8_t *w, const tl_rows_t *d);
+#else
+enum { TL_DOTS = 4 };
+
+// sums[r] += w[r] . (x - zero) of up to TL_DOTS rows of n neighbours, one behind the other
+void tl_dots(const int8_t *x, const int8_t *w, int32_t rows, int32_t n, int32_t zero, int32_t *sums);
 #endif
 
 #endif

@@ -81,6 +81,17 @@ static inline int16x2_t tl_odd(uint32_t four) { // the compiler would rotate fir
     __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(four));
     return odd;
 }
+
+// The same, more by what they are given
+static inline int16x2_t tl_even_more(uint32_t four, int16x2_t by) {
+    return __sxtab16(by, (int8x4_t)four);
+}
+
+static inline int16x2_t tl_odd_more(uint32_t four, int16x2_t by) {
+    int16x2_t odd;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(odd) : "r"(by), "r"(four));
+    return odd;
+}
 #endif
 
 #endif
