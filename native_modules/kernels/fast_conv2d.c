@@ -194,10 +194,11 @@ ALONE void one_panel(conv_t *c) {
     const int32_t row = g->in_w * g->in_c, run = g->k_w * g->in_c, height = (g->k_h - 1) * g->dilation_h + 1;
     for (int32_t oy = 0, top = -g->pad_top; oy < g->out_h; oy++, top += g->stride_h) {
         const bool whole_rows = g->dilation_w == 1 && top >= 0 && top + height <= g->in_h;
-        const int32_t wholes = whole_rows ? g->in_w - g->k_w + 1 : 0; // columns where the window's rows are whole
+        const int32_t wholes =
+            whole_rows ? g->in_w - g->k_w + 1 : 0; // columns where the window's rows are whole, if above 0
         const int8_t *at = c->of->x + top * row - g->pad_left * g->in_c;
         for (int32_t ox = g->out_w, left = -g->pad_left, n; ox > 0; ox -= n) {
-            const bool whole = (uint32_t)left < (uint32_t)wholes;
+            const bool whole = left >= 0 && left < wholes;
             n = 1;
             if (MANY && whole && c->simple) {
                 n = many(c, at, y, wholes - left, ox);

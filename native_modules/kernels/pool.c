@@ -53,9 +53,9 @@ void tl_pool_s8(const tl_window_t *g, const int8_t *x, int8_t *y, bool averages)
                     to[i] = (int8_t)average(acc, count, inverse);
                 }
             } else {
-                memset(to, -128, (size_t)c);
+                memcpy(to, from, (size_t)c);
                 for (int32_t i = 0; i < h; i++) {
-                    for (int32_t j = 0; j < w; j++) {
+                    for (int32_t j = i == 0; j < w; j++) {
                         raise(to, from + i * row + j * c, c);
                     }
                 }

@@ -75,14 +75,12 @@ channel:
     ldr r5, [r7, #32] // wide
     cmp r5, #0
     bne wide
-    COLUMNS ldrsb
-    b next
-wide:
-    COLUMNS ldrsh
-next:
-#else
-    COLUMNS ldrsb
 #endif
+    lsls r6, r4, #1
+    cmp r3, r6
+    beq near // then r2 is r4
+    COLUMNS ldrsb
+next:
     mov r7, r12
     ldr r0, [sp, #GRADIENT]
     ldr r5, [r7, #36] // to the next channel
@@ -99,4 +97,36 @@ next:
 done:
     add sp, #16
     RESTORE
+near: // r6 and r7 the two sums that the next gradient adds to, too
+    mov r12, r4
+    ldr r6, [r1]
+    ldr r7, [r1, r4]
+1:  movs r4, #0
+    ldrsb r5, [r0, r4]
+    add r0, r11
+    ldr r2, [r1, r3]
+    mov r4, r8
+    muls r4, r5, r4
+    adds r6, r6, r4
+    str r6, [r1]
+    mov r4, r9
+    muls r4, r5, r4
+    adds r6, r7, r4
+    mov r4, r10
+    muls r4, r5, r4
+    adds r7, r2, r4
+    add r1, r12
+    cmp r0, lr
+    bne 1b
+    mov r4, r12
+    str r6, [r1]
+    str r7, [r1, r4]
+    ldr r7, [sp, #D]
+    mov r12, r7
+    b next
+#if !TL_LEAN
+wide:
+    COLUMNS ldrsh
+    b next
+#endif
 #endif
