@@ -358,24 +358,40 @@ int32_t tl_block_depthwise_grad_weight(
     return n;
 }
 
-// As many of a row's steps, which are below 1: where the sum of the fractions passes 1, its weight goes one further.
-static uint32_t step_some(
-    int8_t *w, int32_t step, const uint32_t *word, int32_t n, const tl_unit_t *unit, uint32_t sum) {
-    const uint32_t fraction = unit->fraction;
-    for (const uint32_t *end = word + n; word < end; word++, w += step) {
-        const uint32_t low = *word * fraction; // which is even, so that the sign has no part in it
-        sum += low;
-        if (sum < low) {
-            const int32_t to = (*word ^ unit->sign) >> 31 ? *w + 1 : *w - 1;
-            *w = (int8_t)(to > 127 ? 127 : to < -127 ? -127 : to);
-        }
+// One of a row's steps, which are below 1: where the sum of the fractions passes 1, its weight goes one further.
+static inline uint32_t step_one(int8_t *w, uint32_t size, uint32_t sign, const tl_unit_t *unit, uint32_t sum) {
+    const uint32_t low = size * unit->fraction; // which is even, so that a sign beside the size has no part in it
+    sum += low;
+    if (sum < low) {
+        const int32_t to = (sign ^ unit->sign) >> 31 ? *w + 1 : *w - 1;
+        *w = (int8_t)(to > 127 ? 127 : to < -127 ? -127 : to);
     }
     return sum;
 }
 
+static uint32_t step_some(
+    int8_t *w, int32_t step, const uint32_t *word, int32_t n, const tl_unit_t *unit, uint32_t sum) {
+    for (const uint32_t *end = word + n; word < end; word++, w += step) {
+        sum = step_one(w, *word, *word, unit, sum);
+    }
+    return sum;
+}
+
+// A row of sums, which become words by the way
+static void step_sums(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum) {
+    const int32_t off = row->off, exponent = row->exponent;
+    const uint32_t half = 1u << exponent >> 1;
+    for (uint32_t *at = row->words, *end = at + row->n; at < end; at++, w += step) {
+        const int32_t v = (int32_t)*at - off;
+        *at = ((tl_size(v) + half) >> exponent) | ((uint32_t)v & 0x80000000u);
+        sum = step_one(w, *at, (uint32_t)v, unit, sum);
+    }
+}
+
 bool tl_block_update(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum) {
     if (row->sums) {
-        return false;
+        step_sums(w, step, row, unit, sum);
+        return true;
     }
     const bool few = row->sixteens && unit->fraction >> (28 - row->bits) == 0; // sixteen stay below 1
     for (int32_t i = 0; i < row->n; i += 16) {
