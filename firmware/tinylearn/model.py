@@ -481,8 +481,8 @@ class Model:
         shrinkage of closed_form, 0.01 .. 0.99: how round its covariance is made; None: by the number of samples
         more      of a class that is there already: "refine" it, or "add" a prototype beside those that it has, for
                   another session or another place of the sensor
-        head      "auto": whichever method answers best on samples held out in turn; takes as long as all of them five
-                  times. What "bias" and so on end with, unless the name of one is given
+        head      "auto": a closed form, as round as samples held out in turn say; takes ten times as long. What "bias"
+                  and so on end with, unless the name of one is given
 
         Of "bias", "scheme", "tinytrain", "full":
 
@@ -511,11 +511,11 @@ class Model:
 
         Of "tinytrain":
 
-        ratio     share of a layer's channels that are trained, those worth most; 0.5
+        ratio     share of a layer's channels that are trained, those worth most; 0.75
         axis      whose channels: "input" or "output"
         criterion by which layers are taken: "fisher" (information), "both" (that by parameters and operations),
                   "fisher/memory", "fisher/compute", "l2" (norms of weights), "random"
-        compute   multiply-accumulates that the way back may take, as a share of those of training everything; 0.5
+        compute   multiply-accumulates that the way back may take, as a share of those of training everything; 1
 
         Adapting again adds classes and refines the ones there are; forget(label) and reset() take away.
         """
