@@ -26,3 +26,10 @@ def test_a_row_says_what_is_saved_or_that_there_is_no_room():
     most = {"name": "emg", "board": "pico-emulated", "macs": 1, "stay_bytes": 9000}
     lines = table._panels([row, more, most]).splitlines()
     assert "25.0%" in lines[-2] and "4,096" in lines[-2] and "no RAM" in lines[-1] and "%" not in lines[-3]
+
+
+def test_a_step_is_measured_without_and_with_a_panel_that_stays():
+    with Meter.opened("sim") as meter:
+        rows = list(kept_panels._measure_step(meter, "emg, step scheme"))
+    assert [row["stay_bytes"] for row in rows] == [0, 21_216] and rows[0]["macs"] == rows[1]["macs"] > 0
+    assert all(row["exact"] for row in rows)
