@@ -51,6 +51,11 @@ small layers consist of that. "Beyond" is the same ratio without it. {steep}
 
 {shapes}
 
+On other boards, from `benchmarks/shapes.py --board B`: the ratio beyond an empty layer, of instructions, of all shapes
+where it is above 2 on some board.
+
+{cliffs}
+
 Where the cycles of those go that stay above without an empty layer, and of the clean ones beside them: per cent of a
 profile, with the call from Python, by what a function does. Set-up is all that is made ready for products: panels,
 lists of taps, unpacked inputs. Where weights have been trained, a weight takes its step, however few products it has:
@@ -150,6 +155,7 @@ def text() -> str:
         models=_table(columns, models, TOTAL),
         steep=_steep(results.load("shapes")),
         shapes=_shapes(results.load("shapes")),
+        cliffs=_cliffs(shapes_of_boards()),
         steep_parts=_steep_parts(results.load("shapes")),
         panels=_panels(results.load("kept_panels")),
         learning=_table(columns, learning, TOTAL),
@@ -252,6 +258,22 @@ def _shapes(rows: list[dict]) -> str:
         times = ["", f"{row['empty']:,}", ""] if clean else [_number(row["times"]), "", _number(row["times_beyond"])]
         lines.append([name, f"{row['macs']:,}", _number(row["per_mac"]), *times])
     return _markdown(lines)
+
+
+def shapes_of_boards() -> dict[str, list[dict]]:
+    """{board: rows of shapes.py}, of all boards that it was run on"""
+    emulated = [board.name for board in boards.load_all().values() if board.emulated]
+    rows = {board: results.load(results.of_board("shapes", board)) for board in emulated}
+    return {board: found for board, found in rows.items() if found}
+
+
+def _cliffs(columns: dict[str, list[dict]]) -> str:
+    """A line per shape that is steep on some board, a column per board."""
+    times = {board: {row["name"]: row["times_beyond"] for row in rows} for board, rows in columns.items()}
+    names = dict.fromkeys(name for of_board in times.values() for name in of_board)
+    steep = [name for name in names if any(of_board.get(name, 0) > CLIFF for of_board in times.values())]
+    cells = [[_number(of_board[name]) if name in of_board else "" for of_board in times.values()] for name in steep]
+    return _markdown([["", *times], *([name, *row] for name, row in zip(steep, cells, strict=True))])
 
 
 def _steep_parts(rows: list[dict]) -> str:

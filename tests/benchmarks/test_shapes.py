@@ -52,6 +52,20 @@ def test_what_is_steep_is_named():
     assert table._shapes(rows).count("**s1**") == 1
 
 
+def test_what_is_steep_on_any_board_has_a_column_for_each():
+    def rows(*times):
+        return [{"name": f"s{i}", "times_beyond": time} for i, time in enumerate(times)]
+
+    lines = table._cliffs({"one": rows(1, 1.5, 2.1), "two": rows(1, 3, 1.2), "three": rows(1)}).splitlines()
+    assert lines[0] == "|  | one | two | three |"
+    assert lines[2:] == ["| s1 | 1.50 | 3.00 |  |", "| s2 | 2.10 | 1.20 |  |"]
+
+
+def test_each_board_has_rows_of_its_own():
+    assert results.of_board("shapes", "pico-emulated") == "shapes"
+    assert results.of_board("shapes", "qemu-m4") == "shapes-qemu-m4"
+
+
 def test_a_profile_tells_steps_from_products():
     counted = {"update.channel": 30, "elements.tl_top_bits": 10, "taps.near": 40, "taps.lane": 15, "tlm.tl_inside": 5}
     parts = profile_parts.parts(Counter(counted), profile_parts.LAYER)
