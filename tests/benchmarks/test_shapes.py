@@ -47,8 +47,9 @@ def test_windows_that_are_no_squares_are_named_by_both_sides():
 def test_what_is_steep_is_named():
     row = {"beside": "s1", "macs": 1, "per_mac": 1.0, "empty": 1}
     rows = [row | {"name": f"s{times}", "times": times, "times_beyond": 1 + times / 2} for times in (1, 1.9, 2.1)]
-    assert table._steep(rows) == "More than 2 times: s2.1. Beyond: s2.1."
-    assert table._steep(rows[:2]) == "More than 2 times: none. Beyond: none."
+    rows.append(rows[2] | {"name": "trained", "times_without_steps": 1.5})
+    assert table._steep(rows) == "More than 2 times: s2.1, trained. Beyond: s2.1, trained. Without steps: s2.1."
+    assert table._steep(rows[:2]) == "More than 2 times: none. Beyond: none. Without steps: none."
     assert table._shapes(rows).count("**s1**") == 1
 
 
@@ -72,8 +73,7 @@ def test_a_profile_tells_steps_from_products():
     assert parts == {"record": 5, "set-up": 15, "products": 40, "exponents and narrowing": 10, "steps": 30}
     row = {"name": "s", "beside": "clean", "macs": 10, "cycles": 100, "empty": 20, "parts": parts}
     assert shapes._without_steps(row) == 4
-    last = table._steep_parts([row | {"times_without_steps": 1.5}]).splitlines()[-1]
-    assert last == "| s | 100 | 5 | 15 | 40 | 0 | 10 | 30 | 0 | 1.50 |"
+    assert table._steep_parts([row]).splitlines()[-1] == "| s | 100 | 5 | 15 | 40 | 0 | 10 | 30 | 0 |"
 
 
 def test_measured_rows_take_the_place_of_those_with_their_names():
