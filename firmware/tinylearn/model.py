@@ -18,10 +18,14 @@ def need(nbytes, what):
     """Collect garbage; MemoryError with the numbers where nbytes are not free."""
     if not hasattr(gc, "mem_free"):  # CPython
         return
-    gc.collect()
-    free = gc.mem_free()
+    free = _free()
     if free < nbytes:
         raise MemoryError("%s: %d bytes of RAM are wanted, and %d are free: %s" % (what, nbytes, free, _ADVICE))
+
+
+def _free():
+    gc.collect()
+    return gc.mem_free()
 
 
 _ALLOCATION = "memory allocation failed"  # MicroPython's own words
@@ -494,8 +498,8 @@ class Model:
         width     of the gradients, 8 or 16 bits; None: the model's card
         cache     of what the frozen layers make of the samples: "ram", "flash", or "recompute" in each step; None: the
                   first of these that fits
-        budget    bytes of RAM that this may take, beyond the model's code and file; None: what is free, of which "bias"
-                  and "scheme" plan with 42 and 88 KB at most
+        budget    bytes of RAM that this may take at most, beyond the model's code and file; None: what is free, of
+                  which "bias" and "scheme" plan with 42 and 88 KB at most
         time_budget  seconds; None: any. Less is trained, or fewer steps are made, until it fits; MemoryError and
                   ValueError say what the least would take
 
@@ -521,7 +525,7 @@ class Model:
         """
         if not isinstance(seed, int):
             raise ValueError("seed is a whole number, not %r" % (seed,))
-        teach = brought("teaching").teach
+        teaching = brought("teaching")
         options = {"method": method, "steps": steps, "rate": rate, "on_step": on_step, "seed": seed, "metric": metric}
         options.update({"keep": keep, "shrinkage": shrinkage, "more": more, "head": head, "layers": layers})
         options.update({"scheme": scheme, "views": views, "width": width, "augment": augment, "cache": cache})
@@ -529,11 +533,12 @@ class Model:
         options.update({"criterion": criterion, "compute": compute, "filter": filter})
         options.update({"continual": continual, "hold": hold})
         try:
-            self.head = teach(self, samples, options)
+            self.head = teaching.teach(self, samples, options)
         except MemoryError as e:
             if not str(e).startswith(_ALLOCATION):
                 raise
-            raise MemoryError("adapt needs more RAM than is free: " + _ADVICE)
+            raise MemoryError("adapt needs more RAM than the %d bytes that are free: %s" % (_free(), _ADVICE))
+        teaching.settle(self)
         if save:
             self.save()
         return self

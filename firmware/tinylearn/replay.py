@@ -23,6 +23,11 @@ def options(asked):
     return most
 
 
+def room(record, most, count):
+    """Bytes of a memory that has `count` samples to choose from, and `most` bytes for records."""
+    return _SAMPLES + min(most // (record + 1), count) * (record + 1)
+
+
 def samples(memory):
     """(row, record) of each sample of a memory; none of None."""
     if not memory:
@@ -31,9 +36,9 @@ def samples(memory):
     return [(data[at], data[at + 1 : at + size]) for at in range(_SAMPLES, len(data), size)]
 
 
-def packed(first, record, kept):
-    """A memory of `kept`, (row, what gives its record)."""
-    data = allocate(_SAMPLES + len(kept) * (record + 1), "samples of earlier tasks")
+def packed(first, record, kept, data=None):
+    """A memory of `kept`, (row, what gives its record). data: a buffer of its size, or None"""
+    data = data or allocate(_SAMPLES + len(kept) * (record + 1), "samples of earlier tasks")
     pack_into("<I", data, 0, record)
     at, view = _SAMPLES, memoryview(data)
     for row, get in kept:
@@ -43,14 +48,16 @@ def packed(first, record, kept):
     return first, data
 
 
-def memory_after(training, most):
-    """What is kept after a task in `most` bytes, of the samples before and its own; or None."""
+def memory_after(training):
+    """What is kept after a task in the layout's bytes, of the samples before and its own; or None."""
     layout, support = training.layout, training.support
     found = [(row, lambda record=record: record) for row, record in samples(training.model.memory)]
     for i in range(support.count):
         found.append((training.rows[i], lambda i=i: support.record(i)))
-    order = shared_out([row for row, _ in found])[: most // (layout.record + 1)]
-    return packed(layout.first, layout.record, [found[i] for i in order]) if order else None
+    order = shared_out([row for row, _ in found])[: (layout.keep - _SAMPLES) // (layout.record + 1)]
+    if not order:
+        return None
+    return packed(layout.first, layout.record, [found[i] for i in order], layout.memory)
 
 
 def shared_out(rows):

@@ -205,7 +205,8 @@ class Support:
         if layout.cache == RAM and layout.old:
             slots += 1
         self.arena = allocate(layout.arena, "training")
-        layout.reserved = None
+        if layout.reserved:  # the memory for later tasks will be the first piece; the others are free now
+            layout.memory, layout.reserved = layout.reserved[0], None
         view, self.slot_at = memoryview(self.arena), self.records_at + (slots - 1) * layout.record
         self.slot = view[self.slot_at : self.slot_at + layout.record]
         self.old = ()  # (row, record) of old samples

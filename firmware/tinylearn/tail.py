@@ -79,6 +79,12 @@ def backward(model):
 _read = None  # (model, operators)
 
 
+def forget_operators():
+    """Let go of what backward() has read."""
+    global _read
+    _read = None
+
+
 def read_backward(model):
     """The same, as objects of the caller's own."""
     at, size, count = model.section(b"BWD ")
@@ -288,7 +294,7 @@ def lower_bound(blocks):
 class Tail:
     """What training a choice takes, before anything is allocated. Sizes and places in bytes.
 
-    first, end       the operators that run for each sample and step
+    first, end       the operators that run for each sample and step: from the first that is trained, or an earlier one
     boundary         tensors that come from the frozen ones: {tensor: offset in a sample's record}; record: its bytes
     blocks           {(kind, index): block} of what lives during one sample, kind: "activation", "gradient" (tensors),
                      "mask", "scratch" (operators: backward), "work" (tensors: scratch of the forward)
@@ -300,9 +306,9 @@ class Tail:
     macs             (frozen forward, tail forward, backward) of one sample
     """
 
-    def __init__(self, model, choice, width=8):
+    def __init__(self, model, choice, width=8, first=None):
         self.model, self.choice, self.width = model, choice, width
-        self.first, self.end = min(choice), model.first_of_head
+        self.first, self.end = min(choice) if first is None else first, model.first_of_head
         costs = {op.index: op for op in self._operators(model)}
         self.ops = [costs.get(i) or Operator(model, i) for i in range(self.first, self.end)]
         self.features = model.ends[2]
@@ -546,6 +552,8 @@ class Tail:
             "lists": lists,
             "hold": None,
             "keep": 0,
+            "memory": None,
+            "reserved": None,
             "old": 0,
             "patches": (),
             "features": 1,  # support.HERE

@@ -198,6 +198,31 @@ def moved(head):
     return Head(head.params, head.labels, w, head.b, sums, head.counts, head.owners)
 
 
+def settle(model):
+    """What was taught moves to where what was known before lay, now that this is gone: else task after task leaves less
+    RAM in one piece."""
+    try:
+        from uctypes import addressof
+    except ImportError:
+        return
+    head = model.head
+    head.sums, head.w = [_lowered(buffer, addressof) for buffer in (head.sums, head.w)]
+    if model.memory:
+        model.memory = model.memory[0], _lowered(model.memory[1], addressof)
+
+
+def _lowered(buffer, addressof):
+    """The same bytes where there is room before them; else where they are."""
+    try:
+        lower = allocate(len(buffer), "the same")
+    except MemoryError:
+        return buffer
+    if addressof(lower) > addressof(buffer):
+        return buffer
+    lower[:] = buffer
+    return lower
+
+
 _OF_TAILS = "layers", "scheme", "views", "width", "augment", "cache", "budget", "time_budget", "ratio", "axis"
 _OF_TAILS += "criterion", "compute", "filter"
 _NO_HEAD = "%s is for methods that train the network, '%s': %r makes a head alone"

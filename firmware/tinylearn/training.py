@@ -338,10 +338,11 @@ def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
     piece = None
     _unload()  # what model.plan() has left
     for _ in range(PLANS):
+        layout = None  # the one before takes room that the next plan wants
         layout = _laid_out(task, count, ways, inputs, look, inspect, piece)
         if free() is None:
             break
-        layout.reserved = _reserved(layout.apart)
+        layout.reserved = _reserved([layout.keep] + layout.apart)
         piece = largest_piece(layout.arena)
         if piece >= layout.arena:
             break
@@ -352,7 +353,7 @@ def lay_out(task, count, ways, inputs=None, look=None, inspect=False):
 
 
 def _reserved(sizes):
-    """Pieces of RAM for what training has beside its arena, which is not to take the only one that they fit into."""
+    """Pieces of RAM for what there is beside training's arena, which is not to take the only one that they fit into."""
     try:
         return [bytearray(size) for size in sizes]
     except MemoryError:
@@ -374,7 +375,8 @@ def _unload():
     gc.collect()
 
 
-PASSING = "tuning", "holding", "continual", "replay", "filtering", "tail", "augment", "selection", "story", "plan"
+PASSING = "tuning", "refusal", "holding", "continual", "replay", "filtering", "tail", "augment", "selection", "story"
+PASSING += ("plan",)
 PLANS = 3  # where what is free is not in one piece
 GAPS = 512  # bytes that a piece may be smaller by after the next plan
 
@@ -413,6 +415,7 @@ def _plan(task, count, ways, inputs, look, inspect, piece):
         from .story import story_of
 
         story = story_of(found, options["method"], settings)
+    found.let_go()
     fields = found.layout()
     fields["seconds"] = found.seconds
     fields["story"] = story
@@ -505,21 +508,9 @@ def _train(task, support, rows):
     try:
         if model.in_place:
             model.mark(changed)
-        training = started(task, support, rows)
-        if layout.rates:
-            _find_rate(training, before, changed)
-        method, now = _taught(training, task, rows), None
-        if not method:
-            _undo(training, before)
-            task.renewed = ()
-        elif not model.in_place:
-            now = [(t, bytes(training.weights[i])) for i, (t, _) in enumerate(layout.trained)]
-        steps, training = training.steps, None  # and its head: room for the one that is to be
-        head = fit_chosen(task, method or task.verdict.head, support.features, rows, passing=True)
-        task.spare = None
-        support.close()
+        head, kept, now, steps = _made(task, support, rows, before, changed)
         head = moved(head)  # to where the arena was
-        if not method:
+        if not kept:
             return head, steps
         if now:
             model.change(changed)
@@ -537,6 +528,27 @@ def _train(task, support, rows):
     finally:
         task.spare = None
         before.close()
+
+
+def _made(task, support, rows, before, changed):
+    """Train; then: (the head, whether what was trained is kept, weights to put into the model, steps that were made).
+
+    The support is closed then. A function of its own, for what is left on the stack would keep the arena.
+    """
+    training, layout, now = started(task, support, rows), support.layout, None
+    if layout.rates:
+        _find_rate(training, before, changed)
+    method = _taught(training, task, rows)
+    if not method:
+        _undo(training, before)
+        task.renewed = ()
+    elif not task.model.in_place:
+        now = [(t, bytes(training.weights[i])) for i, (t, _) in enumerate(layout.trained)]
+    steps, training = training.steps, None  # and its head: room for the one that is to be
+    head = fit_chosen(task, method or task.verdict.head, support.features, rows, passing=True)
+    task.spare = None
+    support.close()
+    return head, bool(method), now, steps
 
 
 def _taught(training, task, rows):
@@ -651,10 +663,13 @@ def _steps(training, task):
         from .continual import held_after
 
         task.held = held_after(training, layout.hold[1], layout.hold[2])
+        training.hold = None
+        unload("continual")
     if layout.keep:
         from .replay import memory_after
 
-        task.memory = memory_after(training, layout.keep)
+        task.memory = memory_after(training)
+        unload("replay")
 
 
 def _watched(training, task):

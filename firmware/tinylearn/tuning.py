@@ -7,7 +7,22 @@ parts of their channels), "full" (all weights and biases of the last layers), "t
 from .head import head_bytes, work_bytes
 from .model import unload
 from .support import FLASH, HERE, LENT, NOWHERE, RAM, RECOMPUTE, TRIAL, augmentation, looks, module, scarce
-from .tail import BIAS, FAST, FISHER, INPUT, NARROW, PLAIN, WEIGHTS, Tail, Trained, schemes, trainable, usual, whole
+from .tail import (
+    BIAS,
+    FAST,
+    FISHER,
+    INPUT,
+    NARROW,
+    PLAIN,
+    WEIGHTS,
+    Tail,
+    Trained,
+    forget_operators,
+    schemes,
+    trainable,
+    usual,
+    whole,
+)
 
 STEPS, VIEWS, WIDTH = 40, 4, 8
 RATE, RATES = 0.02, {"bias": 0.1}  # biases want larger steps, and continual learning smaller ones: docs/training.md
@@ -21,6 +36,7 @@ PATIENCE = 10  # steps without a lower loss after which training ends
 LEAST_STEPS = 5  # that a time budget leaves
 USUAL = {"bias": 42 * 1024, "scheme": 88 * 1024}  # bytes of RAM, where nobody names a budget: what little RAM is
 SPARE = 16 * 1024  # bytes of RAM that are not planned with: what Python allocates meanwhile, and gaps between it
+LEAST_SPARE = 4 * 1024  # the same where somebody names a budget, who is taken to know what there is
 
 
 class Settings:
@@ -28,8 +44,9 @@ class Settings:
 
     options: of adapt. The card's rate is a number, or {method: number}.
     find: the rate is to be found by trying some
-    keep: bytes of a memory for replay, old: how many samples it has, begin: with which operator, or None; loaded: bytes
-    of it that there are
+    freeze: the first operator that may be trained
+    keep: bytes of a memory for replay, old: how many samples it has, begin: the operator that reads them, or None;
+    loaded: bytes of it that there are
     steps, rate, views, width; augment: params of tl_train.augment or None; layers: at most so many, or None
     piece: bytes of RAM in one piece that an arena may take, or None
     filter: side of the patches that gradients are summed over, or None
@@ -80,7 +97,7 @@ class Settings:
         self.keep = options(asked)
         if model.head and model.memory:
             self.begin, self.old = model.memory[0], len(samples(model.memory))
-            self.loaded = len(model.memory[1])
+            self.loaded, self.freeze = len(model.memory[1]), max(self.freeze, self.begin)
 
     def _set_selection(self, options):
         ratio, compute, axis, criterion = [options.get(name) for name in ("ratio", "compute", "axis", "criterion")]
@@ -142,23 +159,7 @@ def _whole_number(name, value, least, most):
 
 
 def choices(model, method, settings):
-    """(choice, width) of what a method may train, the most first; with a memory what begins where that does."""
-    found = _choices(model, method, settings)
-    if settings.begin is None:
-        return found
-    found = [pair for pair in found if min(pair[0]) == settings.begin]
-    if not found:
-        raise ValueError(_BEGINS % settings.begin)
-    return found
-
-
-_BEGINS = (
-    "samples of earlier tasks are kept as what operator %d reads, which must be the first that is trained, and this "
-    "does not begin there: take the layers, or the method, of those tasks"
-)
-
-
-def _choices(model, method, settings):
+    """(choice, width) of what a method may train, the most first."""
     if method == "scheme":
         for choice, width in _of_schemes(model, settings):
             choice = {index: choice[index] for index in choice if index >= settings.freeze}
@@ -198,6 +199,7 @@ class Fit:
 
     bytes: of RAM, all of adapt but code: the arena, samples, head. heap: what of it is beyond what is loaded, for the
     model's own arena is idle while nothing runs there. flash: bytes of a file
+    memory: bytes of samples that are kept for later tasks, beside those that are there
     best: bytes of a copy of the best weights, where there is room for it; choosing: of what choosing a head takes,
     where something is trained and not only inspected
     pace: plan.Pace, or None; first, step, seconds: what samples, a step, the whole run take at it
@@ -226,12 +228,12 @@ class Fit:
         self.choosing = work_bytes("auto", n, ways, count) if trained else 0
         moved = 0 if model.in_place else trained
         all_features = (tail.size + count * n + 3) & ~3
-        memory = 2 * settings.keep if trained else 0  # as it is, and as it will be
-        beside = self.records + self.inputs + again + memory
+        self.memory = _memory(settings, record, count) if trained else 0
+        beside = self.records + self.inputs + again + self.memory + (settings.loaded if trained else 0)
         self.bytes = all_features + beside + max(self.head + self.best, self.choosing + moved)
         self._lend(trained, model.forward_bytes(), ways, count * n)
         self.arena = (all_features if self.features == HERE else tail.size) + self.records
-        self.heap = self.arena + self.inputs + again + max(memory - settings.loaded, 0) + 20 * ways
+        self.heap = self.arena + self.inputs + again + self.memory + 20 * ways
         self.heap += max(sum(self.apart) + self.best, moved)
         frozen, forward, back = tail.macs
         self.first_macs = frozen * slots + settings.before[0]
@@ -309,6 +311,11 @@ class Fit:
         if pace:
             self.forecast(pace)
 
+    def let_go(self):
+        """Forget what only finding a choice wanted: what layout() makes takes room."""
+        self.order = None
+        forget_operators()
+
     def layout(self):
         """The fields of a support.Layout."""
         fields, settings = self.tail.layout(), self.settings
@@ -322,7 +329,7 @@ class Fit:
             }
         )
         fields["hold"], fields["rates"] = settings.hold, ()
-        fields["keep"], fields["old"] = settings.keep, settings.old
+        fields["keep"], fields["old"] = self.memory, settings.old
         if settings.find:
             fields["rates"] = [factor * settings.rate for factor in FACTORS]
         fields["macs"], fields["arena"] = self.macs(), self.arena
@@ -345,6 +352,15 @@ class Fit:
         """Let go of everything: a stray pointer on a board's stack keeps an object from being collected."""
         for name in ("ops", "back", "blocks", "kept", "live", "choice", "boundary"):
             setattr(self.tail, name, None)
+
+
+def _memory(settings, record, count):
+    """Bytes of what is kept of samples for later tasks."""
+    if not settings.keep:
+        return 0
+    from .replay import room
+
+    return room(record, settings.keep, settings.old + count)
 
 
 # Measured on the emulated Pico (benchmarks/forecast_factors.py): an operator's backward beside its forward, what all
@@ -384,7 +400,7 @@ def _packing(tail, index, times):
 class Budgets:
     """What fits into RAM, flash and time. Where nothing did: what the least would have taken.
 
-    bytes: that may be worked in, or None; free: that may be taken of the heap, or None, where nobody names a budget
+    bytes: that may be worked in, or None; free: that may be taken of the heap, `spare` of it being left, or None
     speed: of the slowest kernels that will do, so that there is room for what is trained
     closest: of what there was no RAM for, that which takes the least: ((whether its file has no room, what counts of
     its RAM), choice, the Fit's bytes, heap, arena). least_flash: bytes of a file, where RAM would do; quickest: seconds
@@ -395,8 +411,9 @@ class Budgets:
         self.model, self.count, self.ways, self.settings = model, count, ways, settings
         self.pace = pace
         self.bytes, self.flash, self.free = settings.budget, None, None
-        if self.bytes is None and available is not None:
-            self.free = available - SPARE
+        self.spare = SPARE if self.bytes is None else LEAST_SPARE
+        if available is not None:
+            self.free = available - self.spare
         if pace is None and settings.time_budget is not None:
             self.pace = clocked(model)
         self.speed = NARROW
@@ -461,7 +478,7 @@ class Budgets:
         written = fit.flash - self.settings.written
         enough = written <= (self.flash or 0)
         if self._left_over(fit) < 0:
-            key = not enough, fit.bytes if self.free is None else fit.heap
+            key = not enough, fit.heap if self.settings.budget is None and self.free is not None else fit.bytes
             if self.closest is None or key < self.closest[0]:
                 self.closest = key, fit.tail.choice, fit.bytes, fit.heap, fit.arena
             return False
@@ -485,37 +502,6 @@ class Budgets:
         if self.quickest is None or fit.first + LEAST_STEPS * fit.step < self.quickest:
             self.quickest = fit.first + LEAST_STEPS * fit.step
         return False
-
-    def refuse(self, method):
-        """MemoryError or ValueError: what the least takes of what is short, what there is of it, and what to do."""
-        limit, advice = self.settings.time_budget, "give fewer samples"
-        cache = ", another cache" if self.settings.cache else ""
-        if self.quickest is not None:
-            raise ValueError(_TIME % (method, self.quickest, self.count, LEAST_STEPS, limit, advice))
-        if not self.closest or (self.closest[0][0] and self.least_flash is not None):
-            advice += " or views" + cache
-            raise MemoryError(_FLASH % (method, self.least_flash, self.count, self.flash, advice))
-        advice += cache
-        _, _, least, heap, arena = self.closest
-        if self.settings.piece is not None and arena > self.settings.piece:
-            raise MemoryError(_IN_ONE_PIECE % (method, arena, self.count, self.settings.piece, advice))
-        room = "budget is %s" % self.settings.budget
-        if self.free is not None:
-            least, room = heap, "%d are free beside %d for Python" % (max(0, self.free), SPARE)
-        if self.least_flash is not None:
-            room += ", or %d of flash, of which %d are free" % (self.least_flash, self.flash)
-        raise MemoryError(_RAM % (method, least, self.count, room, advice))
-
-
-_TIME = (
-    "method %r takes at least %.3g s for %d samples and %d steps, and time_budget is %.3g s: %s, or take 'prototype'"
-)
-_FLASH = "method %r takes at least %d bytes of flash for %d samples, and %d are free: %s, or take 'prototype'"
-_RAM = "method %r takes at least %d bytes of RAM for %d samples, and %s: %s, or take 'prototype'"
-_IN_ONE_PIECE = (
-    "method %r takes at least %d bytes of RAM in one piece for %d samples, and the largest there is has %d: "
-    "%s, or load the model first in main.py"
-)
 
 
 def find(model, method, count, ways, settings, available=None, pace=None, look=None):
@@ -545,7 +531,13 @@ def find(model, method, count, ways, settings, available=None, pace=None, look=N
         from .filtering import NOTHING
 
         raise ValueError(NOTHING % settings.filter)
-    return found or budgets.refuse(method)
+    return found or _refused(budgets, method)
+
+
+def _refused(budgets, method):
+    from .refusal import refuse
+
+    refuse(budgets, method)
 
 
 def _most(budgets, method):
@@ -557,8 +549,13 @@ def _most(budgets, method):
         found = budgets.fit(choice, width)
         if found:
             return found
+    if not last:
+        raise ValueError(_FROZEN % settings.freeze)
     budgets.bytes = settings.budget
     return budgets.fit(*last) if settings.usual else None
+
+
+_FROZEN = "a scheme's layers lie before operator %d, where what may be trained in these tasks begins: take 'full'"
 
 
 def find_inspected(model, count, ways, settings, available=None, pace=None):
@@ -573,7 +570,7 @@ def find_inspected(model, count, ways, settings, available=None, pace=None):
                 return found
         return None
 
-    found = budgets.search(most) or budgets.refuse("tinytrain")
+    found = budgets.search(most) or _refused(budgets, "tinytrain")
     found.steps = 1
     if pace:
         found.forecast(pace)
@@ -581,7 +578,7 @@ def find_inspected(model, count, ways, settings, available=None, pace=None):
 
 
 def inspected(model, settings):
-    """Layers that may be chosen, last first; of continual learning none before the model's freeze point."""
+    """Layers that may be chosen, last first; of continual learning none before the freeze point."""
     layers = trainable(model)[: settings.layers] if settings.layers else usual(model)
     return [op for op in layers if op.index >= settings.freeze] or layers[:1]
 
@@ -597,7 +594,7 @@ def _tail(model, choice, width, settings):
 
         return Filtered(model, choice, width, settings.filter)
     if settings.continual != "lightcl":
-        return Tail(model, choice, width)
+        return Tail(model, choice, width, settings.begin)
     from .holding import Holding
 
     return Holding(model, choice, width)

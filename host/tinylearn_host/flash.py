@@ -44,6 +44,7 @@ PASSING = (
     "story",
     "filtering",
     "holding",
+    "refusal",
     "replay",
 )  # in the place of others, or for a moment: heap is not kept for them
 TEMPORARY = ".part"

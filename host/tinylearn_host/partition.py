@@ -7,6 +7,7 @@ over `OnBoard`, so there is one layout code, and what the host says is what the 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from types import ModuleType
@@ -123,10 +124,16 @@ def scheme(model: tlm.Model, name: str, entries: tuple[Entry, ...]) -> Scheme:
     return Scheme(name, plan(model, entries).size, WIDTH, entries)
 
 
-def choose(model: tlm.Model, budget: int, samples: int = SAMPLES, ways: int = WAYS) -> tuple[Entry, ...]:
+def choose(
+    model: tlm.Model,
+    budget: int,
+    samples: int = SAMPLES,
+    ways: int = WAYS,
+    taken: Callable[[tuple[Entry, ...]], int] | None = None,
+) -> tuple[Entry, ...]:
     """What to train where adapting may take so many bytes of RAM: the biases of as many last layers as two thirds of it
     have room for, then their weights, from the fewest on and depthwise ones last, on as large a share of the input
-    channels as still fits. Where none does, biases alone.
+    channels as still fits. Where none does, biases alone. taken: bytes that entries take; None: adapting_bytes.
 
     A rule of thumb for models that nobody has searched, within the layers that do the last two thirds of the work:
     biases cost least, and small weights of many layers are worth more than the large ones of the last.
@@ -134,7 +141,8 @@ def choose(model: tlm.Model, budget: int, samples: int = SAMPLES, ways: int = WA
     usual = {op.index for op in tail().usual(OnBoard(model), 2, 3)}
 
     def fits(entries: dict[int, Entry], room: int = budget) -> bool:
-        return adapting_bytes(model, ordered(entries), samples, ways) <= room
+        found = ordered(entries)
+        return (taken(found) if taken else adapting_bytes(model, found, samples, ways)) <= room
 
     def biases(room: int) -> dict[int, Entry]:
         found = [record.op for record in model.backward if record.flags & BIAS and record.op in usual]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from tinylearn_host import cli, errors, partition, tlm
-from tinylearn_host.learning import bench, search
+from tinylearn_host.learning import arithmetic, bench, search
 from tinylearn_host.training_sections import WEIGHTS
 
 from firmware import small_model
@@ -72,13 +72,29 @@ def test_the_schemes_fit_and_are_measured(plan):
     for row in result.rows:
         if row.found:
             assert row.found.bytes <= row.budget
-            assert row.found.bytes == partition.adapting_bytes(model, row.found.entries, 12, 4)
             assert row.found.entries in tried
         if row.kept:
             best = max(a for a in (row.accuracy, row.usual_accuracy) if a is not None)
             assert row.accuracy == best or row.kept.entries == row.usual
     assert result.schemes()
     assert tlm.read(partition.with_schemes(model, result.schemes()).raw).schemes == result.schemes()
+
+
+@pytest.mark.parametrize("shares", [(0, 0, 0), (1, 0, 4), (4, 1, 1)])
+def test_bytes_are_those_that_the_board_plans_with(plan, shares):
+    """In so many it trains all of a scheme, and in one less it does not: not without plain kernels."""
+    model = partition.with_schemes(tlm.read(plan.setting.model), [])
+    ops = search.layers(model, None)
+    entries = search.scheme_of(model, ops, 3, dict(zip(ops, shares, strict=True)))
+    taken = search.adapting_bytes(arithmetic.in_place(model), entries, 12, 4)
+    assert taken <= partition.adapting_bytes(model, entries, 12, 4)
+    board = arithmetic.in_place(partition.with_schemes(model, [search.Scheme("it", 0, 8, entries)]))
+    tail, tuning = arithmetic.firmware("tail"), arithmetic.firmware("tuning")
+    for budget, fits in ((taken, True), (taken - 1, False)):
+        settings = tuning.Settings(board, {"method": "scheme", "budget": budget})
+        budgets = tuning.Budgets(board, 12, 4, settings)
+        choice = {e.op: tail.Trained(e.flags, e.axis, e.first, e.count, None) for e in entries}
+        assert bool(budgets.fit(choice, 8)) == fits
 
 
 def test_one_worker_or_many_find_the_same(plan, monkeypatch, tmp_path):
@@ -116,6 +132,7 @@ def test_the_front_has_the_best_of_all(plan):
     random = np.random.default_rng(3)
     weight = {(op, share): float(random.normal(1, 2)) for op in ops for share in plan.ratios}
     known = search.Contributions(50.0, tuple(ops), (0.0, *map(float, random.normal(0, 2, len(ops)))), weight)
+    board = arithmetic.in_place(model)
     found = search.front(replace(plan, trials=400), model, known, lambda *_: None)
     assert [c.bytes for c in found] == sorted(c.bytes for c in found)
     everything = []
@@ -123,7 +140,7 @@ def test_the_front_has_the_best_of_all(plan):
         for shares in itertools.product((0, *plan.ratios), repeat=k):
             chosen = dict(zip(ops, shares, strict=False))
             entries = search.scheme_of(model, ops, k, chosen)
-            everything.append((partition.adapting_bytes(model, entries, 12, 4), known.promise(k, chosen)))
+            everything.append((search.adapting_bytes(board, entries, 12, 4), known.promise(k, chosen)))
     for budget in {size for size, _ in everything}:
         best = max(promise for size, promise in everything if size <= budget)
         assert max(c.promise for c in found if c.bytes <= budget) == pytest.approx(best)

@@ -202,6 +202,17 @@ def _divides(model: tlm.Model, op: int, share: int) -> bool:
 # ---- The search ------------------------------------------------------------------------------------------------------
 
 
+def adapting_bytes(board, entries: Entries, samples: int, ways: int) -> int:
+    """The least RAM in which the board's own planner trains all of this without plain kernels: in little scratch, the
+    samples on the flash, no copy of the best weights. board: arithmetic.in_place(model)"""
+    tail, tuning, support = (arithmetic.firmware(name) for name in ("tail", "tuning", "support"))
+    choice = {e.op: tail.Trained(e.flags, e.axis, e.first, e.count, None) for e in entries}
+    planned = tail.Tail(board, choice, partition.WIDTH)
+    planned.lay(tail.NARROW)
+    settings = tuning.Settings(board, {"method": "scheme"})
+    return tuning.Fit(board, planned, samples, ways, support.FLASH, settings, keep_best=False).bytes
+
+
 @dataclass(frozen=True)
 class Candidate:
     entries: Entries
@@ -216,7 +227,7 @@ def front(plan: Plan, model: tlm.Model, known: Contributions, show: bench.Show) 
     except ImportError:
         raise TinylearnError("the search needs optuna: pip install 'tinylearn[search]'", USAGE) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    setting, ops = plan.setting, list(known.ops)
+    setting, ops, board = plan.setting, list(known.ops), arithmetic.in_place(model)
     choices = {op: [0, *(share for share in plan.ratios if (op, share) in known.weight)] for op in ops}
     seen: dict[Entries, Candidate] = {}
 
@@ -226,7 +237,7 @@ def front(plan: Plan, model: tlm.Model, known: Contributions, show: bench.Show) 
         shares = {op: share for op, share in shares.items() if op in ops[:k]}
         entries = scheme_of(model, ops, k, shares)
         if entries not in seen:
-            size = partition.adapting_bytes(model, entries, setting.way * setting.shot, setting.way)
+            size = adapting_bytes(board, entries, setting.way * setting.shot, setting.way)
             seen[entries] = Candidate(entries, size, known.promise(k, shares))
         return seen[entries].promise, seen[entries].bytes
 
@@ -282,7 +293,12 @@ def choose(trials: Trials, candidates: list[Candidate]) -> list[Row]:
     best = {
         b: max((c for c in candidates if c.bytes <= b), key=lambda c: c.promise, default=None) for b in plan.budgets
     }
-    usual = {b: partition.choose(model, b, samples, way) for b in plan.budgets}
+    board = arithmetic.in_place(model)
+
+    def taken(entries: Entries) -> int:
+        return adapting_bytes(board, entries, samples, way)
+
+    usual = {b: partition.choose(model, b, taken=taken) for b in plan.budgets}
     numbers = range(plan.episodes, 2 * plan.episodes)
     trials.run("comparing", [(), *(c.entries for c in best.values() if c), *(u for u in usual.values() if u)], numbers)
     return [_row(trials, budget, best[budget], usual[budget], numbers) for budget in plan.budgets]
