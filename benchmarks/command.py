@@ -11,7 +11,7 @@ import table
 from tinylearn_host.bench.measure import Meter
 from tinylearn_host.errors import TinylearnError
 
-BOARD = "pico-emulated"
+BOARD = results.FIRST
 
 
 def run(
@@ -32,12 +32,7 @@ def run(
         print(f"benchmarks/{name}.py: error: {error}", file=sys.stderr)
         return error.exit_code
     if options.save or not options.only:
-        file = of_board(name, options.board)
+        file = results.of_board(name, options.board)
         results.save(file, results.replaced(results.load(file), rows) if options.only else rows)
         table.write()
     return 0 if all(row.get("exact", True) for row in rows) else 1
-
-
-def of_board(name: str, board: str) -> str:
-    """The name that results.load knows the rows by."""
-    return name if board == BOARD else f"{name}-{board}"

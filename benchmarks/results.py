@@ -11,12 +11,18 @@ FOLDER = Path(__file__).resolve().parent / "results"
 EXACT_UNITS = ("cycles", "instructions", "bytes")  # the same in every run, unlike seconds
 UNITS = (*EXACT_UNITS, "seconds")
 ALLOWED = 0.03
+FIRST = "pico-emulated"  # the board whose rows have a file of no board's name where a table is of one board
 
 
 def load(name: str) -> list[dict]:
     """The rows of a board, or of "sizes"; none where nothing is committed."""
     path = FOLDER / f"{name}.json"
     return json.loads(path.read_text()) if path.is_file() else []
+
+
+def of_board(name: str, board: str) -> str:
+    """What load and save know the rows of a table by that is made on one board after the other."""
+    return name if board == FIRST else f"{name}-{board}"
 
 
 def save(name: str, rows: list[dict]) -> None:

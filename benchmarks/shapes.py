@@ -8,7 +8,7 @@ where no other board is named.
 Each group begins with a clean shape. A shape that costs more than twice as much as it is named again at the end.
 What a layer of one pixel and one channel costs is what every layer of its kind costs before its first product, so each
 row has the same ratio without that, too. Where that is more than twice, the row says by profile where the Pico's cycles
-go, and so does the clean one; and where weights have been trained, what the ratio is without their steps.
+go, and so does the clean one. Where weights have been trained, every row does, and has the ratio without their steps.
 """
 
 from __future__ import annotations
@@ -182,13 +182,14 @@ def _measure(meter: Meter, empty: Workload, group: list[Workload]) -> Iterator[d
 
 
 def _explain(meter: Meter, group: list[Workload], rows: list[dict]) -> None:
-    """Where the cycles of steep rows and of the clean one go, {part: cycles}, is added to them."""
+    """Where the cycles of steep rows and of the clean one go, {part: cycles}, is added to them; where weights have been
+    trained, to all, and what the ratio is without their steps."""
     steep = [row for row in rows if row["times_beyond"] > table.CLIFF]
+    trained = rows[0]["name"].endswith("grad_weight")
     for row, work in zip(rows, group, strict=True):
-        if steep and row in (rows[0], *steep):
+        if trained or (steep and row in (rows[0], *steep)):
             row["parts"] = profile_parts.parts(meter.profile(work), profile_parts.LAYER)
-    for row in steep:
-        if "steps" in row["parts"]:
+        if trained and _without_steps(rows[0]) > 0:  # a dense layer has nothing else
             row["times_without_steps"] = float(f"{_without_steps(row) / _without_steps(rows[0]):.3g}")
 
 

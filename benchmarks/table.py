@@ -47,15 +47,22 @@ or int16. Steps are 0.002 of a weight on the average (L3: 0.014), as in `adapt s
 Neighbours of clean layers on `pico-emulated` (`benchmarks/shapes.py`): remainders of channels and pixels, odd widths,
 strides, other windows, few channels. Times: cycles per multiply-accumulate by those of the clean shape above. An empty
 layer is one of one pixel and one channel: its record is read and checked and its kernel prepared, as for any other, and
-small layers consist of that. "Beyond" is the same ratio without it. {steep}
+small layers consist of that. "Beyond" is the same ratio without it. Where weights are trained, each takes a step,
+however few products it has: a look through the sums for their exponent, a random number per row, rounding, a bias.
+That is work of the step and not of the products, and on a small map it is most of it: "without steps" is what the ratio
+is without it, by a profile. {steep}
 
 {shapes}
 
-Where the cycles of those go that stay above without an empty layer, and of the clean ones beside them: per cent of a
-profile, with the call from Python, by what a function does. Set-up is all that is made ready for products: panels,
-lists of taps, unpacked inputs. Where weights have been trained, a weight takes its step, however few products it has:
-a look through the sums for their exponent, a random number per row, rounding, a bias. "Without steps" is the ratio of
-what is left: of depthwise kernels on small maps the set-up of a channel's three taps, which few gradients meet.
+On other boards, from `benchmarks/shapes.py --board B`: the ratio beyond an empty layer, of instructions, of all shapes
+where it is above 2 on some board.
+
+{cliffs}
+
+Where the cycles of those go that stay above without an empty layer, of the clean ones beside them, and of all that
+train weights: per cent of a profile, with the call from Python, by what a function does. Set-up is all that is made
+ready for products: panels, lists of taps, unpacked inputs; of depthwise kernels on small maps that of a channel's three
+taps, which few gradients meet.
 
 {steep_parts}
 
@@ -150,6 +157,7 @@ def text() -> str:
         models=_table(columns, models, TOTAL),
         steep=_steep(results.load("shapes")),
         shapes=_shapes(results.load("shapes")),
+        cliffs=_cliffs(shapes_of_boards()),
         steep_parts=_steep_parts(results.load("shapes")),
         panels=_panels(results.load("kept_panels")),
         learning=_table(columns, learning, TOTAL),
@@ -237,34 +245,53 @@ CLIFF = 2.0  # times a clean shape's cycles
 
 
 def _steep(rows: list[dict]) -> str:
-    """A sentence."""
-    steep = [row["name"] for row in rows if row["times"] > CLIFF]
-    beyond = [row["name"] for row in rows if row["times_beyond"] > CLIFF]
-    return f"More than {CLIFF:g} times: {', '.join(steep) or 'none'}. Beyond: {', '.join(beyond) or 'none'}."
+    """A list by each ratio."""
+    steep, beyond, without = (
+        ", ".join(row["name"] for row in rows if row.get(ratio, row["times_beyond"]) > CLIFF) or "none"
+        for ratio in ("times", "times_beyond", "times_without_steps")
+    )
+    return f"More than {CLIFF:g} times: {steep}. Beyond: {beyond}. Without steps: {without}."
 
 
 def _shapes(rows: list[dict]) -> str:
     """A line per shape; a clean one stands above its neighbours."""
-    lines = [["", "MACs", "cycles per MAC", "times", "an empty layer, cycles", "times beyond"]]
+    lines = [["", "MACs", "cycles per MAC", "times", "an empty layer, cycles", "times beyond", "without steps"]]
     for row in rows:
         clean = row["name"] == row["beside"]
         name = f"**{row['name']}**" if clean else row["name"]
-        times = ["", f"{row['empty']:,}", ""] if clean else [_number(row["times"]), "", _number(row["times_beyond"])]
+        without = _number(row["times_without_steps"]) if "times_without_steps" in row else ""
+        beyond = ["", _number(row["times_beyond"]), without]
+        times = ["", f"{row['empty']:,}", "", ""] if clean else [_number(row["times"]), *beyond]
         lines.append([name, f"{row['macs']:,}", _number(row["per_mac"]), *times])
     return _markdown(lines)
+
+
+def shapes_of_boards() -> dict[str, list[dict]]:
+    """{board: rows of shapes.py}, of all boards that it was run on"""
+    emulated = [board.name for board in boards.load_all().values() if board.emulated]
+    rows = {board: results.load(results.of_board("shapes", board)) for board in emulated}
+    return {board: found for board, found in rows.items() if found}
+
+
+def _cliffs(columns: dict[str, list[dict]]) -> str:
+    """A line per shape that is steep on some board, a column per board."""
+    times = {board: {row["name"]: row["times_beyond"] for row in rows} for board, rows in columns.items()}
+    names = dict.fromkeys(name for of_board in times.values() for name in of_board)
+    steep = [name for name in names if any(of_board.get(name, 0) > CLIFF for of_board in times.values())]
+    cells = [[_number(of_board[name]) if name in of_board else "" for of_board in times.values()] for name in steep]
+    return _markdown([["", *times], *([name, *row] for name, row in zip(steep, cells, strict=True))])
 
 
 def _steep_parts(rows: list[dict]) -> str:
     """A line per shape that was profiled."""
     names = [*profile_parts.LAYER, profile_parts.REST]
-    lines = [["", "cycles", *names, "times without steps"]]
+    lines = [["", "cycles", *names]]
     for row in rows:
         if "parts" in row:
             clean = row["name"] == row["beside"]
             shares = [100 * row["parts"].get(name, 0) / sum(row["parts"].values()) for name in names]
-            without = _number(row["times_without_steps"]) if "times_without_steps" in row else ""
             name = f"**{row['name']}**" if clean else row["name"]
-            lines.append([name, f"{row['cycles']:,}", *(f"{share:.0f}" for share in shares), without])
+            lines.append([name, f"{row['cycles']:,}", *(f"{share:.0f}" for share in shares)])
     return _markdown(lines)
 
 

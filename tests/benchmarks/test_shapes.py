@@ -47,9 +47,24 @@ def test_windows_that_are_no_squares_are_named_by_both_sides():
 def test_what_is_steep_is_named():
     row = {"beside": "s1", "macs": 1, "per_mac": 1.0, "empty": 1}
     rows = [row | {"name": f"s{times}", "times": times, "times_beyond": 1 + times / 2} for times in (1, 1.9, 2.1)]
-    assert table._steep(rows) == "More than 2 times: s2.1. Beyond: s2.1."
-    assert table._steep(rows[:2]) == "More than 2 times: none. Beyond: none."
+    rows.append(rows[2] | {"name": "trained", "times_without_steps": 1.5})
+    assert table._steep(rows) == "More than 2 times: s2.1, trained. Beyond: s2.1, trained. Without steps: s2.1."
+    assert table._steep(rows[:2]) == "More than 2 times: none. Beyond: none. Without steps: none."
     assert table._shapes(rows).count("**s1**") == 1
+
+
+def test_what_is_steep_on_any_board_has_a_column_for_each():
+    def rows(*times):
+        return [{"name": f"s{i}", "times_beyond": time} for i, time in enumerate(times)]
+
+    lines = table._cliffs({"one": rows(1, 1.5, 2.1), "two": rows(1, 3, 1.2), "three": rows(1)}).splitlines()
+    assert lines[0] == "|  | one | two | three |"
+    assert lines[2:] == ["| s1 | 1.50 | 3.00 |  |", "| s2 | 2.10 | 1.20 |  |"]
+
+
+def test_each_board_has_rows_of_its_own():
+    assert results.of_board("shapes", "pico-emulated") == "shapes"
+    assert results.of_board("shapes", "qemu-m4") == "shapes-qemu-m4"
 
 
 def test_a_profile_tells_steps_from_products():
@@ -58,8 +73,7 @@ def test_a_profile_tells_steps_from_products():
     assert parts == {"record": 5, "set-up": 15, "products": 40, "exponents and narrowing": 10, "steps": 30}
     row = {"name": "s", "beside": "clean", "macs": 10, "cycles": 100, "empty": 20, "parts": parts}
     assert shapes._without_steps(row) == 4
-    last = table._steep_parts([row | {"times_without_steps": 1.5}]).splitlines()[-1]
-    assert last == "| s | 100 | 5 | 15 | 40 | 0 | 10 | 30 | 0 | 1.50 |"
+    assert table._steep_parts([row]).splitlines()[-1] == "| s | 100 | 5 | 15 | 40 | 0 | 10 | 30 | 0 |"
 
 
 def test_measured_rows_take_the_place_of_those_with_their_names():

@@ -66,6 +66,8 @@ def convolution(rng: np.random.Generator, depthwise: bool) -> Call:
         k, s, d = (rng.choice(options, 2) for options in ([1, 2, 3, 3, 3, 4, 5], [1, 1, 1, 2, 3], [1, 1, 1, 2]))
         if rng.random() < 0.3:  # what networks are made of
             k, s, d = np.full(2, rng.choice([1, 3])), np.full(2, rng.choice([1, 2])), np.ones(2, int)
+        if depthwise and rng.random() < 0.15:  # along rows
+            k, s, d = np.array([1, 3]), np.ones(2, int), np.ones(2, int)
         reach = (k - 1) * d
         x = rng.integers(1, 13, 2)
         pad = rng.integers(0, reach + 1)
@@ -77,7 +79,7 @@ def convolution(rng: np.random.Generator, depthwise: bool) -> Call:
         if (y >= 1).all() and ((y - 1) * s - pad < x).all():
             break
     in_c = int(rng.choice([1, 2, 3, 4, 5, 8, 12, 16, 33]))
-    out_c = in_c * int(rng.choice([1, 1, 2, 3])) if depthwise else int(rng.integers(1, 22))
+    out_c = in_c * int(rng.choice([1, 1, 1, 2, 3, 4, 6])) if depthwise else int(rng.integers(1, 22))
     products = int(k.prod()) * (1 if depthwise else in_c)
     w = weights(rng, (out_c, products))
     spread = int(rng.choice([1000, 20000, 1 << 21]))
@@ -96,7 +98,8 @@ def convolution(rng: np.random.Generator, depthwise: bool) -> Call:
     small = variants.is_small(w.astype(np.int64), 0 if b is None else b.astype(np.int64), zeros[0], mult, shift)
     variant = variants.FAST_SMALL if small else variants.FAST
     if depthwise:
-        scratch = 0 if small and variants.slides(g) and rng.random() < 0.8 else variants.depthwise_scratch(g)
+        without = rng.random() < (0.8 if small and variants.slides(g) else 0.3)  # which most processors need little of
+        scratch = 0 if without else variants.depthwise_scratch(g)
         w = np.ascontiguousarray(w.T)  # HWC
     else:
         scratch = variants.conv2d_scratch(g, int(rng.integers(1, -(-out_c // 4) + 1)))

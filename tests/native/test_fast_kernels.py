@@ -21,7 +21,7 @@ def calls():
 
 def test_calls_are_worth_comparing(calls):
     kinds = {(call.code, call.variant, call.scratch > 0, call.start is not None) for call in calls}
-    assert len(kinds) == 8, "conv2d 1 and 2, depthwise 1 and 2 with scratch and 2 without, dense with and without, add"
+    assert len(kinds) == 9, "conv2d 1 and 2, depthwise 1 and 2 with scratch and without, dense with and without, add"
     assert sum(len(set(call.run(0))) > 2 for call in calls) > COUNT / 2
 
 
