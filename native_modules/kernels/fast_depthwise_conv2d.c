@@ -207,13 +207,17 @@ ALONE void ring(const channel_t *c, const void *how) {
 
 enum { FOUR = 4, MAX_REGIONS = 9 };
 
-// The taps of output `at` along an axis, and how many outputs from there on see the same: those whose windows lie
-// inside, or one. in: of tl_window_t, the axis' fields being every other
-ALONE int32_t alike(const int32_t *in, int32_t at, tl_taps_t *taps) {
-    const int32_t out = in[3], k = in[6], stride = in[8], dilation = in[10], start = at * stride - in[12];
-    *taps = tl_taps(start, in[0], k, dilation);
-    const int32_t n = taps->all ? (in[0] - 1 - (k - 1) * dilation - start) / stride + 1 : 1;
-    return n < out - at ? n : out - at;
+// A window along one side of the image
+typedef struct {
+    int32_t in, out, k, stride, dilation, pad;
+} axis_t;
+
+// The taps of output `at`, and how many outputs from there on see the same: those whose windows lie inside, or one.
+ALONE int32_t alike(const axis_t *a, int32_t at, tl_taps_t *taps) {
+    const int32_t start = at * a->stride - a->pad;
+    *taps = tl_taps(start, a->in, a->k, a->dilation);
+    const int32_t n = taps->all ? (a->in - 1 - (a->k - 1) * a->dilation - start) / a->stride + 1 : 1;
+    return n < a->out - at ? n : a->out - at;
 }
 
 // Fours of channels that read as many of x, or one: the last four overlap those before.
@@ -245,12 +249,14 @@ ALONE void any_window(const layer_t *l, bool small) {
         .w_tap = g->out_c,
         .small = small,
         .shared = g->in_c < g->out_c};
+    const axis_t across = {g->in_w, g->out_w, g->k_w, g->stride_w, g->dilation_w, g->pad_left};
+    const axis_t down = {g->in_h, g->out_h, g->k_h, g->stride_h, g->dilation_h, g->pad_top};
     tl_region_t regions[MAX_REGIONS], *r = regions;
     tl_taps_t columns, rows;
     for (int32_t ox = 0, n; ox < g->out_w; ox += n) {
-        n = alike(&g->in_w, ox, &columns);
+        n = alike(&across, ox, &columns);
         for (int32_t oy = 0, m; oy < g->out_h; oy += m) {
-            m = alike(&g->in_h, oy, &rows);
+            m = alike(&down, oy, &rows);
             const int32_t taps = columns.last - columns.first;
             *r++ = (tl_region_t){.rows = rows.last - rows.first,
                 .x_row = taps * d.x_tap,
