@@ -10,6 +10,8 @@ def refuse(budgets, method):
     if budgets.quickest is not None:
         limit = settings.time_budget
         raise ValueError(_TIME % (method, budgets.quickest, budgets.count, LEAST_STEPS, limit, advice))
+    if not budgets.closest and budgets.least_flash is None:
+        raise MemoryError(_NO_PLAN % (method, budgets.count, advice))
     if not budgets.closest or (budgets.closest[0][0] and budgets.least_flash is not None):
         advice += " or views" + cache
         raise MemoryError(_FLASH % (method, budgets.least_flash, budgets.count, budgets.flash, advice))
@@ -30,6 +32,7 @@ def refuse(budgets, method):
 _TIME = (
     "method %r takes at least %.3g s for %d samples and %d steps, and time_budget is %.3g s: %s, or take 'prototype'"
 )
+_NO_PLAN = "method %r: no RAM is left to plan it in, for %d samples: %s, or take 'prototype'"
 _FLASH = "method %r takes at least %d bytes of flash for %d samples, and %d are free: %s, or take 'prototype'"
 _RAM = "method %r takes at least %d bytes of RAM for %d samples, and %s: %s, or take 'prototype'"
 _IN_ONE_PIECE = (

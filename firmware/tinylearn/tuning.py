@@ -433,15 +433,21 @@ class Budgets:
         need be."""
         if not self._allows(choice):
             return None
-        tail = _tail(self.model, choice, width, self.settings)
-        ways = _ways_to_keep(self.settings, tail, self.count)
-        return self._first(tail, ways, (True, False), lambda fit: self._in_time(fit, hurry))
+        try:
+            tail = _tail(self.model, choice, width, self.settings)
+            ways = _ways_to_keep(self.settings, tail, self.count)
+            return self._first(tail, ways, (True, False), lambda fit: self._in_time(fit, hurry))
+        except MemoryError:  # to plan so much
+            return None
 
     def fit_inspecting(self, choice):
         """The same of a pass over the samples, however long that takes."""
         if not self._allows(choice):
             return None
-        return self._first(Tail(self.model, choice, self.settings.width), (RECOMPUTE,), (False,), lambda fit: True)
+        try:
+            return self._first(Tail(self.model, choice, self.settings.width), (RECOMPUTE,), (False,), lambda fit: True)
+        except MemoryError:
+            return None
 
     def _allows(self, choice):
         return self.speed < PLAIN or (self.closest and choice == self.closest[1])
