@@ -2,8 +2,8 @@
 
     benchmarks/ram.py [--board unix] [--method bias,scheme] [--steps 2] [--output FILE]
 
-A ballast fills the heap from its beginning but for so many bytes, and the smallest with which adapt() ends without a
-MemoryError is found by bisection, to 1 KB. The budget that adapt is given is the one that the method keeps to where
+A ballast fills the heap from its beginning but for so many bytes, and the smallest with which adapt() trains the same
+as in a heap without ballast is found by bisection, to 1 KB. The budget that adapt is given is the one that the method keeps to where
 nobody names one (USUAL in firmware/tinylearn/tuning.py); Python's own objects come on top, and all of it has to stay
 below the limit. On `unix` objects are twice the size of a board's, so its figures are upper bounds.
 """
@@ -45,10 +45,12 @@ def ends(free):
     try:
         model.reset()
         model.adapt(Samples(), head="prototype", **OPTIONS)
-        return True
+        return all_of_it in (None, model.changed)
     except MemoryError as error:
         return False
+all_of_it = None
 ends(0)  # loads the code
+all_of_it = model.changed
 least, most = 0, 4 * LIMIT
 while most - least > 1024:
     middle = (least + most) // 2

@@ -15,8 +15,8 @@ from tinylearn_host.transport import connect
 GLYPH = ROOT / "models" / "glyph" / "glyph.tlm"
 TASKS = 3
 
-# Five classes of five samples each, made as they are asked for: a list of them would take 20 KB. One layer of the two or
-# three that there is room for, so that the board chooses what the simulator does.
+# Five classes of five samples each, made as they are asked for: a list of them would take 20 KB. One layer, where there
+# is room for two or three, so that the board chooses what the simulator does.
 PROGRAM = """
 from binascii import crc32
 class Samples:
