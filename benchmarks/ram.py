@@ -3,9 +3,10 @@
     benchmarks/ram.py [--board unix] [--method bias,scheme] [--steps 2] [--output FILE]
 
 A ballast fills the heap from its beginning but for so many bytes, and the smallest with which adapt() trains the same
-as in a heap without ballast is found by bisection, to 1 KB. The budget that adapt is given is the one that the method keeps to where
-nobody names one (USUAL in firmware/tinylearn/tuning.py); Python's own objects come on top, and all of it has to stay
-below the limit. On `unix` objects are twice the size of a board's, so its figures are upper bounds.
+as in a heap without ballast is found by bisection, to 1 KB. The budget that adapt is given is the one that the method
+keeps to where nobody names one (USUAL in firmware/tinylearn/tuning.py); Python's own objects come on top, and all of it
+has to stay below the limit. On `unix` objects are twice the size of a board's, so its figures are upper bounds, and
+what planning takes, code that comes and goes, is more there than all that training does.
 """
 
 from __future__ import annotations
