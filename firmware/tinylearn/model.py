@@ -16,16 +16,15 @@ _PACKED = 1 << 30  # in places, of a convolution's scratch: its panel is there (
 
 def need(nbytes, what):
     """Collect garbage; MemoryError with the numbers where nbytes are not free."""
-    if not hasattr(gc, "mem_free"):  # CPython
-        return
     free = _free()
-    if free < nbytes:
+    if free is not None and free < nbytes:
         raise MemoryError("%s: %d bytes of RAM are wanted, and %d are free: %s" % (what, nbytes, free, _ADVICE))
 
 
 def _free():
+    """Bytes of RAM, garbage collected; None on CPython."""
     gc.collect()
-    return gc.mem_free()
+    return gc.mem_free() if hasattr(gc, "mem_free") else None
 
 
 _ALLOCATION = "memory allocation failed"  # MicroPython's own words
@@ -537,7 +536,7 @@ class Model:
         except MemoryError as e:
             if not str(e).startswith(_ALLOCATION):
                 raise
-            raise MemoryError("adapt needs more RAM than the %d bytes that are free: %s" % (_free(), _ADVICE))
+            raise MemoryError("adapt needs more RAM than is free (%s bytes): %s" % (_free(), _ADVICE))
         teaching.settle(self)
         if save:
             self.save()
