@@ -23,8 +23,10 @@ def need(nbytes, what):
 
 def _free():
     """Bytes of RAM, garbage collected; None on CPython."""
+    if not hasattr(gc, "mem_free"):
+        return None
     gc.collect()
-    return gc.mem_free() if hasattr(gc, "mem_free") else None
+    return gc.mem_free()
 
 
 _ALLOCATION = "memory allocation failed"  # MicroPython's own words
