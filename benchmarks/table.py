@@ -126,7 +126,7 @@ last layer alone, which has 16.
 The least free heap, beyond the loaded model and code, with which `model.adapt` trains the same as with RAM to spare,
 beside the limit that is to hold: `benchmarks/ram.py`, to 1 KB. Where RAM is short, samples wait on the flash. On `unix`
 Python's objects are twice the size of a board's: there it is planning, code and objects that are gone when training
-begins, that takes most, and it takes the same for every budget; so `bias` is above the limit there, which is a board's.
+begins, that takes most, about as much for either budget; so `bias` is above the limit there, which is a board's.
 
 {ram}
 
