@@ -92,7 +92,7 @@ layer of `glyph` takes 36 KB, which a Pico has not left beside what it trains.
 
 On `glyph`: `model.adapt` from beginning to end, and one step of its training alone, between two calls of `on_step`.
 Heads: ten classes by five examples each. Training the network: five by five, within 48,000 bytes (`tinytrain`:
-30,000, which every board has in one piece); what fits differs between methods. `adapt` is five steps, with the first
+28,000, which every board has in one piece); what fits differs between methods. `adapt` is five steps, with the first
 forward runs and, for `tinytrain`, the choice of what to train, which is not among the MACs. `adapt auto` is told no
 method. 40 steps take minutes in an emulator, so that row is measured only where its whole name is asked for:
 `benchmarks/run.py --board pico-emulated --only "adapt scheme, 40 steps" --save`.

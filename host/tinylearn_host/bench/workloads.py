@@ -29,7 +29,7 @@ TAIL_METHODS = {
     "scheme": {"scheme": "48K"},
     "full": {"layers": 2},
     "full:filter=2": {"filter": 2, "layers": 2, "budget": 42_000},
-    "tinytrain": {"budget": 30_000},
+    "tinytrain": {"budget": 28_000},
 }
 TAIL_STEPS, TAIL_BUDGET, TAIL_WAYS = 5, 48_000, 5  # bytes: what a Pico has left beside the model
 WHOLE, WHOLE_STEPS = "adapt scheme, 40 steps", 40  # as many steps as adapt takes by itself
