@@ -673,39 +673,23 @@ def _steps(training, task):
 
 
 def _watched(training, task):
-    """Train as long as those who watch gain from it. Leaves the weights of their lowest loss; whether it has become
-    lower at all."""
-    layout, verdict, best, at = training.layout, task.verdict, None, 0
-    weights = _best_weights(training)
+    """Train. Whether those who watch, a view of each sample that is not trained on, gain from it."""
+    layout, verdict = training.layout, task.verdict
     training.keep_view()
-    for step in range(layout.steps + 1):
-        training.prototypes()
-        loss = training.watch()
-        if step == 0:
-            first = best = loss
-        elif loss < best:
-            best, at = loss, step
-            if weights:
-                training.copy(weights, True)
-        elif step - at == WATCHED:
-            break
-        if step < layout.steps:
-            mean, accuracy = training.sweep()
-            if task.options["on_step"]:
-                task.options["on_step"](step + 1, mean, accuracy)
-    if not weights:
-        at, best = (step, loss) if loss < first else (0, first)
-    elif 0 < at < step:
-        training.copy(weights, False)
+    training.prototypes()
+    first = training.watch()
+    for step in range(layout.steps):
+        loss, accuracy = training.step()
+        if task.options["on_step"]:
+            task.options["on_step"](step + 1, loss, accuracy)
+    training.prototypes()
+    last = training.watch()
     count = 4096 * training.support.count
     task.why = "%s, so the network is trained; what watches goes from a loss of %.2f to one of %.2f in %d steps" % (
         verdict.why,
         first / count,
-        best / count,
-        at,
+        last / count,
+        layout.steps,
     )
-    task.why += ("" if at else ": nothing is gained, so it stays as it is") + "; head: " + verdict.head
-    return at > 0
-
-
-WATCHED = 3  # steps without a lower loss of those who watch after which training ends
+    task.why += ("" if last < first else ": nothing is gained, so it stays as it is") + "; head: " + verdict.head
+    return last < first

@@ -8,7 +8,6 @@ weights kept, the same choice of a head. Only the numbers are real. Many episode
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -211,29 +210,11 @@ class FloatTraining:
 
     def run(self, steps: int, patience: int) -> None:
         """Until each episode's loss has not fallen for `patience` steps; the weights at its lowest stay."""
-        self._best_of((self.step() for _ in range(steps)), torch.full((self.episodes,), torch.inf), patience)
-
-    def run_watched(self, steps: int, patience: int) -> np.ndarray:
-        """As training._watched: without the last view of each sample, which watches. The weights of its lowest loss
-        stay; [E]: whether it has become lower at all."""
-
-        def losses() -> Iterator[Tensor]:
-            for _ in range(steps):
-                self.step()
-                yield self._watching()
-
-        self.views -= 1
-        first = self._watching()
-        return (self._best_of(losses(), first, patience) < first).cpu().numpy()
-
-    def _best_of(self, losses: Iterator[Tensor], best: Tensor, patience: int) -> Tensor:
-        """Let each episode keep the weights of its lowest loss, of those before `patience` steps without a lower one.
-        losses: [E] after each step; best: before the first."""
-        best = best.to(self.device)
+        best = torch.full((self.episodes,), torch.inf, device=self.device)
         since = torch.zeros(self.episodes, device=self.device)
         kept = [value.detach().clone() for value, _ in self.masks]
-        for loss in losses:
-            going = since < patience
+        for _ in range(steps):
+            loss, going = self.step(), since < patience
             better = going & (loss < best)
             best = torch.where(better, loss, best)
             since = torch.where(better, 0, since + going)
@@ -244,7 +225,14 @@ class FloatTraining:
         with torch.no_grad():
             for (value, _), copy in zip(self.masks, kept, strict=True):
                 value.copy_(copy)
-        return best
+
+    def run_watched(self, steps: int) -> np.ndarray:
+        """As training._watched: without the last view of each sample, which watches. [E]: whether it gains."""
+        self.views -= 1
+        first = self._watching()
+        for _ in range(steps):
+            self.step()
+        return (self._watching() < first).cpu().numpy()
 
     def _watching(self) -> Tensor:
         """Loss [E] of the last view of each sample, added up."""

@@ -92,7 +92,7 @@ class Floats(Runner):
     def _taught(self, training: FloatTraining, steps: int, lessons: list, verdicts: list) -> tuple:
         """Train; then: whether each lesson gains from it, and its head."""
         if verdicts[0].right is None:
-            return training.run_watched(steps, firmware("training").WATCHED), [verdict.head for verdict in verdicts]
+            return training.run_watched(steps), [verdict.head for verdict in verdicts]
         training.run(steps, firmware("tuning").PATIENCE)
         asked = self.job.options.get("head")
         names = (asked,) if asked in float_heads.HEADS else float_heads.CLOSED
