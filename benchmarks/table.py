@@ -127,8 +127,8 @@ The least free heap, beyond the loaded model and code, with which `model.adapt` 
 beside the limit that is to hold: `benchmarks/ram.py`, to 1 KB. Where RAM is short, samples wait on the flash. On `unix`
 Python's objects are twice the size of a board's: there it is planning, code and objects that are gone when training
 begins, that takes most, about as much for either budget; so `bias` is above the limit there, which is a board's.
-With less than a row says fewer layers are trained, or MemoryError says what it takes: glyph's `bias` is above the limit
-on `qemu-m3`, too, for all of its layers.
+With less than a row says fewer layers are trained, or MemoryError says what it takes. What is missing on `qemu-m3` has
+not as much RAM there as it is measured with.
 
 {ram}
 
