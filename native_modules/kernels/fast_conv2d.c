@@ -161,7 +161,7 @@ ALONE void pixel(conv_t *c, const int8_t *x, int8_t *y) {
 }
 
 #ifdef __ARM_ARCH_6M__
-// Lists the taps of a window whose rows are whole. Beyond the last are weights of 0.
+// Lists the taps of a window whose rows are whole, and three more, which meet weights of 0.
 ALONE void list_taps(const tl_window_t *g, int32_t *to) {
     const int32_t run = g->k_w * g->in_c, step = g->dilation_h * g->in_w * g->in_c;
     for (int32_t at = 0, end = g->k_h * step; at < end; at += step) {
@@ -277,7 +277,7 @@ bool tl_fast_conv2d(const tl_window_t *g, const tl_layer_t *of, const tl_work_t 
 #ifdef __ARM_ARCH_6M__
     c.raw = c.small ? 0 : (uint32_t)&c.chain;
     c.chain.reach = TL_LIFT - tl_lift(*of->shift);
-    int32_t taps[2 * TL_CHUNK + 2];
+    int32_t taps[2 * TL_CHUNK + 3];
     if (c.column && c.groups <= GROUPS) {
         list_taps(g, taps);
         c.chain.taps = taps;
