@@ -57,16 +57,16 @@ What was to be shown, and whether these results show it; differences in points, 
 
 - `auto` is within half a point of the best row of every task. With one sample of a class it asks views of the samples,
   and trains where they are not told apart with a probability of 0.9: on words of a new speaker, where that is worth a
-  point for half a minute on a Pico, and hardly on characters, where it is worth nothing. Until the 0.9 was chosen, on
-  seed 2, it was 0.6, and `auto` 0.56 ± 0.74 behind on those words. With five samples of negatives it is no longer
-  behind `full`, since training reaches further back.
+  point for half a minute on a Pico, and hardly on characters, where it is worth nothing. It was 0.6, and
+  `auto` more than half a point behind on those words, until 0.9 was chosen on seed 2. With five samples of negatives it
+  is not behind `full`, since training reaches further back than it did.
 - `tinytrain` in what a Pico has is better than all layers in float32 on a PC, on the mean. Both end with the same
   choice of a head, at the better of the rates that were tried on other episodes. Keywords and negatives are where it is
   better (at half the rate all layers gain on keywords, and lose as much elsewhere, see below). On
   spectrograms, far from what the backbone was made for, it is as good, since it trains from the layer before the last
   six on. Without that task the mean is {elsewhere}.
 - `bias` on keywords is the one row that integers cost more than a point. The features of that network, imported as it
-  is, fill some 30 of int8's 255 steps, and the less round covariance, which suits it, weighs small differences.
+  is, fill a small part of int8's steps, and the less round covariance, which suits it, weighs small differences.
 - Twenty classes of five samples leave no room for training in 60 KB: the methods that train refuse, and say how much it
   takes; `auto` makes a head. That task is not in their means.
 - `filter=2` loses three quarters of a point on the mean of these tasks, for less than a third of the gradients' work

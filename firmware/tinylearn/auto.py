@@ -3,7 +3,7 @@
 Each sample is held out in turn and heads are asked about it that were made of the others; where there is one sample of
 each class they are asked about a view of it. Where prototypes give the right class a high probability the features tell
 the classes apart, and a head is all it takes. Else the network is trained, on all samples, and asked the same again:
-where heads have not become clearly better it stays as it was. With one or two samples of a class, which say little of
+where fewer are right than before it stays as it was. With one or two samples of a class, which say little of
 heads, a view of each is not trained on and watches: training is kept where it gains (training.py), and the head is the
 one of before. What is compared are integers, so every board decides the same.
 """

@@ -11,18 +11,18 @@ import tl_infer
 _TENSOR, _OPERATOR = 32, 64  # bytes of a record, docs/SPEC.md
 _SOFTMAX = 10
 CHANGED = -2  # in places: where the file says, but not what it came with
-_PACKED = 1 << 30  # in places, of a convolution's scratch: its panel is there (kernels/program.h)
+PACKED = 1 << 30  # in places, of a convolution's scratch: its panel is there (kernels/program.h)
 
 
 def need(nbytes, what):
     """Collect garbage; MemoryError with the numbers where nbytes are not free."""
-    free = _free()
-    if free is not None and free < nbytes:
-        raise MemoryError("%s: %d bytes of RAM are wanted, and %d are free: %s" % (what, nbytes, free, _ADVICE))
+    left = free()
+    if left is not None and left < nbytes:
+        raise MemoryError("%s: %d bytes of RAM are wanted, and %d are free: %s" % (what, nbytes, left, _ADVICE))
 
 
-def _free():
-    """Bytes of RAM, garbage collected; None on CPython."""
+def free():
+    """Bytes of RAM that are free, garbage collected, or None where nobody counts."""
     if not hasattr(gc, "mem_free"):
         return None
     gc.collect()
@@ -385,7 +385,7 @@ class Model:
             if not first <= i < last:
                 later.append((i, scratch))
             elif w not in self.changed and b not in self.changed:
-                self.places[scratch] = unpack_from("<I", self.file, self._record(scratch))[0] | _PACKED
+                self.places[scratch] = unpack_from("<I", self.file, self._record(scratch))[0] | PACKED
         self._unpacked = later
 
     def run(self, x, out=None):
@@ -538,7 +538,7 @@ class Model:
         except MemoryError as e:
             if not str(e).startswith(_ALLOCATION):
                 raise
-            raise MemoryError("adapt needs more RAM than is free (%s bytes): %s" % (_free(), _ADVICE))
+            raise MemoryError("adapt needs more RAM than is free (%s bytes): %s" % (free(), _ADVICE))
         teaching.settle(self)
         if save:
             self.save()

@@ -4,7 +4,7 @@ import sys
 import time
 from collections import namedtuple
 
-from .model import fail
+from .model import fail, free
 
 # bytes: RAM that adapt takes at its peak, beyond what is loaded: features + head + training + code.
 # seconds: on this board, from one forward run of the frozen network's operators, timed now.
@@ -73,7 +73,6 @@ def _of_tail(model, method, ways, shots, steps, options, code):
     code += _code(_TAIL_MODULES + (("selection",) if method == "tinytrain" else ()))
     if options.get("continual"):
         code += _code(("continual", "holding") if options["continual"] == "lightcl" else ("replay",))
-    from .support import free
     from .tuning import Settings, find
 
     settings = Settings(model, dict(options, method=method, steps=steps))

@@ -1,13 +1,12 @@
 """The samples that a network's tail is trained on: what the frozen operators make of them, wherever there is room."""
 
-import gc
 import os
 from array import array
 from struct import unpack_from
 
 import tl_train
 
-from .model import allocate, fail, scratch, unload
+from .model import allocate, fail, free, scratch, unload
 
 RAM, FLASH, RECOMPUTE = "ram", "flash", "recompute"
 NOWHERE, HERE, LENT = 0, 1, 2  # features of all samples: in no place, in the arena of training, in the model's own
@@ -79,14 +78,6 @@ _SAMPLES = "the samples"
 def scarce(model, count, limit):
     """Whether the samples themselves would take much of `limit` bytes of RAM, so that a file is the place for them."""
     return limit is not None and (count is None or 8 * count * len(model.x) > limit)
-
-
-def free():
-    """Bytes of RAM that are free, or None where nobody counts."""
-    if not hasattr(gc, "mem_free"):
-        return None
-    gc.collect()
-    return gc.mem_free()
 
 
 def room(model, count, options):

@@ -513,8 +513,8 @@ def _closed_form(head, features, rows, part, task):
         )
     examples, prior = samples - len(set(rows)), n << 8 >> 3 * part
     if shrinkage is not None and examples:
-        part = int(shrinkage * 1024 + 0.5)
-        prior = max(1, min(1 << 23, (examples * part << 8) // (1024 - part)))
+        share = int(shrinkage * 1024 + 0.5)
+        prior = max(1, min(1 << 23, (examples * share << 8) // (1024 - share)))
     params = array("i", head.params)
     params.append(prior)
     scale = array("i", (0, 0))

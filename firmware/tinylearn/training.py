@@ -15,8 +15,8 @@ from struct import pack_into
 import tl_infer
 import tl_train
 
-from .model import allocate, fail, scratch, unload
-from .support import ALL, FLASH, LENT, RAM, TRIAL, Kept, Layout, Support, free, looks, module, room, settled
+from .model import allocate, fail, free, scratch, unload
+from .support import ALL, FLASH, LENT, RAM, TRIAL, Kept, Layout, Support, looks, module, room, settled
 from .teaching import (
     _add_own_classes,
     _new_head,
@@ -679,10 +679,10 @@ def _watched(training, task):
     training.prototypes()
     first = training.watch()
     for step in range(layout.steps):
-        loss, accuracy = training.step()
+        loss, accuracy = training.sweep()
         if task.options["on_step"]:
             task.options["on_step"](step + 1, loss, accuracy)
-    training.prototypes()
+        training.prototypes()
     last = training.watch()
     count = 4096 * training.support.count
     task.why = "%s, so the network is trained; what watches goes from a loss of %.2f to one of %.2f in %d steps" % (

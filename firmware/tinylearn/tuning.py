@@ -5,7 +5,7 @@ parts of their channels), "full" (all weights and biases of the last layers), "t
 """
 
 from .head import head_bytes, work_bytes
-from .model import unload
+from .model import PACKED, unload
 from .support import FLASH, HERE, LENT, NOWHERE, RAM, RECOMPUTE, TRIAL, augmentation, looks, module, scarce
 from .tail import (
     BIAS,
@@ -373,7 +373,7 @@ SLOWER = 1, 1.34, 12  # by tail.Tail.speed
 AROUND, RECORD, RECORD_BYTE = 1.2e6, 3e-3, 13e-6
 PLANNING, VIEW = 330e6, 600
 PACKING = 2.6  # products that take as long as packing a weight for them
-TO_THE_END, PACKED = 3, 1 << 30  # of a scratch's place, native_modules/kernels/program.h
+TO_THE_END = 3  # of a scratch's place, native_modules/kernels/program.h
 
 
 def _seconds(tail, times):

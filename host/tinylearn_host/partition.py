@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 
 from tinylearn_host import autodiff, ir, paths, planner, tlm
@@ -124,13 +124,7 @@ def scheme(model: tlm.Model, name: str, entries: tuple[Entry, ...]) -> Scheme:
     return Scheme(name, plan(model, entries).size, WIDTH, entries)
 
 
-def choose(
-    model: tlm.Model,
-    budget: int,
-    samples: int = SAMPLES,
-    ways: int = WAYS,
-    taken: Callable[[tuple[Entry, ...]], int] | None = None,
-) -> tuple[Entry, ...]:
+def choose(model: tlm.Model, budget: int, taken: Callable[[tuple[Entry, ...]], int] | None = None) -> tuple[Entry, ...]:
     """What to train where adapting may take so many bytes of RAM: the biases of as many last layers as two thirds of it
     have room for, then their weights, from the fewest on and depthwise ones last, on as large a share of the input
     channels as still fits. Where none does, biases alone. taken: bytes that entries take; None: adapting_bytes.
@@ -138,11 +132,11 @@ def choose(
     A rule of thumb for models that nobody has searched, within the layers that do the last two thirds of the work:
     biases cost least, and small weights of many layers are worth more than the large ones of the last.
     """
+    taken = taken or partial(adapting_bytes, model)
     usual = {op.index for op in tail().usual(OnBoard(model), 2, 3)}
 
     def fits(entries: dict[int, Entry], room: int = budget) -> bool:
-        found = ordered(entries)
-        return (taken(found) if taken else adapting_bytes(model, found, samples, ways)) <= room
+        return taken(ordered(entries)) <= room
 
     def biases(room: int) -> dict[int, Entry]:
         found = [record.op for record in model.backward if record.flags & BIAS and record.op in usual]

@@ -86,7 +86,7 @@ def test_bytes_are_those_that_the_board_plans_with(plan, shares):
     model = partition.with_schemes(tlm.read(plan.setting.model), [])
     ops = search.layers(model, None)
     entries = search.scheme_of(model, ops, 3, dict(zip(ops, shares, strict=True)))
-    taken = search.adapting_bytes(arithmetic.in_place(model), entries, 12, 4)
+    taken = search.least_bytes(arithmetic.in_place(model), entries, 12, 4)
     assert taken <= partition.adapting_bytes(model, entries, 12, 4)
     board = arithmetic.in_place(partition.with_schemes(model, [search.Scheme("it", 0, 8, entries)]))
     tail, tuning = arithmetic.firmware("tail"), arithmetic.firmware("tuning")
@@ -140,7 +140,7 @@ def test_the_front_has_the_best_of_all(plan):
         for shares in itertools.product((0, *plan.ratios), repeat=k):
             chosen = dict(zip(ops, shares, strict=False))
             entries = search.scheme_of(model, ops, k, chosen)
-            everything.append((search.adapting_bytes(board, entries, 12, 4), known.promise(k, chosen)))
+            everything.append((search.least_bytes(board, entries, 12, 4), known.promise(k, chosen)))
     for budget in {size for size, _ in everything}:
         best = max(promise for size, promise in everything if size <= budget)
         assert max(c.promise for c in found if c.bytes <= budget) == pytest.approx(best)

@@ -101,7 +101,11 @@ def _heap(fit: sizes.Fit) -> str:
 
 def with_scheme(model: tlm.Model, task: Task) -> tuple[tlm.Model, str | None]:
     """The model with one more scheme, made for the task's RAM, and its name; None where nothing fits."""
-    entries = partition.choose(model, task.budget, task.samples, task.ways)
+
+    def taken(entries: tuple) -> int:
+        return partition.adapting_bytes(model, entries, task.samples, task.ways)
+
+    entries = partition.choose(model, task.budget, taken)
     if not entries:
         return model, None
     name = f"{task.budget / 1024:.0f}K"

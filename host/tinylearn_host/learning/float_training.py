@@ -255,10 +255,9 @@ class FloatTraining:
         """features() as float64."""
         return self.features().cpu().numpy().astype(np.float64)
 
-    def answers(self, lessons: list[Lesson], heads: str | list[str]) -> list[np.ndarray]:
-        """The class that each query gets; heads: a name of float_heads.HEADS, one for each lesson or one."""
+    def answers(self, lessons: list[Lesson], heads: list[str]) -> list[np.ndarray]:
+        """The class that each query gets; heads: a name of float_heads.HEADS for each lesson."""
         known, asked = self.known(), self._asked(lessons)
-        heads = [heads] * len(lessons) if isinstance(heads, str) else heads
         found = []
         for e, (lesson, head) in enumerate(zip(lessons, heads, strict=True)):
             taught = float_heads.HEADS[head](known[:, e], lesson.classes)

@@ -202,7 +202,7 @@ def _divides(model: tlm.Model, op: int, share: int) -> bool:
 # ---- The search ------------------------------------------------------------------------------------------------------
 
 
-def adapting_bytes(board, entries: Entries, samples: int, ways: int) -> int:
+def least_bytes(board, entries: Entries, samples: int, ways: int) -> int:
     """The least RAM in which the board's own planner trains all of this without plain kernels: in little scratch, the
     samples on the flash, no copy of the best weights. board: arithmetic.in_place(model)"""
     tail, tuning, support = (arithmetic.firmware(name) for name in ("tail", "tuning", "support"))
@@ -237,7 +237,7 @@ def front(plan: Plan, model: tlm.Model, known: Contributions, show: bench.Show) 
         shares = {op: share for op, share in shares.items() if op in ops[:k]}
         entries = scheme_of(model, ops, k, shares)
         if entries not in seen:
-            size = adapting_bytes(board, entries, setting.way * setting.shot, setting.way)
+            size = least_bytes(board, entries, setting.way * setting.shot, setting.way)
             seen[entries] = Candidate(entries, size, known.promise(k, shares))
         return seen[entries].promise, seen[entries].bytes
 
@@ -296,9 +296,9 @@ def choose(trials: Trials, candidates: list[Candidate]) -> list[Row]:
     board = arithmetic.in_place(model)
 
     def taken(entries: Entries) -> int:
-        return adapting_bytes(board, entries, samples, way)
+        return least_bytes(board, entries, samples, way)
 
-    usual = {b: partition.choose(model, b, taken=taken) for b in plan.budgets}
+    usual = {b: partition.choose(model, b, taken) for b in plan.budgets}
     numbers = range(plan.episodes, 2 * plan.episodes)
     trials.run("comparing", [(), *(c.entries for c in best.values() if c), *(u for u in usual.values() if u)], numbers)
     return [_row(trials, budget, best[budget], usual[budget], numbers) for budget in plan.budgets]
