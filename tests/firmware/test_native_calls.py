@@ -40,9 +40,10 @@ def calls(monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["bias", "scheme", "full"])
-def test_native_calls_of_a_step(calls, method):
+def test_native_calls_of_a_step(calls, method, monkeypatch, tmp_path):
     from tinylearn.model import Model
 
+    monkeypatch.chdir(tmp_path)  # a model without a path has its files where it is, and other tests have such, too
     model = Model(bytearray((paths.MODELS / "glyph" / "glyph.tlm").read_bytes()))
     x = np.random.default_rng(1).integers(-128, 128, (SAMPLES, len(model.x))).astype(np.int8)
     steps = []

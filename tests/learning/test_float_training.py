@@ -24,6 +24,12 @@ torch.set_num_threads(1)  # as the benchmark does: networks so small gain nothin
 GLYPH = tlm.read(MODELS / "glyph" / "glyph.tlm")
 
 
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    """A model without a path has its files where it is: those of tests in other processes lie elsewhere."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def lesson() -> Lesson:
     images, labels = digits.load()
