@@ -17,7 +17,7 @@ class Flash:
 
     def writeblocks(self, block, buffer, offset=0):
         start = block * self.BLOCK + offset
-        self.memory[start : start + len(buffer)] = buffer
+        self.memory[start : start + len(buffer)][:] = buffer  # else MicroPython moves all that lies behind it, too
 
     def ioctl(self, request, argument):
         if request == 4:
