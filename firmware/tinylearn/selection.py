@@ -53,8 +53,19 @@ def condense(op, axis, ratio, found):
     values, exponent = found
     n = len(values)
     k = min(n, -(-int(ratio * 1000 + 0.5) * n // 1000))
-    best = sorted(range(n), key=lambda c: (-values[c], c))[:k]
-    return Layer(op, axis, array("h", sorted(best)) if k < n else None, n, sum(values), exponent)
+    best = _best(values, k) if k < n else None
+    return Layer(op, axis, best, n, sum(values), exponent)
+
+
+def _best(values, k):
+    """The k channels with the largest values, the first ones of those that are alike."""
+    least = sorted(values, reverse=True)[k - 1]
+    alike, best = k - sum([v > least for v in values]), array("h")
+    for c, v in enumerate(values):
+        if v > least or (v == least and alike > 0):
+            best.append(c)
+            alike -= v == least
+    return best
 
 
 # ---- What a channel is worth: [number of each channel], their exponent -----------------------------------------------

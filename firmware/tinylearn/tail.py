@@ -240,17 +240,20 @@ def _earliest(block):
 
 
 def _first_fit(blocks):
-    total = 0
-    for n, block in enumerate(blocks):
-        met = [b for b in blocks[:n] if b.first <= block.last and block.first <= b.last]
-        met.sort(key=_start)
-        at = 0
-        for other in met:
-            if other.at - at >= block.size:
-                break
-            at = max(at, other.at + other.size)
+    placed, total = [], 0  # the lowest first
+    for block in blocks:
+        at, end, i = 0, block.size, len(placed)
+        for other in placed:
+            if other.first <= block.last and block.first <= other.last:
+                if other.at >= end:
+                    break
+                at = max(at, other.at + other.size)
+                end = at + block.size
+        while i and placed[i - 1].at > at:
+            i -= 1
+        placed.insert(i, block)
         block.at = at
-        total = max(total, at + block.size)
+        total = max(total, end)
     return total
 
 
