@@ -11,14 +11,17 @@
 bool tl_fast_conv2d(const tl_window_t *g, const tl_layer_t *of, const tl_work_t *work);
 bool tl_fast_depthwise_conv2d(const tl_window_t *g, const tl_layer_t *of, const tl_work_t *work);
 
-// Fills the scratch with the sums of rows 0, step, 2 step ..., 1, 1 + step ... and gives the step, or 0.
+// Fills the scratch with the sums
 #ifdef __ARM_ARCH_6M__
-int32_t tl_fast_fully_connected(const tl_dense_t *g, const tl_layer_t *of, const tl_work_t *work);
+bool tl_fast_fully_connected(const tl_dense_t *g, const tl_layer_t *of, const tl_work_t *work);
+
+// sums[o] = b[o] + w[o] . (x - zero), from rows of weights as they lie. start: NULL, or of tl_work_t
+void tl_dense_sums(const tl_dense_t *g, const tl_layer_t *of, const int32_t *start, int32_t *sums);
 
 // w . (x - zero)
 int32_t tl_m0_dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero);
 #else
-#define tl_fast_fully_connected(...) 0 // the plain one is as fast
+#define tl_fast_fully_connected(...) false // the plain one is as fast
 #endif
 
 // y as it is, clamped

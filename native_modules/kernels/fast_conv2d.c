@@ -75,19 +75,18 @@ enum { CHECKS = 1, MANY = 1 };
 // low.
 enum { FAR = 1 << 30 };
 
-static void rescale(const conv_t *c, int32_t o, int32_t *start, tl_requant_t *to) {
-    const int32_t mult = c->of->mult[o], shift = c->of->shift[o], lift = tl_lift(shift);
-    tl_requant(to, (uint32_t)mult, shift, c->g->y_zero);
-    *start += lift;
-    if (c->small) {
-        return;
+// Whether tl_requant_t is for a channel whose sums may be large
+static bool fits(const conv_t *c, int32_t mult, int32_t shift) {
+    if (shift) {
+        return shift < 0 && shift >= -13 && c->chain.reach == TL_LIFT;
     }
-    const bool fits = shift ? shift < 0 && shift >= -13 : (mult & 3) == 0 && mult < 1 << 30;
-    if (!fits || lift + c->chain.reach != TL_LIFT) {
-        to->low = (uint32_t)*start - FAR;
-        to->shift = 0;
-        *start = FAR;
-    }
+    return (mult & 3) == 0 && mult < 1 << 30 && c->chain.reach == 0;
+}
+
+static void set_far(int32_t *start, tl_requant_t *to) {
+    to->low = (uint32_t)*start - FAR;
+    to->shift = 0;
+    *start = FAR;
 }
 
 void tl_dot4_beyond(const tl_dot4_t *d, int8_t *y, const int32_t sums[4], const tl_requant_t requant[4]) {
@@ -101,11 +100,23 @@ void tl_dot4_beyond(const tl_dot4_t *d, int8_t *y, const int32_t sums[4], const 
 #else
 enum { CHECKS = 0, MANY = 0 };
 
-static void rescale(const conv_t *c, int32_t o, int32_t *start, tl_requant_t *to) {
-    *start += tl_lift(c->of->shift[o]);
-    tl_requant(to, (uint32_t)c->of->mult[o], c->of->shift[o], c->g->y_zero);
-}
+#define fits(...) true
+#define set_far(...)
 #endif
+
+// The requantisation of n channels from o on, and what their sums begin with
+ALONE void rescale(const conv_t *c, int32_t o, int32_t n, int32_t *start, tl_requant_t *to) {
+    const int32_t *mult = c->of->mult + o;
+    const int8_t *shift = c->of->shift + o;
+    for (; n > 0; n--, mult++, shift++, start++, to++) {
+        const int32_t lift = tl_lift(*shift);
+        tl_requant(to, (uint32_t)*mult, *shift, c->g->y_zero);
+        *start += lift;
+        if (!c->small && !fits(c, *mult, *shift)) {
+            set_far(start, to);
+        }
+    }
+}
 
 // Fills the panel, and the sums that its channels begin with. Beyond the last channel anything will do.
 ALONE void pack(const conv_t *c) {
@@ -123,11 +134,8 @@ ALONE void pack(const conv_t *c) {
             tl_pack_rows(w + quad * c->k, taps, p, &d);
             p += 4 * words; // over the half of an odd last pair
             if (left <= GROUPS && c->raw != TL_RAW) {
-                tl_requant_t *requant = (tl_requant_t *)p;
-                for (int32_t j = 0; j < rows; j++) {
-                    rescale(c, c->o + quad + j, c->start + quad + j, requant + j);
-                }
-                p = (uint32_t *)(requant + 4);
+                rescale(c, c->o + quad, rows, c->start + quad, (tl_requant_t *)p);
+                p += 4 * sizeof(tl_requant_t) / 4;
             }
         }
     }
@@ -221,7 +229,25 @@ ALONE void one_panel(conv_t *c) {
     }
 }
 
-#ifndef __ARM_ARCH_6M__
+#ifdef __ARM_ARCH_6M__
+enum { FEW = 1 };
+
+// Of one pixel a panel would cost more than it saves: rows of weights as they lie, as a dense layer's
+static void few_pixels(const conv_t *c, int8_t *column) {
+    const tl_window_t *g = c->g;
+    tl_layer_t of = *c->of;
+    tl_dense_t dense;
+    dense.n_in = c->k;
+    dense.n_out = g->out_c;
+    dense.x_zero = g->x_zero;
+    gather(g, of.x - (g->pad_top * g->in_w + g->pad_left) * g->in_c, -g->pad_top, -g->pad_left, column);
+    of.x = column;
+    tl_dense_sums(&dense, &of, NULL, c->start);
+    for (int32_t o = 0; o < g->out_c; o++) {
+        of.y[o] = requantized(c, c->start[o], o);
+    }
+}
+#else
 enum { FEW = 2 };
 
 // Of so few pixels a panel would cost more than it saves: rows of weights as they lie
@@ -286,13 +312,10 @@ bool tl_fast_conv2d(const tl_window_t *g, const tl_layer_t *of, const tl_work_t 
     c.raw = c.small ? 0 : TL_RAW;
 #endif
     c.chain.raw = c.raw;
-#ifndef __ARM_ARCH_6M__
-    if (g->out_h * g->out_w <= FEW) {
+    if (g->out_h * g->out_w <= FEW && (FEW > 1 || work->bytes >= 4 * (uint32_t)(c.groups + g->out_c))) {
         few_pixels(&c, column);
-        tl_fast_clamp(g, of->y);
-        return true;
+        c.o = g->out_c;
     }
-#endif
     for (; c.o < g->out_c; c.o += channels) {
         c.n = g->out_c - c.o < channels ? g->out_c - c.o : channels;
         c.chain.quads = (uint32_t)(c.n + 3) / 4;

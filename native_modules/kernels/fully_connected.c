@@ -55,14 +55,13 @@ static void put(const tl_dense_t *g, const tl_layer_t *of, int32_t o, int32_t ac
 }
 
 void tl_fully_connected_s8(const tl_dense_t *g, const tl_layer_t *of, const tl_work_t *work) {
-    const int32_t step = work->variant ? tl_fast_fully_connected(g, of, work) : 0;
-    const int32_t *sum = step ? work->at : NULL;
-    for (int32_t first = 0; first < step; first++) {
-        for (int32_t o = first; o < g->n_out; o += step) {
+    int32_t o = 0;
+    if (work->variant && tl_fast_fully_connected(g, of, work)) {
+        for (const int32_t *sum = work->at; o < g->n_out; o++) {
             put(g, of, o, *sum++);
         }
     }
-    for (int32_t o = step ? g->n_out : 0; o < g->n_out; o += ROWS) {
+    for (; o < g->n_out; o += ROWS) {
         const int32_t rows = ROWS == 1 || g->n_out - o > ROWS ? ROWS : g->n_out - o;
         int32_t sums[ROWS];
         for (int32_t r = 0; r < rows; r++) {

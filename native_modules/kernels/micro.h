@@ -214,9 +214,12 @@ typedef struct {
     uint32_t rows;
     int32_t next;  // bytes from behind these weights of a row to those of the next
     int32_t *sums; // one per row: added to
+    int32_t zero;
+    int32_t sums_step; // bytes from one sum to the next
 } tl_rows_t;
 
-// Dense layers: sums[row] += w[row] . x. x, w: 4 * fours int8 (of each row), on multiples of 4; 4 * fours <= TL_ROW
+// Dense layers: sums[row] += w[row] . (x - zero) - 512 * fours * zero. x, w: 4 * fours int8 (of each row), on multiples
+// of 4; 4 * fours <= TL_ROW
 void tl_dense_rows(const int8_t *x, uint32_t fours, const int8_t *w, const tl_rows_t *d);
 #else
 enum { TL_DOTS = 4 };

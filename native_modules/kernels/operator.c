@@ -127,13 +127,16 @@ int32_t tl_call_first(int32_t code) {
 static bool in_range(const tl_call_t *call) {
     const uint8_t *kind = kinds + geometry[call->code][0];
     const int32_t *field = call->g.fields;
-    for (int32_t i = geometry[call->code][1]; i > 0; i--, kind++, field++) {
+    int32_t left = geometry[call->code][1];
+    do {
         const int32_t least = range[*kind][0], most = range[*kind][1];
         if (*field < least || *field > (most < POWER ? most : (int32_t)((1u << (most - POWER)) - 1)) ||
             (*kind == MAX && *field < field[-1])) {
             return false;
         }
-    }
+        kind++;
+        field++;
+    } while (--left > 0);
     return true;
 }
 

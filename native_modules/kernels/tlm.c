@@ -95,10 +95,9 @@ tl_status_t tl_find_tensor(const tl_program_t *p, uint32_t index, tl_span_t *spa
         place = place << 2 >> 4 << 2; // without TL_PACKED
         size = shift == TL_TO_THE_END ? p->arena_length - place : size >> shift;
     } else if (t->type != TL_RAW) {
-        uint32_t bytes = t->type == TL_INT32 ? 4 : 1;
-        for (int i = 0; i < 4; i++) {
-            bytes = tl_times(bytes, t->shape[i]);
-        }
+        const uint16_t *n = t->shape;
+        const uint32_t row = t->type == TL_INT32 ? 4 * n[3] : n[3];
+        const uint32_t bytes = tl_times(tl_times(n[0], n[1]), tl_times(n[2], row));
         if (bytes == 0 || bytes > INT32_MAX || bytes != t->bytes) {
             return TL_E_SHAPE;
         }
@@ -220,13 +219,10 @@ static const uint8_t sources[] = {
     Q(1), // softmax, less the width
 };
 
-// Gathers the geometry of an operator from its record and the records of its tensors.
-static tl_status_t read_geometry(const tl_operator_t *op, const tl_tensor_t *t[TL_SPANS], tl_call_t *call) {
-    const tl_tensor_t *x = t[TL_X], *w = t[TL_W];
-    const tl_window_t *g = &call->g.window;
-    const uint8_t *source = sources + tl_call_first(op->code), *end = source + tl_call_fields(op->code);
-    const void *records[] = {op, x, t[TL_Y], op->code == TL_ADD ? t[TL_X2] : w};
-    for (int32_t *field = call->g.fields; source < end; source++, field++) {
+// n > 0 fields. A function of its own has all registers for itself.
+static __attribute__((noinline)) void read_fields(
+    const void *const records[], const uint8_t *source, int32_t n, int32_t *field) {
+    do {
         const uint32_t offset = *source % 64, record = *source / 64;
         const uint8_t *at = (const uint8_t *)records[record] + offset;
         int32_t v = *(const int8_t *)at;
@@ -237,8 +233,17 @@ static tl_status_t read_geometry(const tl_operator_t *op, const tl_tensor_t *t[T
         } else if (offset < WINDOW(8)) {
             v = *at;
         }
-        *field = v;
-    }
+        *field++ = v;
+        source++;
+    } while (--n > 0);
+}
+
+// Gathers the geometry of an operator from its record and the records of its tensors.
+static tl_status_t read_geometry(const tl_operator_t *op, const tl_tensor_t *t[TL_SPANS], tl_call_t *call) {
+    const tl_tensor_t *x = t[TL_X], *w = t[TL_W];
+    const tl_window_t *g = &call->g.window;
+    const void *records[] = {op, x, t[TL_Y], op->code == TL_ADD ? t[TL_X2] : w};
+    read_fields(records, sources + tl_call_first(op->code), tl_call_fields(op->code), call->g.fields);
     switch (op->code) {
         case TL_MEAN:
         case TL_SOFTMAX:

@@ -75,6 +75,8 @@ def convolution(rng: np.random.Generator, depthwise: bool) -> Call:
         if rng.random() < 0.5:
             pad = np.minimum(reach // 2, reach)
             after = reach - pad
+        if rng.random() < 0.1:  # one pixel
+            x, pad, after = reach + 1, np.zeros(2, int), np.zeros(2, int)
         y = (x + pad + after - reach - 1) // s + 1
         if (y >= 1).all() and ((y - 1) * s - pad < x).all():
             break

@@ -98,8 +98,8 @@ channel:
     bne line
     b slide
 
-line: // r6 x, r2 sum of the output before it, r5 of its own, r4 of the next; r8, r10, r11 weights, r9 from x to x, r12 from
-      // x to the output before it, lr end of x
+line: // r6 x, r4 a pixel, r2 sum of the output before it, r5 of its own; r8, r10, r11 weights, r9 from x to x, r12 from x
+      // to the output before it, lr end of x
     ldr r6, [r7, #W]
     ldr r0, [r7, #IN_C]
     mov r9, r0
@@ -129,13 +129,7 @@ line: // r6 x, r2 sum of the output before it, r5 of its own, r4 of the next; r8
     subs r3, r3, r6
     subs r3, r3, r0
     mov r12, r3
-    ldrsb r3, [r6, r1]
-    mov r0, r10
-    muls r0, r3, r0
-    adds r5, r5, r0
-    mov r0, r8
-    muls r0, r3, r0
-    adds r4, r4, r0
+    ldrsb r4, [r6, r1]
     b advance
 line_last:
     ldr r0, [r7, #X_STEP]
@@ -147,18 +141,11 @@ line_saturate:
     eors r0, r1
     b line_store
 pixel:
-    movs r3, #0
-    ldrsb r3, [r6, r3]
+    movs r4, #0
+    ldrsb r4, [r6, r4]
     mov r0, r11
-    muls r0, r3, r0
+    muls r0, r4, r0
     adds r2, r2, r0
-    mov r0, r10
-    muls r0, r3, r0
-    adds r5, r5, r0
-    mov r0, r8
-    muls r0, r3, r0
-    ldr r4, [r7, #START]
-    adds r4, r4, r0
 line_finish:
     FINISH line_saturate
 line_store:
@@ -166,8 +153,13 @@ line_store:
     mov r1, r12
     strb r0, [r6, r1]
 advance:
-    movs r2, r5
-    movs r5, r4
+    mov r2, r10
+    muls r2, r4, r2
+    adds r2, r2, r5
+    mov r0, r8
+    muls r0, r4, r0
+    ldr r5, [r7, #START]
+    adds r5, r5, r0
     add r6, r9
     cmp r6, lr
     blo pixel

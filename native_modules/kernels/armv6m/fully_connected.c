@@ -1,5 +1,6 @@
 // The sums of dense layers on the Cortex-M0+: by the panel in the model's file, or else by rows.S in aligned words, of
-// which the first and the last may have weights of neighbouring rows in them: those meet zeros.
+// which the first and the last may have weights of neighbouring rows in them: those meet zeros. The zero point meets
+// them, too, so that a sum begins with what that is too much.
 
 #include "work.h"
 
@@ -9,39 +10,38 @@
 #include "fast.h"
 #include "micro.h"
 
-// Four of the inputs from `at` on, of which there may be fewer, or none. x NULL: ones
-static uint32_t four(const tl_dense_t *g, const int8_t *x, int32_t at) {
-    const int32_t left = g->n_in - at;
-    uint32_t v = 0;
-    if (left > 0) {
-        v = x ? *(const uint32_t *)(x + at) : 0x01010101;
-        v = left < 4 ? v & ((1u << 8 * left) - 1) : v;
-    }
-    return v;
-}
-
-// sums += w . x over every `step`th row from w on. x NULL: ones
-static void add_rows(const tl_dense_t *g, const int8_t *x, const int8_t *w, int32_t step, int32_t rows, int32_t *sums) {
-    const int32_t before = (int32_t)(uintptr_t)w & 3, all = before + g->n_in;
-    uint32_t part[TL_ROW / 4], over = 0; // what goes over into the next word
-    tl_rows_t d = {(uint32_t)rows, 0, sums};
-    for (int32_t at = 0, n; at < all; at += n) {
+// sums += w . x - zero * the bytes of w's words and 128 each, over some rows from w on
+static void add_rows(const int8_t *x, int32_t n_in, const int8_t *w, tl_rows_t d) {
+    const int32_t before = (int32_t)(uintptr_t)w & 3, step = d.next;
+    uint32_t part[TL_ROW / 4];
+    for (int32_t at = -before, n; at < n_in; at += n) {
         const int8_t *from = (const int8_t *)part;
-        n = all - at < TL_ROW ? all - at : TL_ROW;
-        if (x && before == 0 && n >= 4) { // as it lies
+        n = n_in - at < TL_ROW ? n_in - at : TL_ROW;
+        if (before == 0 && n >= 4) { // as it lies
             n &= -4;
             from = x + at;
         } else {
             n = (n + 3) & -4;
-            for (int32_t i = 0; i < n; i += 4) {
-                const uint32_t v = four(g, x, at + i);
-                part[i / 4] = v << 8 * before | over;
-                over = v >> 8 >> (24 - 8 * before);
+            for (int32_t i = 0, j = at; i < n; i++, j++) {
+                ((int8_t *)part)[i] = (uint32_t)j < (uint32_t)n_in ? x[j] : 0;
             }
         }
-        d.next = step * g->n_in - n;
-        tl_dense_rows(from, (uint32_t)n / 4, w + at - before, &d);
+        d.next = step - n;
+        tl_dense_rows(from, (uint32_t)n / 4, w + at, &d);
     }
+}
+
+// 128 for each byte of the words that a row of n weights lies in, and those that are not the row's
+static int32_t too_much(const int8_t *w, int32_t n) {
+    const int8_t *at = (const int8_t *)((uintptr_t)w & ~(uintptr_t)3), *end = w + n;
+    int32_t sum = 128 * ((end - at + 3) & -4);
+    for (; at < w; at++) {
+        sum += *at;
+    }
+    for (; (uintptr_t)end & 3; end++) {
+        sum += *end;
+    }
+    return sum;
 }
 
 // All of it with a panel of 16 bits per weight; beyond the last of x and of the rows, it has zeros
@@ -56,30 +56,30 @@ static void chain(const tl_dense_t *g, const int8_t *x, const tl_work_t *work) {
     }
 }
 
-int32_t tl_fast_fully_connected(const tl_dense_t *g, const tl_layer_t *of, const tl_work_t *work) {
-    const int32_t n = g->n_in, zero = work->start ? 0 : g->x_zero; // a start has the zero point's part in it
-    const int32_t step = n & 3 ? 4 : 1;                            // rows between two that lie alike in their words
-    int32_t *sums = work->at;
+void tl_dense_sums(const tl_dense_t *g, const tl_layer_t *of, const int32_t *start, int32_t *sums) {
+    const int32_t n = g->n_in, zero = start ? 0 : g->x_zero, step = n & 3 ? 4 : 1; // rows that lie alike in their words
+    const int32_t *b = start ? start : of->b;
+    const int8_t *w = of->w;
+    for (int32_t o = 0; o < g->n_out; o++, w += n) {
+        const uint32_t over = zero ? (uint32_t)(zero * too_much(w, n)) : 0;
+        sums[o] = (int32_t)((uint32_t)(b ? b[o] : 0) + over);
+    }
+    w = of->w;
+    for (int32_t o = 0; o < step && o < g->n_out; o++, w += n) {
+        const uint32_t rows = (uint32_t)(g->n_out - o + step - 1) >> (step / 2);
+        add_rows(of->x, n, w, (tl_rows_t){rows, step * n, sums + o, zero, 4 * step});
+    }
+}
+
+bool tl_fast_fully_connected(const tl_dense_t *g, const tl_layer_t *of, const tl_work_t *work) {
     if (work->bytes < tl_fully_connected_scratch(g)) {
-        return 0;
+        return false;
     }
     if (work->panel && work->bytes >= 4 * (uint32_t)tl_fours(g->n_out)) {
         chain(g, of->x, work);
-        return 1;
+    } else {
+        tl_dense_sums(g, of, work->start, work->at);
     }
-    const int32_t *b = work->start ? work->start : of->b;
-    for (int32_t i = 0; i < step && i < g->n_out; i++) {
-        const int32_t rows = (g->n_out - i + step - 1) >> (step / 2);
-        memset(sums, 0, 4 * (size_t)rows);
-        if (zero) {
-            add_rows(g, NULL, of->w + i * n, step, rows, sums);
-        }
-        for (int32_t j = 0; j < rows; j++) {
-            sums[j] = (b ? b[i + j * step] : 0) - zero * sums[j];
-        }
-        add_rows(g, of->x, of->w + i * n, step, rows, sums);
-        sums += rows;
-    }
-    return step;
+    return true;
 }
 #endif

@@ -1,16 +1,20 @@
 // Dense layers: a run of every row of the weights times the same inputs, straight from 8-bit weights, since a packed
 // panel would be used only once. The inputs are unpacked onto the stack as in dot4.S; micro.h says what the arguments are.
+// Above them are the zero point, which meets the sum of a row's weights, both lanes of r1, 128 too much each; and bytes
+// from sum to sum.
 #ifdef __ARM_ARCH_6M__
 #include "armv6m/m0.inc"
     .equ MAX_FOURS, 8 // TL_ROW / 4
-    .equ FOUR_BYTES, 30
+    .equ FOUR_BYTES, 34
 
-    .macro FOUR i // four weights; r3 activation, r4 lane mask, r5 sum, r7 sign flip
+    .macro FOUR i // four weights; r1 their sum, r3 activation, r4 lane mask, r5 sum, r7 sign flip
     ldmia r6!, {r0}
     eors r0, r7
     lsrs r2, r0, #8
     ands r0, r4
     ands r2, r4
+    adds r1, r1, r0
+    adds r1, r1, r2
     add r0, r8
     add r2, r8
     ldr r3, [sp, #8 * \i + 4]
@@ -25,8 +29,10 @@
 
 FUNCTION tl_dense_rows
     SAVE
+    ldmia r3!, {r4-r7}
+    ldr r3, [r3]
+    push {r3, r7}
     mov r11, sp
-    ldmia r3!, {r4-r6}
     mov r12, r4 // rows left
     mov lr, r5 // to the next row
     mov r10, r6 // sums
@@ -56,6 +62,7 @@ here:
     subs r1, r1, #1
     bne 1b
 row:
+    movs r1, #0
     mov r0, r10
     ldr r5, [r0]
     mov pc, r9
@@ -74,15 +81,23 @@ minus_80:
     .set i, i - 1
     .endr
 end:
+    lsrs r0, r1, #16
+    uxth r1, r1
+    adds r1, r1, r0
+    mov r0, r11
+    ldmia r0!, {r2, r3}
+    muls r1, r3, r1
+    subs r5, r5, r1
     mov r0, r10
-    stmia r0!, {r5}
-    mov r10, r0
+    str r5, [r0]
+    add r10, r2
     add r6, lr
     mov r0, r12
     subs r0, r0, #1
     mov r12, r0
     bne row_again
     mov sp, r11
+    pop {r3, r7}
     RESTORE
 row_again:
     b row
