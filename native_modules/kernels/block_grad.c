@@ -5,6 +5,7 @@
 #include "fast_grad.h"
 #include "pairs.h"
 #include "window.h"
+#include "work.h"
 
 #ifndef __ARM_ARCH_6M__
 #define UNROLLED _Pragma("GCC unroll 8")
@@ -16,40 +17,57 @@ typedef struct {
     int32_t v_step, b_step, n; // n: at least 1
 } line_t;
 
-// acc[k] += v * b[k] for four k
-static inline __attribute__((always_inline)) void add_four(int32_t v, const int8_t *b, int32_t *acc) {
+enum { BLOCK = TL_HALVES ? 4 : 8 }; // sums that registers hold
+
 #if TL_HALVES
+// acc[k] += v * b[k] for four k: v in the low half of a word, or the high one
+static inline __attribute__((always_inline)) void add_four(uint32_t v, bool high, const int8_t *b, int32_t *acc) {
     const uint32_t four = tl_four(b);
     const int16x2_t even = tl_even(four), odd = tl_odd(four);
-    acc[0] = __smlabb(even, v, acc[0]);
-    acc[1] = __smlabb(odd, v, acc[1]);
-    acc[2] = __smlatb(even, v, acc[2]);
-    acc[3] = __smlatb(odd, v, acc[3]);
-#else
-    UNROLLED for (int32_t k = 0; k < 4; k++) {
-        acc[k] += v * b[k];
-    }
-#endif
+    acc[0] = high ? __smlabt(even, (int32_t)v, acc[0]) : __smlabb(even, (int32_t)v, acc[0]);
+    acc[1] = high ? __smlabt(odd, (int32_t)v, acc[1]) : __smlabb(odd, (int32_t)v, acc[1]);
+    acc[2] = high ? __smlatt(even, (int32_t)v, acc[2]) : __smlatb(even, (int32_t)v, acc[2]);
+    acc[3] = high ? __smlatt(odd, (int32_t)v, acc[3]) : __smlatb(odd, (int32_t)v, acc[3]);
 }
+
+// The same of four neighbouring gradients, each with b's next
+static inline __attribute__((always_inline)) void add_fours(
+    const char *v, int32_t width, const int8_t *b, int32_t b_step, int32_t *acc) {
+    const bool wide = tl_is_wide(width);
+    const uint32_t first = tl_four((const int8_t *)v), second = wide ? tl_four((const int8_t *)v + 4) : first;
+    const uint32_t even = (uint32_t)tl_even(first), odd = (uint32_t)tl_odd(first);
+    add_four(wide ? first : even, false, b, acc);
+    add_four(wide ? first : odd, wide, b += b_step, acc);
+    add_four(wide ? second : even, !wide, b += b_step, acc);
+    add_four(wide ? second : odd, true, b += b_step, acc);
+}
+#endif
 
 // sum[k] += the sum over the line of v * b[k], of so many k
 static inline __attribute__((always_inline)) void add_block(
     const line_t *line, int32_t width, int32_t count, const int8_t *b, int32_t *sum) {
     const char *v = line->v;
     const int32_t v_step = line->v_step * (width / 8), b_step = line->b_step;
-    int32_t acc[8];
+    int32_t acc[BLOCK], i = line->n;
     UNROLLED for (int32_t k = 0; k < count; k++) {
         acc[k] = sum[k];
     }
-    for (int32_t i = line->n; i > 0; i--, v += v_step, b += b_step) {
+#if TL_HALVES
+    for (; count == 4 && line->v_step == 1 && i >= 4; i -= 4, v += 4 * v_step, b += 4 * b_step) {
+        add_fours(v, width, b, b_step, acc);
+    }
+#endif
+    for (; i > 0; i--, v += v_step, b += b_step) {
         const int32_t value = tl_grad_value(v, width, 0);
         if (value) {
-            UNROLLED for (int32_t k = 0; k < count; k += 4) {
-                if (count >= 4) {
-                    add_four(value, b + k, acc + k);
-                } else {
-                    acc[0] += value * *b;
-                }
+#if TL_HALVES
+            if (count == 4) {
+                add_four((uint32_t)value, false, b, acc);
+                continue;
+            }
+#endif
+            UNROLLED for (int32_t k = 0; k < count; k++) {
+                acc[k] += value * b[k];
             }
         }
     }
@@ -61,10 +79,10 @@ static inline __attribute__((always_inline)) void add_block(
 static inline __attribute__((always_inline)) void add_line_of(
     const line_t *line, int32_t width, int32_t count, int32_t *sum) {
     const int8_t *b = line->b;
-    for (; count >= 8; count -= 8, b += 8, sum += 8) {
-        add_block(line, width, 8, b, sum);
+    for (; count >= BLOCK; count -= BLOCK, b += BLOCK, sum += BLOCK) {
+        add_block(line, width, BLOCK, b, sum);
     }
-    if (count >= 4) {
+    if (BLOCK > 4 && count >= 4) {
         add_block(line, width, 4, b, sum);
         count -= 4, b += 4, sum += 4;
     }
@@ -105,10 +123,10 @@ void tl_block_conv2d_scatter(const tl_back_t *back, int32_t y, int32_t oy, int32
 static inline __attribute__((always_inline)) void add_products(
     const void *v, int32_t width, const int8_t *b, bool off, int32_t zero, int32_t *acc) {
 #if TL_HALVES
-    const uint32_t four = tl_four(b), zeros = tl_pair(zero, zero);
-    const int16x2_t even = off ? __ssub16(tl_even(four), (int16x2_t)zeros) : tl_even(four);
-    const int16x2_t odd = off ? __ssub16(tl_odd(four), (int16x2_t)zeros) : tl_odd(four);
-    const uint32_t first = tl_four(v);
+    const int16x2_t less = (int16x2_t)tl_pair(-zero, -zero);
+    const uint32_t four = tl_four(b), first = tl_four(v);
+    const int16x2_t even = off ? tl_even_more(four, less) : tl_even(four);
+    const int16x2_t odd = off ? tl_odd_more(four, less) : tl_odd(four);
     if (!tl_is_wide(width)) {
         acc[0] = __smlabb(tl_even(first), even, acc[0]);
         acc[1] = __smlabb(tl_odd(first), odd, acc[1]);
@@ -151,51 +169,56 @@ static meeting_t meeting(int32_t at, int32_t k, int32_t stride, int32_t dilation
     return m;
 }
 
-// A pixel of dx: from where its gradients and weights go on to the next tap's, and from row to row
+// Lines of gradients and what they meet, of all channels: from one to the next, and from line to line, in bytes
 typedef struct {
-    const int8_t *v, *w;
+    const int8_t *v, *b;
     int32_t channels, width;
-    int32_t columns, v_step, w_step;
-    int32_t rows, v_down, w_down;
-} pixel_t;
+    int32_t columns, v_step, b_step;
+    int32_t rows, v_down, b_down;
+    int32_t zero;          // here and below, of weights alone: taken off b
+    const int32_t *totals; // times it, each channel's sum begins with
+    int32_t sum_step;      // from one channel's sum to the next; of dx they are neighbours
+} lines_t;
 
-static inline __attribute__((always_inline)) void four_channels(
-    const pixel_t *p, const int8_t *v, int32_t width, const int8_t *w, int32_t *sum) {
-    int32_t acc[4] = {0, 0, 0, 0};
-    for (int32_t row = p->rows; row > 0; row--, v += p->v_down, w += p->w_down) {
-        const int8_t *value = v, *weight = w;
-        for (int32_t i = p->columns; i > 0; i--, value += p->v_step, weight += p->w_step) {
-            add_products(value, width, weight, false, 0, acc);
+static inline __attribute__((always_inline)) int32_t whole_fours(
+    const lines_t *m, int32_t width, bool weights, int32_t *sum) {
+    const int32_t step = weights ? m->sum_step : 1;
+    int32_t c = 0;
+    for (; c + 4 <= m->channels; c += 4, sum += 4 * step) {
+        const int8_t *v = m->v + c * (width / 8), *b = m->b + c;
+        int32_t acc[4];
+        UNROLLED for (int32_t k = 0; k < 4; k++) {
+            acc[k] = weights ? m->zero * m->totals[c + k] : 0;
+        }
+        for (int32_t row = m->rows; row > 0; row--, v += m->v_down, b += m->b_down) {
+            const int8_t *value = v, *at = b;
+            for (int32_t i = m->columns; i > 0; i--, value += m->v_step, at += m->b_step) {
+                add_products(value, width, at, weights, m->zero, acc);
+            }
+        }
+        UNROLLED for (int32_t k = 0; k < 4; k++) {
+            sum[k * step] = acc[k];
         }
     }
-    UNROLLED for (int32_t k = 0; k < 4; k++) {
-        sum[k] = acc[k];
-    }
+    return c;
 }
 
-static int32_t one_channel(const pixel_t *p, const int8_t *v, const int8_t *w) {
-    int32_t sum = 0;
-    for (int32_t row = p->rows; row > 0; row--, v += p->v_down, w += p->w_down) {
-        const int8_t *value = v, *weight = w;
-        for (int32_t i = p->columns; i > 0; i--, value += p->v_step, weight += p->w_step) {
-            sum += tl_grad_value(value, p->width, 0) * *weight;
+static int32_t one_channel(const lines_t *m, bool weights, int32_t c) {
+    const int8_t *v = m->v + c * (m->width / 8), *b = m->b + c;
+    int32_t sum = weights ? m->zero * m->totals[c] : 0;
+    for (int32_t row = m->rows; row > 0; row--, v += m->v_down, b += m->b_down) {
+        const int8_t *value = v, *at = b;
+        for (int32_t i = m->columns; i > 0; i--, value += m->v_step, at += m->b_step) {
+            sum += tl_grad_value(value, m->width, 0) * (weights ? *at - m->zero : *at);
         }
     }
     return sum;
 }
 
-static inline __attribute__((always_inline)) int32_t whole_fours(const pixel_t *p, int32_t width, int32_t *sum) {
-    int32_t c = 0;
-    for (; c + 4 <= p->channels; c += 4) {
-        four_channels(p, p->v + c * (width / 8), width, p->w + c, sum + c);
-    }
-    return c;
-}
-
-static void add_pixel(const pixel_t *p, int32_t *sum) {
-    int32_t c = tl_is_wide(p->width) ? whole_fours(p, 16, sum) : whole_fours(p, 8, sum);
-    for (; c < p->channels; c++) {
-        sum[c] = one_channel(p, p->v + c * (p->width / 8), p->w + c);
+static inline __attribute__((always_inline)) void add_lines(const lines_t *m, bool weights, int32_t *sum) {
+    int32_t c = tl_is_wide(m->width) ? whole_fours(m, 16, weights, sum) : whole_fours(m, 8, weights, sum);
+    for (; c < m->channels; c++) {
+        sum[weights ? c * m->sum_step : c] = one_channel(m, weights, c);
     }
 }
 
@@ -206,19 +229,19 @@ void tl_block_depthwise_grad_input(const tl_back_t *back, tl_rows_t *dx, int32_t
         const meeting_t rows = meeting(y + g->pad_top, g->k_h, g->stride_h, g->dilation_h, g->out_h);
         for (int32_t x = 0; x < g->in_w; x++) {
             const meeting_t columns = meeting(x + g->pad_left, g->k_w, g->stride_w, g->dilation_w, g->out_w);
-            const pixel_t pixel = {
+            const lines_t pixel = {
                 .v = (const int8_t *)back->dy->at + (rows.out * g->out_w + columns.out) * bytes,
-                .w = back->w + (rows.tap * g->k_w + columns.tap) * n,
+                .b = back->w + (rows.tap * g->k_w + columns.tap) * n,
                 .channels = n,
                 .width = width,
                 .columns = columns.n,
                 .v_step = columns.out_step * bytes,
-                .w_step = columns.tap_step * n,
+                .b_step = columns.tap_step * n,
                 .rows = rows.n,
                 .v_down = rows.out_step * g->out_w * bytes,
-                .w_down = rows.tap_step * g->k_w * n,
+                .b_down = rows.tap_step * g->k_w * n,
             };
-            add_pixel(&pixel, scratch + x * n);
+            add_lines(&pixel, false, scratch + x * n);
         }
         tl_rows_put(dx, y * g->in_w * n, scratch, g->in_w * n, exponent);
     }
@@ -269,33 +292,6 @@ static void weight_tap(const tl_window_t *g, const tl_grad_t *dy, const int8_t *
     }
 }
 
-// acc[k] += the sum over the line of v[k] * (b[k] - zero) for four channels
-static inline __attribute__((always_inline)) void add_channels(
-    const line_t *line, int32_t width, int32_t zero, int32_t *acc) {
-    const char *v = line->v;
-    const int8_t *b = line->b;
-    const int32_t v_step = line->v_step, b_step = line->b_step;
-    for (int32_t i = line->n; i > 0; i--, v += v_step, b += b_step) {
-        add_products(v, width, b, true, zero, acc);
-    }
-}
-
-// One tap's sums of the four channels from o on
-static inline __attribute__((always_inline)) void four_weights(
-    const tl_weights_t *of, int32_t width, int32_t o, const inside_t *inside, int32_t *acc) {
-    const tl_window_t *g = of->g;
-    const int32_t pixel = g->out_c * (width / 8);
-    const int32_t first = (inside->rows.first * g->out_w + inside->columns.first) * pixel + o * (width / 8);
-    line_t line = {(const char *)of->dy->at + first, of->x + o, pixel, g->stride_w * g->in_c,
-        inside->columns.last - inside->columns.first};
-    line.b += (inside->rows.start * g->in_w + inside->columns.start) * g->in_c;
-    for (int32_t row = inside->rows.last - inside->rows.first; row > 0; row--) {
-        add_channels(&line, width, g->x_zero, acc);
-        line.v = (const char *)line.v + g->out_w * pixel;
-        line.b += g->stride_h * g->in_w * g->in_c;
-    }
-}
-
 void tl_block_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, const tl_channels_t *in, int32_t *sum) {
     tl_clear(sum, g->k_h * g->k_w * in->count);
@@ -313,45 +309,39 @@ void tl_block_grad_weight(
     }
 }
 
-// All taps' sums of the four channels from o on
-static void four_rows(const tl_weights_t *of, int32_t o, int32_t *sum) {
-    const tl_window_t *g = of->g;
-    const int32_t taps = g->k_h * g->k_w;
-    for (int32_t i = 0, top = -g->pad_top; i < g->k_h; i++, top += g->dilation_h) {
-        inside_t inside = {.rows = tl_taps(top, g->in_h, g->out_h, g->stride_h)};
-        for (int32_t j = 0, left = -g->pad_left; j < g->k_w; j++, left += g->dilation_w, sum++) {
-            int32_t acc[4] = {0, 0, 0, 0};
-            inside.columns = tl_taps(left, g->in_w, g->out_w, g->stride_w);
-            if (tl_is_wide(of->dy->width)) {
-                four_weights(of, 16, o, &inside, acc);
-            } else {
-                four_weights(of, 8, o, &inside, acc);
-            }
-            for (int32_t k = 0; k < 4; k++) {
-                sum[k * taps] = acc[k];
-            }
-        }
-    }
-}
-
 int32_t tl_block_depthwise_grad_weight(
     const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row) {
     const tl_window_t *g = of->g;
-    const int32_t taps = g->k_h * g->k_w, o = of->out->first + first, n = of->out->count - first < 4 ? 1 : 4;
-    if (of->out->list || g->in_c != g->out_c || bytes < 16 * (taps + 1)) {
+    const int32_t taps = g->k_h * g->k_w, o = of->out->first + first, width = of->dy->width;
+    const int32_t left = of->out->count - first, pixel = g->out_c * (width / 8);
+    const int32_t n = left < 4 ? left : tl_least(left, tl_quotient(bytes, 4 * (taps + 1))) & ~3;
+    if (of->out->list || g->in_c != g->out_c || n == 0 || bytes < 4 * n * (taps + 1)) {
         return 0;
     }
-    int32_t *sum = scratch, *total = scratch + n * taps;
-    if (n == 4) {
-        four_rows(of, o, scratch);
-    } else {
-        const tl_channels_t in = {o, 1, NULL};
-        tl_block_grad_weight(g, of->dy, of->x, o, &in, scratch);
+    int32_t *sum = scratch, *totals = scratch + n * taps;
+    for (int32_t k = 0; k < n; k++) {
+        totals[k] = tl_grad_bias(of->dy, g->out_c, o + k);
     }
-    for (int32_t k = 0; k < n; k++, total++) {
-        *total = tl_grad_bias(of->dy, g->out_c, o + k);
-        for (int32_t tap = 0; tap < taps; tap++) {
-            *sum++ += g->x_zero * *total; // which the caller takes off
+    lines_t tap = {
+        .channels = n,
+        .width = width,
+        .v_step = pixel,
+        .b_step = g->stride_w * g->in_c,
+        .v_down = g->out_w * pixel,
+        .b_down = g->stride_h * g->in_w * g->in_c,
+        .zero = g->x_zero,
+        .totals = totals, // the caller takes them off
+        .sum_step = taps,
+    };
+    for (int32_t i = 0, y = -g->pad_top; i < g->k_h; i++, y += g->dilation_h) {
+        const tl_taps_t rows = tl_taps(y, g->in_h, g->out_h, g->stride_h);
+        tap.rows = rows.last - rows.first;
+        for (int32_t j = 0, x = -g->pad_left; j < g->k_w; j++, x += g->dilation_w) {
+            const tl_taps_t columns = tl_taps(x, g->in_w, g->out_w, g->stride_w);
+            tap.columns = columns.last - columns.first;
+            tap.v = (const int8_t *)of->dy->at + (rows.first * g->out_w + columns.first) * pixel + o * (width / 8);
+            tap.b = of->x + (rows.start * g->in_w + columns.start) * g->in_c + o;
+            add_lines(&tap, true, sum++);
         }
     }
     *row = taps;
@@ -377,14 +367,13 @@ static uint32_t step_some(
     return sum;
 }
 
-// A row of sums, which become words by the way
+// A row of sums, of which words are not needed
 static void step_sums(int8_t *w, int32_t step, const tl_row_t *row, const tl_unit_t *unit, uint32_t sum) {
     const int32_t off = row->off, exponent = row->exponent;
     const uint32_t half = 1u << exponent >> 1;
-    for (uint32_t *at = row->words, *end = at + row->n; at < end; at++, w += step) {
+    for (const uint32_t *at = row->words, *end = at + row->n; at < end; at++, w += step) {
         const int32_t v = (int32_t)*at - off;
-        *at = ((tl_size(v) + half) >> exponent) | ((uint32_t)v & 0x80000000u);
-        sum = step_one(w, *at, (uint32_t)v, unit, sum);
+        sum = step_one(w, (tl_size(v) + half) >> exponent, (uint32_t)v, unit, sum);
     }
 }
 

@@ -20,6 +20,9 @@ void tl_scale_apart(void *at, const void *end, int32_t step, int32_t width, cons
 #else
 int32_t tl_top_bits(const int32_t *v, const int32_t *end, int32_t off) {
     uint32_t any = 0;
+    for (; end - v >= 4; v += 4) {
+        any |= tl_size(v[0] - off) | tl_size(v[1] - off) | tl_size(v[2] - off) | tl_size(v[3] - off);
+    }
     while (v < end) {
         any |= tl_size(*v++ - off);
     }
@@ -56,8 +59,11 @@ uint32_t tl_most_apart(const void *at, const void *end, int32_t step, int32_t wi
 }
 
 void tl_fill(int32_t *v, int32_t n, int32_t value) {
-    for (int32_t *end = v + n; v < end; v++) {
-        *v = value;
+    for (; n >= 4; n -= 4, v += 4) {
+        v[0] = v[1] = v[2] = v[3] = value;
+    }
+    for (; n > 0; n--) {
+        *v++ = value;
     }
 }
 #endif

@@ -26,9 +26,9 @@ tl_scatter_t tl_block_conv2d_scatter;
 void tl_block_grad_weight(
     const tl_window_t *g, const tl_grad_t *dy, const int8_t *x, int32_t o, const tl_channels_t *in, int32_t *sum);
 
-// Depthwise, of as many channels as x has; and gradients of up to four neighbouring output channels' weights at once,
-// or 0 where they are not that: *row sums each, behind them the sums of their gradients, which times x's zero point are
-// to be taken off.
+// Depthwise, of as many channels as x has; and gradients of as many neighbouring output channels' weights as the
+// scratch holds, or 0 where they are not that: *row sums each, behind them the sums of their gradients, which times x's
+// zero point are to be taken off.
 void tl_block_depthwise_grad_input(const tl_back_t *back, tl_rows_t *dx, int32_t *scratch, int32_t exponent);
 int32_t tl_block_depthwise_grad_weight(
     const tl_weights_t *of, int32_t first, int32_t *scratch, int32_t bytes, int32_t *row);

@@ -50,6 +50,9 @@ static inline int32_t tl_shift(int32_t v, int32_t by) {
 
 // How many bits v has
 static inline int32_t tl_bits(uint32_t v) {
+#ifdef __ARM_FEATURE_CLZ
+    return 32 - (v ? __builtin_clz(v) : 32);
+#else
     int32_t bits = 0;
     for (; v >> 8; v >>= 8) {
         bits += 8;
@@ -58,6 +61,7 @@ static inline int32_t tl_bits(uint32_t v) {
         bits++;
     }
     return bits;
+#endif
 }
 
 static inline uint32_t tl_size(int32_t v) {
