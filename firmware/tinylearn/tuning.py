@@ -321,13 +321,7 @@ class Fit:
         fields, settings = self.tail.layout(), self.settings
         fields.update({"count": self.count, "views": self.views, "cache": self.cache, "steps": self.steps})
         fields.update({"rate": settings.rate, "augment": settings.augment, "best": self.best})
-        fields.update(
-            {
-                "patience": PATIENCE,
-                "module": self._module(),
-                "ratio": settings.ratio,
-            }
-        )
+        fields.update({"patience": PATIENCE, "module": self._module(), "ratio": settings.ratio})
         fields["hold"], fields["rates"] = settings.hold, ()
         fields["keep"], fields["old"] = self.memory, settings.old
         if settings.find:
@@ -428,43 +422,27 @@ class Budgets:
         self.speed = PLAIN
         return look()
 
-    def fit(self, choice, width, hurry=True):
+    def fit(self, choice, width, hurry=True, inspect=False):
         """The Fit of a choice, kept in the best way that there is room and time for, or None. hurry: in fewer steps, if
-        need be."""
-        if not self._allows(choice):
+        need be. inspect: of a pass over the samples, however long that takes."""
+        if self.speed == PLAIN and (not self.closest or choice != self.closest[1]):
             return None
         try:
-            tail = _tail(self.model, choice, width, self.settings)
-            ways = _ways_to_keep(self.settings, tail, self.count)
-            return self._first(tail, ways, (True, False), lambda fit: self._in_time(fit, hurry))
+            tail = Tail(self.model, choice, width) if inspect else _tail(self.model, choice, width, self.settings)
+            for cache in (RECOMPUTE,) if inspect else _ways_to_keep(self.settings, tail, self.count):
+                fit = self._laid_out(tail, cache)
+                if fit and (inspect or self._in_time(fit, hurry)):
+                    return fit
         except MemoryError:  # to plan so much
-            return None
-
-    def fit_inspecting(self, choice):
-        """The same of a pass over the samples, however long that takes."""
-        if not self._allows(choice):
-            return None
-        try:
-            return self._first(Tail(self.model, choice, self.settings.width), (RECOMPUTE,), (False,), lambda fit: True)
-        except MemoryError:
-            return None
-
-    def _allows(self, choice):
-        return self.speed < PLAIN or (self.closest and choice == self.closest[1])
-
-    def _first(self, tail, ways, keeping, in_time):
-        for cache in ways:
-            fit = self._laid_out(tail, cache, keeping)
-            if fit and in_time(fit):
-                return fit
+            pass
         return None
 
-    def _laid_out(self, tail, cache, keeping):
-        """The Fit of one way to keep samples, for kernels as fast as there is room for, or None. keeping: whether the
-        best weights are kept, what is best first."""
+    def _laid_out(self, tail, cache):
+        """The Fit of one way to keep samples, for kernels as fast as there is room for, or None. The best weights are
+        kept where there is room."""
         for speed in (FAST, self.speed):
             tail.lay(speed)
-            for keep_best in keeping:
+            for keep_best in (True, False) if tail.trained else (False,):
                 fit = Fit(self.model, tail, self.count, self.ways, cache, self.settings, keep_best, self.pace)
                 if self.in_memory(fit):
                     if speed:
@@ -494,8 +472,7 @@ class Budgets:
 
     def keep_panels(self, fit):
         """In half of what room is left: what is allocated beside the arena wants pieces of it, too."""
-        if fit:
-            fit.keep(self._left_over(fit) // 2, self.pace)
+        fit.keep(self._left_over(fit) // 2, self.pace)
 
     def _in_time(self, fit, hurry):
         limit = self.settings.time_budget
@@ -517,27 +494,28 @@ def find(model, method, count, ways, settings, available=None, pace=None, look=N
     selection.look has found, or None
     """
     budgets = Budgets(model, count, ways, settings, available, pace)
+    first = None
     if method == "tinytrain":
         from .selection import select, stand_in
 
-        first = None
         if not look and settings.looks:  # a forecast
             limit = budgets.free if budgets.bytes is None else budgets.bytes
             settings.held = FLASH if settings.cache is None and scarce(model, count, limit) else RAM
             first = find_inspected(model, count, ways, settings, available, budgets.pace)
         look = look or stand_in(model, settings, first)
         found = budgets.search(lambda: select(budgets, look))
-        budgets.keep_panels(found)
-        if found and first:
-            found.bytes, found.heap = max(found.bytes, first.bytes), max(found.heap, first.heap)
     else:
         found = budgets.search(lambda: _most(budgets, method))
-        budgets.keep_panels(found)
-    if found and settings.filter and not found.tail.filtered:
+    if not found:
+        _refused(budgets, method)
+    budgets.keep_panels(found)
+    if first:
+        found.bytes, found.heap = max(found.bytes, first.bytes), max(found.heap, first.heap)
+    if settings.filter and not found.tail.filtered:
         from .filtering import NOTHING
 
         raise ValueError(NOTHING % settings.filter)
-    return found or _refused(budgets, method)
+    return found
 
 
 def _refused(budgets, method):
@@ -571,7 +549,7 @@ def find_inspected(model, count, ways, settings, available=None, pace=None):
     def most():
         for k in range(len(layers), 0, -1):
             choice = {op.index: Trained(FISHER, axis_of(op, settings), 0, 0, None) for op in layers[:k]}
-            found = budgets.fit_inspecting(choice)
+            found = budgets.fit(choice, settings.width, inspect=True)
             if found:
                 return found
         return None
