@@ -58,8 +58,7 @@ On other boards, from `benchmarks/shapes.py --board B`: the ratio beyond an empt
 where it is above 2 on some board. No profile takes the steps off there. Forward, what stays above 2 is a map of one to
 four pixels, whose weights are packed or read for few products, and a window on one channel, whose nine products are
 few beside its output's requantising; both stand beside the fastest layers that there are, of two products per SMLAD.
-A pixel of the gradient to the input of a depthwise layer has 2.25 products at stride 2, and 9 at stride 1: it takes 40
-instructions on `qemu-m4`, and 72.
+{pixels}
 
 {cliffs}
 
@@ -164,6 +163,7 @@ def text() -> str:
         models=_table(columns, models, TOTAL),
         steep=_steep(results.load("shapes")),
         shapes=_shapes(results.load("shapes")),
+        pixels=_pixels(shapes_of_boards()["qemu-m4"]),
         cliffs=_cliffs(shapes_of_boards()),
         steep_parts=_steep_parts(results.load("shapes")),
         panels=_panels(results.load("kept_panels")),
@@ -287,6 +287,17 @@ def _cliffs(columns: dict[str, list[dict]]) -> str:
     steep = [name for name in names if any(of_board.get(name, 0) > CLIFF for of_board in times.values())]
     cells = [[_number(of_board[name]) if name in of_board else "" for of_board in times.values()] for name in steep]
     return _markdown([["", *times], *([name, *row] for name, row in zip(steep, cells, strict=True))])
+
+
+PIXELS = """A pixel of the gradient to the input of a depthwise layer has 2.25 products at stride 2, and 9 at stride 1:
+it takes {:.0f} instructions on `qemu-m4`, and {:.0f}."""
+
+
+def _pixels(rows: list[dict]) -> str:
+    """What every pixel takes, however few its products are."""
+    each = {row["name"]: row["per_mac"] for row in rows}
+    clean, strided = "depthwise 3x3 14x14x32 grad_input", "depthwise 3x3 stride 2 28x28x32 grad_input"
+    return PIXELS.format(2.25 * each[strided], 9 * each[clean])
 
 
 def _steep_parts(rows: list[dict]) -> str:
