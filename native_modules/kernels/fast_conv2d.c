@@ -135,7 +135,7 @@ ALONE void pack(const conv_t *c) {
             p += 4 * words; // over the half of an odd last pair
             if (left <= GROUPS && c->raw != TL_RAW) {
                 rescale(c, c->o + quad, rows, c->start + quad, (tl_requant_t *)p);
-                p += 4 * sizeof(tl_requant_t) / 4;
+                p += 4 * sizeof(tl_requant_t) / sizeof(*p);
             }
         }
     }
@@ -312,6 +312,7 @@ bool tl_fast_conv2d(const tl_window_t *g, const tl_layer_t *of, const tl_work_t 
     c.raw = c.small ? 0 : TL_RAW;
 #endif
     c.chain.raw = c.raw;
+    // On the Cortex-M0+ (FEW 1) the sums of all channels lie where those of one panel would
     if (g->out_h * g->out_w <= FEW && (FEW > 1 || work->bytes >= 4 * (uint32_t)(c.groups + g->out_c))) {
         few_pixels(&c, column);
         c.o = g->out_c;
